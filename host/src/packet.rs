@@ -1,0 +1,136 @@
+//! Packets: what a listener reads from a stream.
+//!
+//! Plain values. A packet is never re-serialised: its payload is the exact bytes that were
+//! read, and its identity is decided where it was read, by the rules of its transport.
+
+use std::fmt;
+
+use bytes::Bytes;
+use gwasp_formats::notice_type::NoticeType;
+use gwasp_formats::role::Role;
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+/// A SHA-256 digest.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// Digests `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// Takes a digest that was made before.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.0 {
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({self})")
+    }
+}
+
+/// What handlers are found by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Key {
+    /// A GCN notice type.
+    Notice(NoticeType),
+    /// A node of LVAlert, or a topic of a Kafka stream.
+    Node(String),
+    /// A document that names neither, such as a VOEvent without a `Packet_Type`.
+    None,
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Notice(notice_type) => write!(f, "{notice_type}"),
+            Self::Node(node) => f.write_str(node),
+            Self::None => Ok(()),
+        }
+    }
+}
+
+/// Something about a packet that a person may want to know; none of these holds it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Flag {
+    /// The role is none of VOEvent's four and was taken as an observation.
+    UnknownRole,
+    /// `Packet_Type` is there and is no number in `0..=65535`.
+    BadNoticeType,
+    /// The IVORN came before, with other bytes.
+    SameIdOtherBytes,
+    /// The handler asked for an order, and the packet lacks what it is ordered by.
+    NoOrderingKey,
+}
+
+impl Flag {
+    /// The name in headers and tables.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownRole => "unknown-role",
+            Self::BadNoticeType => "bad-notice-type",
+            Self::SameIdOtherBytes => "same-id-other-bytes",
+            Self::NoOrderingKey => "no-ordering-key",
+        }
+    }
+}
+
+/// A packet as a listener read it.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    /// The stream, e.g. `gcn`; what a configuration calls the listener's source.
+    pub source: String,
+    /// What handlers are found by.
+    pub key: Key,
+    /// The name that the sender gave it: IVORN, pubsub item id, topic/partition/offset.
+    pub id: String,
+    /// What makes two arrivals the same packet: for a VOEvent the digest of its root element's
+    /// bytes, else the digest of the transport's own id.
+    pub identity: Digest,
+    /// VOEvent role, or what the format has instead.
+    pub role: Role,
+    /// When the listener read its last byte.
+    pub received: Timestamp,
+    /// The transport's own time, where it has one.
+    pub sent: Option<Timestamp>,
+    /// MIME type, e.g. `application/xml`.
+    pub content_type: &'static str,
+    /// The transport's headers.
+    pub headers: Vec<(String, String)>,
+    /// What a person may want to know.
+    pub flags: Vec<Flag>,
+    /// The exact bytes.
+    pub payload: Bytes,
+}
+
+/// Bytes that a listener read and that are no packet.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// The stream.
+    pub source: String,
+    /// When they were read.
+    pub received: Timestamp,
+    /// Why they are no packet, in a sentence for a person.
+    pub reason: String,
+    /// The bytes, or their beginning where there are more than the listener's limit.
+    pub payload: Bytes,
+}
