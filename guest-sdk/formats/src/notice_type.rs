@@ -11,11 +11,12 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-mod nearest;
 mod table;
 
 pub use table::notices;
 use table::{Row, TABLE};
+
+use crate::nearest::nearest;
 
 /// The number in a GCN notice's `Packet_Type`, known to the table or not.
 ///
@@ -74,7 +75,7 @@ impl NoticeType {
     /// For messages that say "did you mean". Letter case is ignored, and a name that lacks a
     /// leading or trailing word is found: `GBM_GND_POS` leads to `FERMI_GBM_GND_POS`.
     pub fn nearest(name: &str) -> Vec<&'static str> {
-        nearest::nearest(name, TABLE.iter().flat_map(Row::names))
+        nearest(name, TABLE.iter().flat_map(Row::names))
     }
 
     /// Tells whether this is a sign of life of the transport and not a notice: never for handlers.

@@ -8,11 +8,10 @@
 //! above the document: a frame holds one XML document and nothing else. What it accepts,
 //! `VoEvent` accepts, and both agree on ivorn, role and type.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::notice_type::parse_number;
-use crate::xml::{Decoded, Fault, Step, Walker, XmlError};
+use crate::xml::{Decoded, Fault, Walker, XmlError};
 use crate::{NoticeType, Oddity, Role};
 
 mod transport;
@@ -102,8 +101,7 @@ fn scan_root(walker: &mut Walker<'_>, params: &[impl AsRef<str>]) -> Result<Scan
             return Ok(Scan::Other { root });
         }
     };
-    // Comments may follow the root, anything else is a fault.
-    while !matches!(walker.step()?, Step::End) {}
+    walker.finish()?;
     Ok(scan)
 }
 
@@ -128,17 +126,16 @@ fn scan_event(walker: &mut Walker<'_>, params: &[impl AsRef<str>]) -> Result<VoE
 
 impl VoEventHead {
     fn read_root(&mut self, walker: &Walker<'_>) {
-        let attribute = |name| walker.attribute(name).map(Cow::into_owned);
-        self.ivorn = attribute("ivorn").filter(|ivorn| !ivorn.trim().is_empty());
-        self.version = attribute("version");
-        self.role_word = attribute("role");
+        self.ivorn = walker.attribute_text("ivorn");
+        self.version = walker.attribute_text("version");
+        self.role_word = walker.attribute_text("role");
         self.role = settle_role(self.role_word.as_deref(), &mut self.oddities);
     }
 
     fn read_who(&mut self, walker: &mut Walker<'_>) -> Result<(), Fault> {
         while let Some(child) = walker.child()? {
             match child {
-                "Date" if self.date.is_none() => self.date = Some(walker.text()?.into_owned()),
+                "Date" => walker.text_into(&mut self.date)?,
                 _ => walker.skip()?,
             }
         }
@@ -181,10 +178,10 @@ impl VoEventHead {
 }
 
 /// Name of the param that holds a GCN notice's type.
-const PACKET_TYPE: &str = "Packet_Type";
+pub(crate) const PACKET_TYPE: &str = "Packet_Type";
 
 /// Reads the param that was just opened to its end: its `value` attribute, else its `Value` child.
-fn param_value(walker: &mut Walker<'_>) -> Result<Option<String>, Fault> {
+pub(crate) fn param_value(walker: &mut Walker<'_>) -> Result<Option<String>, Fault> {
     if let Some(value) = walker.attribute("value") {
         walker.skip()?;
         return Ok(Some(value.into_owned()));

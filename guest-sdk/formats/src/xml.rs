@@ -11,23 +11,20 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use quick_xml::Reader;
-use quick_xml::events::attributes::Attributes;
-use quick_xml::events::{BytesStart, Event};
+use quick_xml::events::Event;
 
 mod chars;
 mod encoding;
 mod error;
+mod tag;
 
 pub(crate) use encoding::Decoded;
 pub(crate) use error::Fault;
 pub use error::{XmlError, XmlFault};
+use tag::Tag;
 
 /// Elements open at the same time.
 const MAX_DEPTH: usize = 128;
-/// Attributes of one element.
-const MAX_ATTRIBUTES: usize = 256;
-/// Bytes of one attribute's value, before entities are resolved.
-const MAX_ATTRIBUTE: usize = 64 * 1024;
 
 /// Elements that a fault's path names before it breaks off.
 const PATH: usize = 8;
@@ -39,7 +36,7 @@ pub(crate) enum Step<'t> {
     Open(&'t str),
     /// The innermost open element ends.
     Close,
-    /// A piece of text, entities resolved; an element's text may come in several.
+    /// A piece of text; an element's text may come in several. Only references are owned.
     Text(Cow<'t, str>),
     /// The document ended as it should.
     End,
@@ -51,16 +48,10 @@ pub(crate) struct Walker<'t> {
     text: &'t str,
     reader: Reader<&'t [u8]>,
     open: Vec<&'t str>,
-    attributes: Vec<Attribute<'t>>,
+    tag: Tag<'t>,
     close_next: bool,
     seen_root: bool,
     element: Range<usize>,
-}
-
-#[derive(Debug)]
-struct Attribute<'t> {
-    name: &'t str,
-    raw: &'t str,
 }
 
 impl<'t> Walker<'t> {
@@ -69,7 +60,7 @@ impl<'t> Walker<'t> {
             text,
             reader: Reader::from_str(text),
             open: Vec::with_capacity(16),
-            attributes: Vec::with_capacity(8),
+            tag: Tag::new(),
             close_next: false,
             seen_root: false,
             element: 0..0,
@@ -89,27 +80,16 @@ impl<'t> Walker<'t> {
                 Err(error) => return Err(self.syntax_fault(&error)),
             };
             match event {
-                Event::Start(tag) => return self.open(&tag, start).map(Step::Open),
+                Event::Start(tag) => return self.open(tag.name().0.len(), start),
                 Event::Empty(tag) => {
                     self.close_next = true;
-                    return self.open(&tag, start).map(Step::Open);
+                    return self.open(tag.name().0.len(), start);
                 }
                 Event::End(_) => return Ok(self.close()),
                 Event::Text(_) if self.open.is_empty() => self.check_outside(start)?,
-                Event::Text(text) => {
-                    return Ok(Step::Text(borrowed(
-                        text.xml10_content(),
-                        self.slice(start),
-                    )));
-                }
-                Event::CData(data) if !self.open.is_empty() => {
-                    return Ok(Step::Text(Cow::Owned(data.xml10_content().into_owned())));
-                }
-                Event::GeneralRef(name) if !self.open.is_empty() => {
-                    return self
-                        .resolve(&name, start)
-                        .map(|c| Step::Text(c.to_string().into()));
-                }
+                Event::Text(_) => return Ok(Step::Text(Cow::Borrowed(self.slice(start)))),
+                Event::CData(_) if !self.open.is_empty() => return Ok(self.cdata(start)),
+                Event::GeneralRef(name) if !self.open.is_empty() => return resolve(&name, start),
                 Event::CData(_) | Event::GeneralRef(_) => return Err(self.text_outside(start)),
                 Event::Decl(_) if start > 0 => {
                     return Err(Fault::at(start, XmlFault::LateDeclaration));
@@ -141,11 +121,27 @@ impl<'t> Walker<'t> {
         loop {
             match self.step()? {
                 Step::Open(_) => self.skip()?,
-                Step::Text(piece) if whole.is_empty() => whole = piece,
-                Step::Text(piece) => whole.to_mut().push_str(&piece),
+                Step::Text(piece) if whole.is_empty() => whole = chars::line_ends(piece),
+                Step::Text(piece) => whole.to_mut().push_str(&chars::line_ends(piece)),
                 Step::Close | Step::End => return Ok(chars::trimmed(whole)),
             }
         }
+    }
+
+    /// Reads the innermost open element to its end and keeps its text in `slot`, if that is free and
+    /// the text not empty: of several elements the first that says something counts.
+    pub(crate) fn text_into(&mut self, slot: &mut Option<String>) -> Result<(), Fault> {
+        let text = self.text()?;
+        if slot.is_none() && !text.is_empty() {
+            *slot = Some(text.into_owned());
+        }
+        Ok(())
+    }
+
+    /// Reads what may follow the root: comments, and nothing else.
+    pub(crate) fn finish(&mut self) -> Result<(), Fault> {
+        while !matches!(self.step()?, Step::End) {}
+        Ok(())
     }
 
     /// Reads the innermost open element to its end.
@@ -161,20 +157,15 @@ impl<'t> Walker<'t> {
         }
     }
 
-    /// Returns the value of the element that was opened last, by the attribute's local name.
+    /// Returns an attribute of the element that was opened last, if it is there and not blank.
+    pub(crate) fn attribute_text(&self, name: &str) -> Option<String> {
+        let value = self.attribute(name)?;
+        (!value.trim().is_empty()).then(|| value.into_owned())
+    }
+
+    /// Returns an attribute of the element that was opened last, if it is there.
     pub(crate) fn attribute(&self, name: &str) -> Option<Cow<'t, str>> {
-        let exact = self
-            .attributes
-            .iter()
-            .find(|attribute| attribute.name == name);
-        let by_local_name = || {
-            self.attributes
-                .iter()
-                .find(|attribute| local(attribute.name) == name)
-        };
-        let attribute = exact.or_else(by_local_name)?;
-        // Values were resolved once when the element was opened, so this one resolves.
-        chars::attribute_value(attribute.raw).ok()
+        self.tag.value(name)
     }
 
     /// Bytes of the text from the `<` of the root to the `>` of its end, once that was read.
@@ -190,22 +181,23 @@ impl<'t> Walker<'t> {
         }
     }
 
-    fn open(&mut self, tag: &BytesStart<'_>, start: usize) -> Result<&'t str, Fault> {
-        let qualified = tag.name().0.len();
-        let content = self.slice(start).get(1..).unwrap_or_default();
-        let name = content.get(..qualified).unwrap_or_default();
+    fn open(&mut self, name_len: usize, start: usize) -> Result<Step<'t>, Fault> {
         if self.open.is_empty() {
             self.begin_root(start)?;
         }
-        if !chars::is_name(name) {
+        let content = self.slice(start).get(1..).unwrap_or_default();
+        let name = content.get(..name_len).unwrap_or_default();
+        let Some(local) = chars::local_name(name) else {
             return Err(Fault::at(start, XmlFault::BadName(name.to_owned())));
-        }
+        };
         if self.open.len() == MAX_DEPTH {
             return Err(Fault::at(start, XmlFault::TooDeep { limit: MAX_DEPTH }));
         }
-        self.open.push(local(name));
-        self.read_attributes(content, qualified, start)?;
-        Ok(local(name))
+        self.open.push(local);
+        match self.tag.read(content, name_len) {
+            Ok(()) => Ok(Step::Open(local)),
+            Err(fault) => Err(Fault::at(start, fault)),
+        }
     }
 
     fn begin_root(&mut self, start: usize) -> Result<(), Fault> {
@@ -234,51 +226,11 @@ impl<'t> Walker<'t> {
         Err(Fault::at(self.text.len(), fault))
     }
 
-    /// Checks and keeps the attributes of a tag; `content` is the tag from its name on.
-    fn read_attributes(
-        &mut self,
-        content: &'t str,
-        skip: usize,
-        start: usize,
-    ) -> Result<(), Fault> {
-        self.attributes.clear();
-        let within = content.strip_suffix('>').unwrap_or(content);
-        let within = within.strip_suffix('/').unwrap_or(within);
-        let mut attributes = Attributes::new(within, skip);
-        for attribute in attributes.with_checks(false) {
-            let attribute =
-                attribute.map_err(|error| Fault::at(start, XmlFault::Syntax(error.to_string())))?;
-            let (Cow::Borrowed(raw), name) = (attribute.value, attribute.key.0) else {
-                continue;
-            };
-            self.check_attribute(name, raw)
-                .map_err(|fault| Fault::at(start, fault))?;
-            self.attributes.push(Attribute { name, raw });
-        }
-        Ok(())
-    }
-
-    fn check_attribute(&self, name: &str, raw: &str) -> Result<(), XmlFault> {
-        if !chars::is_name(name) {
-            return Err(XmlFault::BadName(name.to_owned()));
-        }
-        if raw.len() > MAX_ATTRIBUTE {
-            let (name, limit) = (name.to_owned(), MAX_ATTRIBUTE);
-            return Err(XmlFault::AttributeTooLong { name, limit });
-        }
-        if self.attributes.len() == MAX_ATTRIBUTES {
-            return Err(XmlFault::TooManyAttributes {
-                limit: MAX_ATTRIBUTES,
-            });
-        }
-        if self.attributes.iter().any(|other| other.name == name) {
-            return Err(XmlFault::AttributeTwice(name.to_owned()));
-        }
-        chars::check_attribute_value(raw)
-    }
-
-    fn resolve(&self, name: &str, start: usize) -> Result<char, Fault> {
-        chars::resolve(name).map_err(|fault| Fault::at(start, fault))
+    /// The text of the `<![CDATA[…]]>` that begins at `start`.
+    fn cdata(&self, start: usize) -> Step<'t> {
+        let section = self.slice(start);
+        let inner = section.strip_prefix("<![CDATA[").unwrap_or_default();
+        Step::Text(Cow::Borrowed(inner.strip_suffix("]]>").unwrap_or_default()))
     }
 
     /// Refuses a document type that declares entities; any other is passed over.
@@ -325,16 +277,11 @@ impl<'t> Walker<'t> {
     }
 }
 
-/// The name without its namespace prefix.
-fn local(name: &str) -> &str {
-    name.rsplit_once(':').map_or(name, |(_, local)| local)
-}
-
-/// Text that needed no change is taken from the document itself, which outlives the reader's event.
-fn borrowed<'t>(content: Cow<'_, str>, original: &'t str) -> Cow<'t, str> {
-    match content {
-        Cow::Borrowed(_) => Cow::Borrowed(original),
-        Cow::Owned(changed) => Cow::Owned(changed),
+/// The text that the reference `&name;` stands for.
+fn resolve<'t>(name: &str, start: usize) -> Result<Step<'t>, Fault> {
+    match chars::resolve(name) {
+        Ok(character) => Ok(Step::Text(Cow::Owned(character.to_string()))),
+        Err(fault) => Err(Fault::at(start, fault)),
     }
 }
 

@@ -55,9 +55,9 @@ pub(super) fn scan(walker: &mut Walker<'_>) -> Result<TransportHead, Fault> {
     };
     while let Some(child) = walker.child()? {
         match child {
-            "Origin" => read(walker, &mut head.origin)?,
-            "Response" => read(walker, &mut head.response)?,
-            "TimeStamp" => read(walker, &mut head.time_stamp)?,
+            "Origin" => walker.text_into(&mut head.origin)?,
+            "Response" => walker.text_into(&mut head.response)?,
+            "TimeStamp" => walker.text_into(&mut head.time_stamp)?,
             "Meta" => read_meta(walker, &mut head.result)?,
             _ => walker.skip()?,
         }
@@ -68,18 +68,9 @@ pub(super) fn scan(walker: &mut Walker<'_>) -> Result<TransportHead, Fault> {
 fn read_meta(walker: &mut Walker<'_>, result: &mut Option<String>) -> Result<(), Fault> {
     while let Some(child) = walker.child()? {
         match child {
-            "Result" => read(walker, result)?,
+            "Result" => walker.text_into(result)?,
             _ => walker.skip()?,
         }
-    }
-    Ok(())
-}
-
-/// Reads an element's text; of several elements the first that is not empty counts.
-fn read(walker: &mut Walker<'_>, slot: &mut Option<String>) -> Result<(), Fault> {
-    let text = walker.text()?;
-    if slot.is_none() && !text.is_empty() {
-        *slot = Some(text.into_owned());
     }
     Ok(())
 }

@@ -9,6 +9,49 @@ pub(super) fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\r' | '\n')
 }
 
+/// White space as XML has it.
+pub(super) fn is_space_byte(byte: u8) -> bool {
+    is(byte, SPACE)
+}
+
+/// A quote, or what makes an attribute's value more than its bytes: reference, markup, white space.
+pub(super) fn interrupts_value(byte: u8) -> bool {
+    is(byte, INTERRUPTS_VALUE)
+}
+
+/// Kinds of bytes, as bits of [`KINDS`]: every byte of every tag is looked up.
+const STARTS_NAME: u8 = 1;
+const IN_NAME: u8 = 2;
+const SPACE: u8 = 4;
+const INTERRUPTS_VALUE: u8 = 8;
+
+const KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut byte = 0_u8;
+    loop {
+        kinds[byte as usize] = kinds_of(byte);
+        if byte == u8::MAX {
+            break kinds;
+        }
+        byte += 1;
+    }
+};
+
+const fn kinds_of(byte: u8) -> u8 {
+    match byte {
+        b' ' => SPACE,
+        b'\t' | b'\r' | b'\n' => SPACE | INTERRUPTS_VALUE,
+        b'"' | b'\'' | b'&' | b'<' => INTERRUPTS_VALUE,
+        b'a'..=b'z' | b'A'..=b'Z' | b'_' | b':' | 0x80.. => STARTS_NAME | IN_NAME,
+        b'0'..=b'9' | b'-' | b'.' => IN_NAME,
+        _ => 0,
+    }
+}
+
+fn is(byte: u8, kind: u8) -> bool {
+    KINDS[usize::from(byte)] & kind != 0
+}
+
 /// Removes white space at both ends without copying a borrowed text.
 pub(super) fn trimmed(text: Cow<'_, str>) -> Cow<'_, str> {
     match text {
@@ -17,16 +60,37 @@ pub(super) fn trimmed(text: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
-/// Tells whether `name` may name an element or attribute; of letters beyond ASCII all are taken.
-pub(super) fn is_name(name: &str) -> bool {
-    let mut bytes = name.bytes();
-    let starts_well = bytes.next().is_some_and(starts_a_name);
-    starts_well
-        && bytes.all(|byte| starts_a_name(byte) || matches!(byte, b'0'..=b'9' | b'-' | b'.'))
+/// Checks that `name` may name an element or attribute and returns it without its prefix.
+///
+/// Of letters beyond ASCII all are taken.
+pub(super) fn local_name(name: &str) -> Option<&str> {
+    let mut local = 0;
+    for (at, byte) in name.bytes().enumerate() {
+        if !is(byte, IN_NAME) {
+            return None;
+        }
+        if byte == b':' {
+            local = at + 1;
+        }
+    }
+    let starts_well = name.bytes().next().is_some_and(starts_a_name);
+    name.get(local..)
+        .filter(|local| starts_well && !local.is_empty())
+}
+
+/// Makes each line end of a text from the document one `\n`; a character that was written as a
+/// reference stays what it is.
+pub(super) fn line_ends(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text {
+        Cow::Borrowed(raw) if raw.contains('\r') => {
+            Cow::Owned(raw.replace("\r\n", "\n").replace('\r', "\n"))
+        }
+        _ => text,
+    }
 }
 
 pub(super) fn starts_a_name(byte: u8) -> bool {
-    byte.is_ascii_alphabetic() || byte == b'_' || byte == b':' || !byte.is_ascii()
+    is(byte, STARTS_NAME)
 }
 
 /// Finds the first control character that XML does not allow.
@@ -76,25 +140,10 @@ fn is_allowed(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..)
 }
 
-/// Tells what is wrong with an attribute's value as it stands in the document.
-pub(super) fn check_attribute_value(raw: &str) -> Result<(), XmlFault> {
-    // References are rare: most values need no second look.
-    if !raw
-        .bytes()
-        .fold(false, |seen, byte| seen | (byte == b'&') | (byte == b'<'))
-    {
-        return Ok(());
-    }
-    if raw.contains('<') {
-        return Err(XmlFault::LessThanInAttribute);
-    }
-    attribute_value(raw).map(drop)
-}
-
 /// Resolves the references in an attribute's value; each white space becomes a blank.
 pub(super) fn attribute_value(raw: &str) -> Result<Cow<'_, str>, XmlFault> {
-    if !raw.contains(['&', '\t', '\r', '\n']) {
-        return Ok(Cow::Borrowed(raw));
+    if raw.contains('<') {
+        return Err(XmlFault::LessThanInAttribute);
     }
     let mut value = String::with_capacity(raw.len());
     let mut rest = raw;
@@ -124,10 +173,7 @@ fn push_special<'a>(value: &mut String, text: &'a str) -> Result<&'a str, XmlFau
         .as_str()
         .split_once(';')
         .ok_or(XmlFault::LoneAmpersand)?;
-    if !name
-        .strip_prefix('#')
-        .map_or_else(|| is_name(name), |_| true)
-    {
+    if !name.starts_with('#') && local_name(name).is_none() {
         return Err(XmlFault::LoneAmpersand);
     }
     value.push(resolve(name)?);

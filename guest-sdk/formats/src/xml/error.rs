@@ -83,6 +83,12 @@ pub enum XmlFault {
     /// A name that XML does not allow.
     #[error("`{0}` is not a name of an element or attribute")]
     BadName(String),
+    /// An attribute without a quoted value.
+    #[error("the attribute `{0}` has no value in quotes")]
+    NoAttributeValue(String),
+    /// Two attributes without white space between them.
+    #[error("two attributes stand together; put a blank between them")]
+    NoSpaceBetweenAttributes,
     /// The same attribute twice in one element.
     #[error("the attribute `{0}` stands twice in one element")]
     AttributeTwice(String),

@@ -53,6 +53,21 @@ fn markup_in_an_attribute_value_is_refused() {
 }
 
 #[test]
+fn attributes_are_written_as_xml_wants_them() {
+    let no_value = || XmlFault::NoAttributeValue("a".to_owned());
+    for tag in ["a", "a=", "a=1", "a=\"", "a 'b'", "a='b"] {
+        let error = scan(format!("<VOEvent {tag}></VOEvent>").as_bytes(), &[""]).unwrap_err();
+        assert!(
+            error.fault == no_value() || matches!(error.fault, XmlFault::Syntax(_)),
+            "{error}"
+        );
+    }
+    check_refused("<VOEvent a/>", &no_value());
+    check_refused("<VOEvent a='1'b='2'/>", &XmlFault::NoSpaceBetweenAttributes);
+    assert!(scan(b"<VOEvent a\n=\n'>' b=\"it's\" />", &[""]).is_ok());
+}
+
+#[test]
 fn names_that_are_none_are_refused() {
     check_refused("<1a/>", &XmlFault::BadName("1a".to_owned()));
     check_refused("<VOEvent 1='a'/>", &XmlFault::BadName("1".to_owned()));

@@ -4,7 +4,7 @@
 const AT_MOST: usize = 3;
 
 /// Returns up to three of `known` that resemble `name`, by rising distance.
-pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let wanted = name.trim().to_ascii_uppercase();
     let tolerance = (wanted.len() / 4).clamp(1, 5);
     let mut ranked: Vec<(usize, &str)> = known
