@@ -66,16 +66,17 @@ impl<T> ByNothing<T> for Want<T> {
 
 /// Implemented by nothing; its message is what an author sees.
 #[diagnostic::on_unimplemented(
-    message = "a packet cannot become a `{Self}`",
+    message = "a packet cannot become `{Self}`",
     label = "not an argument for a handler",
     note = "a handler takes `Packet`, `&Packet`, `&[u8]`, `&str`, `VoEvent`, `LvAlert`, or any type that JSON can become",
+    note = "other references than `&Packet`, `&[u8]` and `&str` are not made: take the value itself",
     note = "for JSON add `#[derive(serde::Deserialize)]` to it, for another format implement `gwasp_sdk::FromPacket`"
 )]
 pub trait Argument {}
 
 /// A task's argument; `Deserialize` with a message that says what to do.
 #[diagnostic::on_unimplemented(
-    message = "a task cannot take a `{Self}`",
+    message = "a task cannot take `{Self}`",
     label = "arguments of a task travel as JSON",
     note = "add `#[derive(serde::Deserialize, serde::Serialize)]` to it; large values go as a `Blob`"
 )]

@@ -1,5 +1,7 @@
 //! The packet, and what a handler can make of it by naming a type.
 
+use gwasp_formats::VoEvent;
+
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 
@@ -93,7 +95,7 @@ impl Packet {
     ///
     /// assert_eq!(
     ///     packet.json::<Alert>().unwrap_err().to_string(),
-    ///     "payload does not fit at /candidate/far (byte 26): \
+    ///     "payload does not fit at /candidate/far (byte 22): \
     ///      invalid type: string \"low\", expected f64"
     /// );
     /// ```
@@ -170,5 +172,12 @@ impl<'a> FromPacket<'a> for &'a str {
 impl FromPacket<'_> for String {
     fn from_packet(packet: &Packet) -> Result<Self> {
         packet.text().map(str::to_owned)
+    }
+}
+
+/// The payload as a VOEvent.
+impl FromPacket<'_> for VoEvent {
+    fn from_packet(packet: &Packet) -> Result<Self> {
+        Ok(Self::parse(&packet.payload)?)
     }
 }

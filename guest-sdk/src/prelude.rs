@@ -1,6 +1,7 @@
 //! What nearly every plugin uses: `use gwasp_sdk::prelude::*;`
 
 pub use crate::{
-    Context, Error, FromPacket, NoticeType, Packet, Result, bail, clock, debug, error, handler,
-    info, notices, periodic, progress, random, task, tasks, trace, warn,
+    Blob, Context, Error, FromPacket, NoticeType, Packet, Result, VoEvent, bail, clock, debug,
+    error, gracedb, handler, http, info, kv, notices, periodic, progress, random, task, tasks,
+    trace, warn,
 };

@@ -22,10 +22,11 @@
 use crate::boundary::native::with;
 use crate::clock::Timestamp;
 use crate::error::Result;
+use crate::http::{HttpError, Response};
 use crate::packet::{FromPacket, Packet};
 use crate::registry::{self, Input};
 
-pub use crate::boundary::native::Spawned;
+pub use crate::boundary::native::{Sent, Spawned};
 
 /// Makes a packet of these bytes, as a listener would; its other fields are empty.
 ///
@@ -100,6 +101,35 @@ pub fn call(name: &str, arguments: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> 
     registry::run(name, Input::Call(arguments.as_ref().to_vec()))
 }
 
+/// Runs the periodic function registered under `name`, as if it were due at that moment.
+///
+/// # Errors
+/// The function's own; a name that nothing has.
+///
+/// # Panics
+/// If `due` is neither a [`Timestamp`] nor text as RFC 3339 writes it.
+///
+/// ```
+/// use gwasp_sdk::prelude::*;
+/// use gwasp_sdk::testing;
+///
+/// #[periodic("0 12 * * *", name = "noon")]
+/// fn noon(due: clock::Timestamp) {
+///     info!("noon at {due}");
+/// }
+///
+/// testing::tick("noon", "2017-08-17T12:00:00Z")?;
+/// assert_eq!(testing::log_lines(), ["info: noon at 2017-08-17T12:00:00Z"]);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn tick(
+    name: &str,
+    due: impl TryInto<Timestamp, Error: std::fmt::Display>,
+) -> Result<Option<Vec<u8>>> {
+    registry::run(name, Input::Tick(moment(due)))
+}
+
 /// Returns what the plugin tells the host about itself, as JSON.
 ///
 /// ```
@@ -121,8 +151,14 @@ pub fn manifest() -> String {
 /// ```
 #[track_caller]
 pub fn set_now(now: impl TryInto<Timestamp, Error: std::fmt::Display>) {
-    match now.try_into() {
-        Ok(now) => with(|state| state.now = now),
+    let now = moment(now);
+    with(|state| state.now = now);
+}
+
+#[track_caller]
+fn moment(text: impl TryInto<Timestamp, Error: std::fmt::Display>) -> Timestamp {
+    match text.try_into() {
+        Ok(moment) => moment,
         #[expect(clippy::panic, reason = "a mistake in the test, told at its line")]
         Err(error) => panic!("{error}"),
     }
@@ -153,6 +189,67 @@ pub fn log_lines() -> Vec<String> {
 #[must_use]
 pub fn progress() -> Option<(f64, String)> {
     with(|state| state.progress.clone())
+}
+
+/// Sets up the answer to a request of this URL. Each answer is given once, in the order in which
+/// they were set up; a request without one fails as unreachable.
+///
+/// ```
+/// use gwasp_sdk::{http, testing};
+///
+/// testing::respond("https://obs.example/targets", 200, r#"["M31"]"#);
+/// let targets: Vec<String> = http::get("https://obs.example/targets").send()?.json()?;
+/// assert_eq!(targets, ["M31"]);
+/// # Ok::<(), gwasp_sdk::Error>(())
+/// ```
+pub fn respond(url: &str, status: u16, body: impl AsRef<[u8]>) {
+    let response = Response {
+        status,
+        headers: Vec::new(),
+        body: body.as_ref().to_vec(),
+    };
+    with(|state| state.answers.push((url.to_owned(), Ok(response))));
+}
+
+/// Sets up a failure of the next request of this URL, as [`respond`] sets up an answer.
+///
+/// ```
+/// use gwasp_sdk::http::{self, HttpError};
+/// use gwasp_sdk::testing;
+///
+/// testing::fail("https://obs.example/lamp", HttpError::InDoubt("no answer".to_owned()));
+/// assert!(http::post("https://obs.example/lamp").send().is_err());
+/// ```
+pub fn fail(url: &str, error: HttpError) {
+    with(|state| state.answers.push((url.to_owned(), Err(error))));
+}
+
+/// Returns the requests made so far.
+///
+/// ```
+/// use gwasp_sdk::{http, testing};
+///
+/// testing::respond("https://obs.example/targets", 201, "");
+/// http::post("https://obs.example/targets").bytes("M31").send()?;
+/// assert_eq!(testing::requests()[0].body, b"M31");
+/// # Ok::<(), gwasp_sdk::Error>(())
+/// ```
+#[must_use]
+pub fn requests() -> Vec<Sent> {
+    with(|state| state.requests.clone())
+}
+
+/// Lets another task have claimed `name` first.
+///
+/// ```
+/// use gwasp_sdk::{kv, testing};
+///
+/// testing::claimed_elsewhere("notice for S190425z");
+/// assert!(!kv::claim("notice for S190425z")?);
+/// # Ok::<(), kv::KvError>(())
+/// ```
+pub fn claimed_elsewhere(name: &str) {
+    with(|state| state.claimed_elsewhere.insert(name.to_owned()));
 }
 
 /// Returns the tasks made so far.

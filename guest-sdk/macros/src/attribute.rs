@@ -110,6 +110,12 @@ impl Part {
         if input.peek(syn::token::Paren) {
             return Self::parse_words(input, name);
         }
+        if input.peek(Token![::]) {
+            return Err(syn::Error::new(
+                name.span(),
+                "write the notice type alone: it needs no path and no `use`",
+            ));
+        }
         Ok(Self::Bare(name))
     }
 

@@ -49,7 +49,7 @@ pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), *candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.len().min(word.len()) / 2)
+        .filter(|(distance, candidate)| *distance <= candidate.len().max(word.len()) / 2)
         .min()
         .map(|(_, candidate)| candidate)
 }

@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{FnArg, ItemFn, Pat, ReturnType};
+use syn::{FnArg, ItemFn, Pat, ReturnType, Type};
 
 use crate::attribute::{self, Attribute, Kind};
 use crate::errors::Errors;
@@ -156,9 +156,17 @@ fn companion(attribute: &Attribute, function: &ItemFn) -> TokenStream {
     let names: Vec<Ident> = (0..parameters.len())
         .map(|n| parameter_name(function, n))
         .collect();
-    let payload = match names.as_slice() {
-        [one] => quote!(&#one),
-        _ => quote!(&(#(&#names),*)),
+    // A type that cannot be written as JSON is reported at that type.
+    let borrowed = names
+        .iter()
+        .zip(argument_types(function))
+        .map(|(name, argument)| {
+            let name = Ident::new(&name.to_string(), name.span().located_at(argument.span()));
+            quote_spanned!(argument.span()=> &#name)
+        });
+    let payload = match names.len() {
+        1 => quote!(#(#borrowed)*),
+        _ => quote!(&(#(#borrowed),*)),
     };
     let generics = &function.sig.generics;
     let about = format!("Makes tasks of [`fn@{name}`].");
@@ -182,17 +190,20 @@ fn companion(attribute: &Attribute, function: &ItemFn) -> TokenStream {
     }
 }
 
-fn parameters(function: &ItemFn) -> Vec<TokenStream> {
-    let typed = function
+fn argument_types(function: &ItemFn) -> impl Iterator<Item = &Type> {
+    function
         .sig
         .inputs
         .iter()
         .filter_map(|argument| match argument {
-            FnArg::Typed(typed) => Some(&typed.ty),
+            FnArg::Typed(typed) => Some(&*typed.ty),
             FnArg::Receiver(_) => None,
-        });
-    typed
-        .enumerate()
+        })
+}
+
+fn parameters(function: &ItemFn) -> Vec<TokenStream> {
+    let types = argument_types(function).enumerate();
+    types
         .map(|(index, argument)| {
             let name = parameter_name(function, index);
             quote!(#name: #argument)

@@ -5,6 +5,8 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::{LitInt, LitStr};
 
+use crate::errors::one_of;
+
 /// A checked key.
 pub(crate) enum Key {
     /// By name, and what to say if no live feed carries it any more.
@@ -51,7 +53,7 @@ pub(crate) fn notice(name: &Ident) -> Result<Key, String> {
         [] => "a notice type that has no name yet is written as its number; a node or topic is \
                written in quotes"
             .to_owned(),
-        names => format!("did you mean `{}`?", names.join("` or `")),
+        names => format!("did you mean {}?", one_of(names)),
     };
     Err(format!("GCN has no notice type `{word}`: {advice}"))
 }

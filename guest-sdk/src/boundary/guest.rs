@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use crate::blobs::BlobError;
 use crate::clock::Timestamp;
 use crate::error::{Error, FailureKind};
+use crate::http::{Body, HttpError, Method, Request, Response};
+use crate::kv::KvError;
 use crate::log::Level;
 use crate::packet::Packet;
 use crate::registry::{self, Input};
@@ -139,4 +142,111 @@ pub(crate) fn spawn(name: &str, arguments: Vec<u8>, options: Options) -> Result<
 
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(crate) fn kv_get(key: &str) -> Result<Option<Vec<u8>>, KvError> {
+    let entry = host::kv::get(key).map_err(kv_error)?;
+    Ok(entry.map(|entry| entry.value))
+}
+
+pub(crate) fn kv_set(key: &str, value: &[u8]) -> Result<(), KvError> {
+    host::kv::set(key, value).map_err(kv_error)
+}
+
+pub(crate) fn kv_delete(key: &str) -> Result<(), KvError> {
+    host::kv::delete(key).map_err(kv_error)
+}
+
+pub(crate) fn kv_add(key: &str, delta: i64) -> Result<(), KvError> {
+    host::kv::add(key, delta).map_err(kv_error)
+}
+
+pub(crate) fn kv_claim(name: &str) -> Result<bool, KvError> {
+    host::kv::claim(name).map_err(kv_error)
+}
+
+fn kv_error(error: host::kv::Error) -> KvError {
+    match error {
+        host::kv::Error::Denied(text) => KvError::Denied(text),
+        host::kv::Error::Limit(text) => KvError::Limit(text),
+    }
+}
+
+/// A blob that the host keeps.
+pub(crate) struct BlobHandle(host::blobs::Blob);
+
+impl BlobHandle {
+    pub(crate) fn digest(&self) -> String {
+        self.0.digest()
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    pub(crate) fn read(&self, offset: u64, len: u32) -> Result<Vec<u8>, BlobError> {
+        self.0.read(offset, len).map_err(blob_error)
+    }
+}
+
+pub(crate) fn blob_put(bytes: &[u8]) -> Result<BlobHandle, BlobError> {
+    host::blobs::put(bytes).map(BlobHandle).map_err(blob_error)
+}
+
+pub(crate) fn blob_open(digest: &str) -> Result<BlobHandle, BlobError> {
+    host::blobs::open(digest)
+        .map(BlobHandle)
+        .map_err(blob_error)
+}
+
+fn blob_error(error: host::blobs::Error) -> BlobError {
+    match error {
+        host::blobs::Error::Unknown(text) => BlobError::Unknown(text),
+        host::blobs::Error::Limit(text) => BlobError::Limit(text),
+        host::blobs::Error::Denied(text) => BlobError::Denied(text),
+    }
+}
+
+pub(crate) fn http_send(request: Request<'_>) -> Result<Response, HttpError> {
+    let head = host::http::Request {
+        method: method(request.method),
+        url: request.url,
+        headers: request.headers,
+        secret: request.secret,
+        idempotent: request.idempotent,
+        key: request.key,
+    };
+    let body = match request.body {
+        Body::None => None,
+        Body::Bytes(bytes) => Some(host::http::Body::Bytes(bytes)),
+        Body::Blob(blob) => Some(host::http::Body::Blob(&blob.handle().0)),
+    };
+    let response = host::http::send(&head, body.as_ref()).map_err(http_error)?;
+    Ok(Response {
+        status: response.status,
+        headers: response.headers,
+        body: response.body,
+    })
+}
+
+fn method(method: Method) -> host::http::Method {
+    match method {
+        Method::Get => host::http::Method::Get,
+        Method::Head => host::http::Method::Head,
+        Method::Post => host::http::Method::Post,
+        Method::Put => host::http::Method::Put,
+        Method::Patch => host::http::Method::Patch,
+        Method::Delete => host::http::Method::Delete,
+    }
+}
+
+fn http_error(error: host::http::Error) -> HttpError {
+    match error {
+        host::http::Error::Denied(text) => HttpError::Denied(text),
+        host::http::Error::Invalid(text) => HttpError::Invalid(text),
+        host::http::Error::Unreachable(text) => HttpError::Unreachable(text),
+        host::http::Error::Timeout(text) => HttpError::Timeout(text),
+        host::http::Error::Limit(text) => HttpError::Limit(text),
+        host::http::Error::InDoubt(text) => HttpError::InDoubt(text),
+    }
 }

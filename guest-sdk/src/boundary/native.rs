@@ -3,8 +3,15 @@
 //! Each test of `cargo test` has a thread of its own, so tests do not see each other.
 
 use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
+use sha2::{Digest, Sha256};
+
+use crate::blobs::BlobError;
 use crate::clock::Timestamp;
+use crate::http::{Body, HttpError, Method, Request, Response};
+use crate::kv::KvError;
 use crate::log::Level;
 use crate::tasks::{Options, TaskError};
 
@@ -12,22 +19,17 @@ use crate::tasks::{Options, TaskError};
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) now: Timestamp,
-    /// State of the generator (xorshift64*), never 0.
-    pub(crate) random: u64,
+    /// State of the generator, never 0.
+    random: u64,
     pub(crate) log: Vec<(Level, String)>,
     pub(crate) progress: Option<(f64, String)>,
+    kv: BTreeMap<String, Vec<u8>>,
+    pub(crate) claimed_elsewhere: BTreeSet<String>,
+    blobs: BTreeMap<String, Rc<[u8]>>,
+    /// Answers not given yet, by URL.
+    pub(crate) answers: Vec<(String, Result<Response, HttpError>)>,
+    pub(crate) requests: Vec<Sent>,
     pub(crate) spawned: Vec<Spawned>,
-}
-
-/// A task that a handler made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spawned {
-    /// As it was asked for.
-    pub name: String,
-    /// JSON.
-    pub arguments: Vec<u8>,
-    /// As they were asked for.
-    pub options: Options,
 }
 
 /// Every test begins at 2030-01-01T00:00:00Z with the same random numbers.
@@ -38,16 +40,51 @@ impl Default for State {
             random: 0x9e37_79b9_7f4a_7c15,
             log: Vec::new(),
             progress: None,
+            kv: BTreeMap::new(),
+            claimed_elsewhere: BTreeSet::new(),
+            blobs: BTreeMap::new(),
+            answers: Vec::new(),
+            requests: Vec::new(),
             spawned: Vec::new(),
         }
     }
+}
+
+/// A request that a handler made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Sent {
+    /// What it did.
+    pub method: Method,
+    /// Where to.
+    pub url: String,
+    /// In the order in which they were added.
+    pub headers: Vec<(String, String)>,
+    /// The secret's name.
+    pub secret: Option<String>,
+    /// Whether it may be made twice.
+    pub idempotent: bool,
+    /// Of a blob its bytes.
+    pub body: Vec<u8>,
+}
+
+/// A task that a handler made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Spawned {
+    /// As it was asked for.
+    pub name: String,
+    /// JSON.
+    pub arguments: Vec<u8>,
+    /// As they were asked for.
+    pub options: Options,
 }
 
 thread_local! {
     static STATE: RefCell<State> = RefCell::default();
 }
 
-/// Gives access to this thread's state. `change` calls nothing of this crate's boundary.
+/// Gives access to this thread's state. `change` calls nothing else of this module.
 pub(crate) fn with<T>(change: impl FnOnce(&mut State) -> T) -> T {
     STATE.with_borrow_mut(change)
 }
@@ -64,16 +101,133 @@ pub(crate) fn now() -> Timestamp {
     with(|state| state.now)
 }
 
-/// xorshift64* (Vigna 2016, ACM TOMS 42, 30): its upper byte, step by step.
 pub(crate) fn random(len: u32) -> Vec<u8> {
     with(|state| (0..len).map(|_| next_byte(&mut state.random)).collect())
 }
 
+/// The upper byte of xorshift64* (Vigna 2016, ACM TOMS 42, 30).
 fn next_byte(seed: &mut u64) -> u8 {
     *seed ^= *seed >> 12;
     *seed ^= *seed << 25;
     *seed ^= *seed >> 27;
     seed.wrapping_mul(0x2545_f491_4f6c_dd1d).to_be_bytes()[0]
+}
+
+pub(crate) fn kv_get(key: &str) -> Result<Option<Vec<u8>>, KvError> {
+    Ok(with(|state| state.kv.get(key).cloned()))
+}
+
+pub(crate) fn kv_set(key: &str, value: &[u8]) -> Result<(), KvError> {
+    with(|state| state.kv.insert(key.to_owned(), value.to_vec()));
+    Ok(())
+}
+
+pub(crate) fn kv_delete(key: &str) -> Result<(), KvError> {
+    with(|state| state.kv.remove(key));
+    Ok(())
+}
+
+pub(crate) fn kv_add(key: &str, delta: i64) -> Result<(), KvError> {
+    with(|state| {
+        let value = match state.kv.get(key) {
+            Some(value) => integer(value),
+            None => Some(0),
+        };
+        let sum = value.and_then(|value| value.checked_add(delta));
+        let sum = sum.ok_or_else(|| {
+            KvError::Limit(format!(
+                "`{key}` is not, or would not be, an integer of 64 bits"
+            ))
+        })?;
+        state
+            .kv
+            .insert(key.to_owned(), sum.to_string().into_bytes());
+        Ok(())
+    })
+}
+
+fn integer(value: &[u8]) -> Option<i64> {
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+pub(crate) fn kv_claim(name: &str) -> Result<bool, KvError> {
+    Ok(with(|state| !state.claimed_elsewhere.contains(name)))
+}
+
+/// A blob of this test.
+pub(crate) struct BlobHandle {
+    digest: String,
+    bytes: Rc<[u8]>,
+}
+
+impl BlobHandle {
+    pub(crate) fn digest(&self) -> String {
+        self.digest.clone()
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        u64::try_from(self.bytes.len()).unwrap_or(u64::MAX)
+    }
+
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "the host's answer may be an error"
+    )]
+    pub(crate) fn read(&self, offset: u64, len: u32) -> Result<Vec<u8>, BlobError> {
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        let rest = self.bytes.get(offset..).unwrap_or_default();
+        Ok(rest[..len.min(rest.len())].to_vec())
+    }
+}
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the host's answer may be an error"
+)]
+pub(crate) fn blob_put(bytes: &[u8]) -> Result<BlobHandle, BlobError> {
+    let digest = Sha256::digest(bytes);
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let bytes: Rc<[u8]> = bytes.into();
+    with(|state| state.blobs.insert(digest.clone(), Rc::clone(&bytes)));
+    Ok(BlobHandle { digest, bytes })
+}
+
+pub(crate) fn blob_open(digest: &str) -> Result<BlobHandle, BlobError> {
+    let found = with(|state| state.blobs.get(digest).cloned());
+    let bytes =
+        found.ok_or_else(|| BlobError::Unknown(format!("no blob is kept under {digest}")))?;
+    Ok(BlobHandle {
+        digest: digest.to_owned(),
+        bytes,
+    })
+}
+
+/// Each answer is given once; the first set up for a URL comes first.
+pub(crate) fn http_send(request: Request<'_>) -> Result<Response, HttpError> {
+    let body = match request.body {
+        Body::None => Vec::new(),
+        Body::Bytes(bytes) => bytes,
+        Body::Blob(blob) => blob.handle().bytes.to_vec(),
+    };
+    let sent = Sent {
+        method: request.method,
+        url: request.url,
+        headers: request.headers,
+        secret: request.secret,
+        idempotent: request.idempotent,
+        body,
+    };
+    with(|state| {
+        let url = sent.url.clone();
+        state.requests.push(sent);
+        match state.answers.iter().position(|(known, _)| *known == url) {
+            Some(index) => state.answers.remove(index).1,
+            None => Err(HttpError::Unreachable(format!(
+                "this test has no answer from {url}: set one up with `testing::respond`"
+            ))),
+        }
+    })
 }
 
 /// The id is the task's number in this test.

@@ -3,7 +3,13 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
+use gwasp_formats::{FieldError, PositionError, TimeError, VoEventError};
+
 use super::FailureKind;
+use crate::blobs::BlobError;
+use crate::http::HttpError;
+use crate::kv::KvError;
+use crate::tasks::TaskError;
 
 /// Looks through the chain for the first error that knows; one that nobody knows is tried again.
 pub(super) fn classify(error: &(dyn StdError + 'static)) -> (FailureKind, Option<Duration>) {
@@ -17,6 +23,32 @@ pub(super) fn classify(error: &(dyn StdError + 'static)) -> (FailureKind, Option
     (FailureKind::Error, None)
 }
 
-fn known(_error: &(dyn StdError + 'static)) -> Option<(FailureKind, Option<Duration>)> {
-    None
+fn known(error: &(dyn StdError + 'static)) -> Option<(FailureKind, Option<Duration>)> {
+    if let Some(http) = error.downcast_ref::<HttpError>() {
+        return Some((http.kind(), http.retry_after()));
+    }
+    if let Some(task) = error.downcast_ref::<TaskError>() {
+        return Some((of_task(task), None));
+    }
+    // The same bytes would be read in the same way.
+    let parse = error.is::<VoEventError>()
+        || error.is::<FieldError>()
+        || error.is::<PositionError>()
+        || error.is::<TimeError>();
+    if parse {
+        return Some((FailureKind::Parse, None));
+    }
+    // What is denied, too large or gone is so on the next attempt too.
+    let permanent = error.is::<KvError>() || error.is::<BlobError>();
+    permanent.then_some((FailureKind::Permanent, None))
+}
+
+/// A function that is not there yet may come: its plugin is just being deployed.
+fn of_task(error: &TaskError) -> FailureKind {
+    match error {
+        TaskError::Unknown(_) => FailureKind::Error,
+        TaskError::Denied(_) | TaskError::Limit(_) | TaskError::Arguments(_) => {
+            FailureKind::Permanent
+        }
+    }
 }

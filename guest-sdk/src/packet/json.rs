@@ -14,15 +14,15 @@ pub(crate) fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8], what: &str) -> Resul
 }
 
 fn explain(bytes: &[u8], what: &str, error: &serde_json::Error) -> Error {
-    let byte = offset(bytes, error.line(), error.column());
-    let place = match pointer(bytes, byte) {
+    let stopped = offset(bytes, error.line(), error.column());
+    let walk = Walk::up_to(bytes, stopped);
+    let (problem, byte) = match error.is_data() {
+        true => ("does not fit", walk.token),
+        false => ("is not JSON", stopped),
+    };
+    let place = match walk.pointer() {
         path if path.is_empty() => format!("at byte {byte}"),
         path => format!("at {path} (byte {byte})"),
-    };
-    let problem = if error.is_data() {
-        "does not fit"
-    } else {
-        "is not JSON"
     };
     let text = error.to_string();
     let tail = format!(" at line {} column {}", error.line(), error.column());
@@ -50,51 +50,82 @@ enum Level {
     Array(usize),
 }
 
-/// Returns the JSON pointer (RFC 6901) of the value that holds the byte at `end`.
-fn pointer(bytes: &[u8], end: usize) -> String {
-    let mut levels: Vec<Level> = Vec::new();
-    let mut at = 0;
-    while at < end {
-        match bytes[at] {
-            b'{' => levels.push(Level::Object(String::new())),
-            b'[' => levels.push(Level::Array(0)),
-            b'}' | b']' => drop(levels.pop()),
-            b',' => next_element(&mut levels),
-            b'"' => at = string(bytes, at, end, &mut levels),
-            _ => {}
+/// The way through a text to the place where serde stopped.
+struct Walk<'a> {
+    bytes: &'a [u8],
+    end: usize,
+    levels: Vec<Level>,
+    /// Where the latest value, key or bracket begins.
+    token: usize,
+}
+
+impl<'a> Walk<'a> {
+    fn up_to(bytes: &'a [u8], end: usize) -> Self {
+        let mut walk = Self {
+            bytes,
+            end,
+            levels: Vec::new(),
+            token: end,
+        };
+        let mut at = 0;
+        while at < end {
+            at = walk.step(at) + 1;
         }
-        at += 1;
+        // At its closing bracket an object or array itself is the subject: it lacks something.
+        if matches!(bytes.get(end), Some(b'}' | b']')) {
+            walk.levels.pop();
+            walk.token = end;
+        }
+        walk
     }
-    // At its closing bracket an object or array itself is the subject: it lacks something.
-    if matches!(bytes.get(end), Some(b'}' | b']')) {
-        levels.pop();
-    }
-    levels.iter().map(segment).collect()
-}
 
-fn next_element(levels: &mut [Level]) {
-    match levels.last_mut() {
-        Some(Level::Array(index)) => *index += 1,
-        Some(Level::Object(key)) => key.clear(),
-        None => {}
+    /// Passes over the token at `at`; returns its last byte.
+    fn step(&mut self, at: usize) -> usize {
+        match self.bytes[at] {
+            b'{' => self.levels.push(Level::Object(String::new())),
+            b'[' => self.levels.push(Level::Array(0)),
+            b'}' | b']' => drop(self.levels.pop()),
+            b',' => self.next_element(),
+            b'"' => return self.string(at),
+            b':' | b' ' | b'\t' | b'\r' | b'\n' => self.token = self.end,
+            _ => {
+                self.token = self.token.min(at);
+                return at;
+            }
+        }
+        self.token = self.end;
+        at
     }
-}
 
-/// Passes over the string that opens at `start`; returns the place of its closing quote.
-///
-/// The first string after `{` or `,` in an object is a key.
-fn string(bytes: &[u8], start: usize, end: usize, levels: &mut [Level]) -> usize {
-    let mut at = start + 1;
-    while at < end && bytes[at] != b'"' {
-        at += if bytes[at] == b'\\' { 2 } else { 1 };
+    fn next_element(&mut self) {
+        match self.levels.last_mut() {
+            Some(Level::Array(index)) => *index += 1,
+            Some(Level::Object(key)) => key.clear(),
+            None => {}
+        }
     }
-    if let Some(Level::Object(key)) = levels.last_mut()
-        && key.is_empty()
-    {
-        let text = bytes.get(start + 1..at).unwrap_or_default();
-        *key = String::from_utf8_lossy(text).into_owned();
+
+    /// Passes over a string; the first one after `{` or `,` in an object is a key.
+    fn string(&mut self, start: usize) -> usize {
+        let mut at = start + 1;
+        while at < self.end && self.bytes[at] != b'"' {
+            at += if self.bytes[at] == b'\\' { 2 } else { 1 };
+        }
+        let is_whole = at < self.end;
+        if let Some(Level::Object(key)) = self.levels.last_mut()
+            && key.is_empty()
+            && is_whole
+        {
+            *key = String::from_utf8_lossy(&self.bytes[start + 1..at]).into_owned();
+        }
+        self.token = if is_whole { self.end } else { start };
+        at
     }
-    at
+
+    /// Returns the place as a JSON pointer (RFC 6901).
+    fn pointer(&self) -> String {
+        self.levels.iter().map(segment).collect()
+    }
 }
 
 fn segment(level: &Level) -> String {
@@ -137,7 +168,7 @@ mod tests {
     fn a_value_of_the_wrong_type_is_named_by_its_path() {
         check(
             "{\"uid\": \"G1\",\n \"objects\": [{\"far\": 1.0}, {\"far\": \"low\"}]}",
-            "payload does not fit at /objects/1/far (byte 50): \
+            "payload does not fit at /objects/1/far (byte 49): \
              invalid type: string \"low\", expected f64",
         );
     }
@@ -177,6 +208,15 @@ mod tests {
         check(
             text,
             "payload is not JSON at /objects/0 (byte 29): EOF while parsing a string",
+        );
+    }
+
+    #[test]
+    fn a_number_of_the_wrong_type_is_named_by_its_first_digit() {
+        check(
+            r#"{"uid": 12345, "objects": []}"#,
+            "payload does not fit at /uid (byte 8): \
+             invalid type: integer `12345`, expected a string",
         );
     }
 
