@@ -3,6 +3,18 @@
 //!
 //! The way of a packet, and which module may know which, are told in `ARCHITECTURE.md`.
 
+pub mod broker;
+pub mod cli;
+pub mod config;
+pub mod dispatch;
+pub mod effects;
+pub mod host;
 pub mod intake;
 pub mod listeners;
 pub mod packet;
+pub mod plugins;
+pub mod routes;
+pub mod services;
+pub mod task;
+pub mod text;
+pub mod workers;

@@ -1,2 +1,7 @@
-//! To be written.
-fn main() {}
+//! The `gwasp` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gwasp::cli::main()
+}

@@ -1,1 +1,28 @@
-//! To be written.
+//! Numerical kernels of GWASP.
+//!
+//! [`bayestar`] localizes a compact binary merger on the sky from matched-filter triggers;
+//! the other modules are what it is built from: the LIGO_LW reader ([`ligolw`]), power spectra
+//! ([`psd`]), template amplitudes ([`waveform`]), the detectors on the ground ([`detectors`]),
+//! time ([`gps`]), the HEALPix grid ([`healpix`]), the distance ansatz ([`distance`]) and the
+//! multi-order sky map with its FITS form ([`skymap`], [`fits`]).
+//!
+//! Everything is a function of its arguments. Inputs are checked where a type is constructed,
+//! so that the numerics behind it cannot fail; memory that grows with an input is bounded and
+//! asked for before it is used.
+//!
+//! This crate does no I/O beyond reading byte slices, has no async code, reads neither clock
+//! nor environment, and knows nothing of alerts, plugins or WebAssembly.
+
+pub mod bayestar;
+pub mod constants;
+pub mod detectors;
+pub mod distance;
+pub mod fits;
+pub mod gps;
+pub mod healpix;
+pub mod ligolw;
+mod numeric;
+pub mod psd;
+pub mod skymap;
+pub mod waveform;
+pub mod work;

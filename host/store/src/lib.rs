@@ -1,1 +1,458 @@
-//! To be written.
+//! The crash-safe engine under GWASP's embedded broker.
+//!
+//! A [`Store`] keeps packets, tasks, plugin values and blobs in one directory: SQLite for the
+//! rows, segment files for large bytes. One writer thread gathers what waits into one
+//! transaction with one sync (*group commit*); an operation is answered after that sync and
+//! never before.
+//!
+//! Invariants: what is answered with `Ok` survives a crash at any moment; each operation is
+//! all or nothing; a task's id makes one task, however often it is made; a commit writes only
+//! under the token of a living lease; bytes that were damaged are named, never handed out.
+//!
+//! Leases live in memory: after a crash every open task is ready again, and the bumped
+//! incarnation makes all former tokens void.
+//!
+//! The store knows neither alerts nor plugins: names are opaque, and matching packets to
+//! handlers is the caller's.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+mod cache;
+mod error;
+mod lease;
+mod ledger;
+mod limits;
+mod open;
+mod options;
+mod queues;
+mod reader;
+mod record;
+mod schedule;
+mod schema;
+mod segments;
+mod view;
+mod wait;
+mod writer;
+
+use cache::Cache;
+use limits::{check_arrivals, check_commit, check_submission, commit_bytes};
+use queues::Queues;
+use reader::Pool;
+use writer::{Op, Reply};
+
+pub use error::{Cause, OpenError, StoreError};
+pub use ledger::{
+    Account, Difference, Imbalance, Ledger, ListenerCounts, TaskCounts, Verification, day_of,
+};
+pub use options::{
+    Clock, MAX_JOURNAL_BYTES, MAX_JOURNAL_ENTRIES, MAX_KEY, MAX_VALUE, Options, SystemClock,
+};
+pub use reader::Reader;
+pub use record::{
+    Accepted, Arrival, Commit, Failure, Input, JournalEntry, KvWrite, Lease, Nanos, NewPacket,
+    NewRefusal, NewTask, Origin, PacketRecord, PacketSeq, RetryPolicy, RouteRecord, State, Step,
+    Submission, TaskId, Token,
+};
+pub use view::{
+    Depth, FailedAttempt, GapMark, KvEntry, PacketFilter, PacketView, RefusalView, TaskDetail,
+    TaskFilter, TaskFound, TaskView,
+};
+
+/// Operations smaller than this do not wait for [`Options::waiting_bytes`]: their number is
+/// bounded by the channel.
+const SMALL: usize = 64 * 1024;
+
+/// A store that this process writes to. Clones share it.
+///
+/// Futures of this type need no runtime of their own and may be awaited from any thread;
+/// dropping one after its first poll does not take the operation back. Dropping the last clone
+/// without [`Store::close`] leaves what a crash would leave, except that operations already
+/// handed over are done.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("dir", &self.inner.pool.dir())
+            .field("incarnation", &self.inner.incarnation)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What clones of a [`Store`] share.
+struct Inner {
+    options: Options,
+    incarnation: u64,
+    sender: Option<mpsc::Sender<Op>>,
+    waiting: Arc<Semaphore>,
+    queues: Arc<Queues>,
+    cache: Arc<Cache>,
+    pool: Pool,
+    threads: open::Threads,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.sender = None;
+        self.queues.stop();
+        self.threads.join();
+    }
+}
+
+impl Store {
+    /// Opens the store in `dir`, makes it where there is none, and starts its writer.
+    ///
+    /// Tasks that were open are ready again. If the store was not closed, a [`GapMark`] is
+    /// left for each source that was listened to.
+    ///
+    /// # Errors
+    /// [`OpenError::Locked`] while another process has it open; [`OpenError::NewerFormat`] and
+    /// [`OpenError::NotAStore`] for what this program cannot read; [`OpenError::Damaged`] where
+    /// the database is.
+    pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
+        let inner = open::open(dir, options)?;
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Returns how often this store was opened: the first half of each [`Token`].
+    pub fn incarnation(&self) -> u64 {
+        self.inner.incarnation
+    }
+
+    /// Keeps packets, remembers their identities and makes their tasks, in one transaction.
+    ///
+    /// A packet with a known identity and key makes nothing. One with a known identity under
+    /// another key is kept beside the first and shares its payload. One with a known id and
+    /// other bytes is kept and flagged `same-id-other-bytes`.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if `routes_generation` is not that of the routing table: read
+    /// the routes and decide again. [`StoreError::TooLarge`] for a payload or argument beyond
+    /// its bound. Nothing is kept on any error.
+    pub async fn accept(
+        &self,
+        routes_generation: u64,
+        arrivals: Vec<Arrival>,
+    ) -> Result<Vec<Accepted>, StoreError> {
+        let bytes = check_arrivals(&arrivals, &self.inner.options)?;
+        let permit = self.room(bytes).await?;
+        self.ask(|reply| Op::Accept {
+            generation: routes_generation,
+            arrivals,
+            permit,
+            reply,
+        })
+        .await
+    }
+
+    /// Does [`Store::accept`] and blocks this thread until it is done.
+    ///
+    /// # Errors
+    /// As [`Store::accept`].
+    pub fn accept_blocking(
+        &self,
+        routes_generation: u64,
+        arrivals: Vec<Arrival>,
+    ) -> Result<Vec<Accepted>, StoreError> {
+        wait::block_on(self.accept(routes_generation, arrivals))
+    }
+
+    /// Keeps the beginning of bytes that are no packet, and counts them.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Failed`] or [`StoreError::Closed`].
+    pub async fn refuse(&self, mut refusals: Vec<NewRefusal>) -> Result<(), StoreError> {
+        let cut = self.inner.options.refusal_cut;
+        let lengths: Vec<usize> = refusals.iter().map(|one| one.payload.len()).collect();
+        for refusal in &mut refusals {
+            if refusal.payload.len() > cut {
+                refusal.payload = Bytes::copy_from_slice(refusal.payload.get(..cut).unwrap_or(&[]));
+            }
+        }
+        let permit = self.room(lengths.iter().map(|length| (*length).min(cut)).sum()).await?;
+        self.ask(|reply| Op::Refuse {
+            refusals,
+            lengths,
+            permit,
+            reply,
+        })
+        .await
+    }
+
+    /// Counts frames that a listener read from a connection that was lost before they were
+    /// acknowledged.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Failed`] or [`StoreError::Closed`].
+    pub async fn note_unconfirmed(&self, source: &str, frames: u64) -> Result<(), StoreError> {
+        self.ask(|reply| Op::Unconfirmed {
+            source: source.to_owned(),
+            frames,
+            reply,
+        })
+        .await
+    }
+
+    /// Notes that a stream is listened to, or not any more: a crash leaves a gap mark for each
+    /// that is. Accepting a packet notes it too.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Failed`] or [`StoreError::Closed`].
+    pub async fn note_listening(&self, source: &str, listening: bool) -> Result<(), StoreError> {
+        self.ask(|reply| Op::Listening {
+            source: source.to_owned(),
+            listening,
+            reply,
+        })
+        .await
+    }
+
+    /// Makes tasks that no commit and no arrival makes: by a schedule, a person, a redispatch.
+    /// Answers for each whether it was made; a known id makes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`] for an argument beyond its bound; [`StoreError::Full`],
+    /// [`StoreError::Failed`] or [`StoreError::Closed`].
+    pub async fn submit(&self, submissions: Vec<Submission>) -> Result<Vec<bool>, StoreError> {
+        let mut bytes = 0;
+        for submission in &submissions {
+            bytes += check_submission(submission)?;
+        }
+        let permit = self.room(bytes).await?;
+        self.ask(|reply| Op::Submit {
+            submissions,
+            permit,
+            reply,
+        })
+        .await
+    }
+
+    /// Leases the next task of a queue: of those that are due, the one with the lowest priority
+    /// number, then the earliest due time, then the earliest made. Does not block on the
+    /// writer; reads the disk only for what is no longer in memory.
+    ///
+    /// `worker` is the caller's number for who runs it.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where the task's input is damaged: the task is set aside.
+    /// [`StoreError::Unavailable`] where it cannot be read just now: the task is ready again
+    /// after a second.
+    pub fn lease(&self, queue: &str, worker: u32) -> Result<Option<Lease>, StoreError> {
+        self.inner.lease(queue, worker)
+    }
+
+    /// Waits until a queue may have a task that is due. Each task that becomes due ends one
+    /// wait; another worker may have leased it by then.
+    pub async fn wait_for_work(&self, queue: &str) {
+        self.inner.queues.wait(queue).await;
+    }
+
+    /// Waits for the next task of a queue and leases it.
+    ///
+    /// # Errors
+    /// As [`Store::lease`]; [`StoreError::Closed`] once the store is.
+    pub async fn next_lease(&self, queue: &str, worker: u32) -> Result<Lease, StoreError> {
+        loop {
+            if let Some(lease) = self.lease(queue, worker)? {
+                return Ok(lease);
+            }
+            self.wait_for_work(queue).await;
+        }
+    }
+
+    /// Returns how full a queue is.
+    pub fn depth(&self, queue: &str) -> Depth {
+        self.inner.queues.depth(queue)
+    }
+
+    /// Writes commits, each all or nothing, and answers for each in order.
+    ///
+    /// The answers' errors: [`StoreError::Fenced`] under an old token,
+    /// [`StoreError::TooLarge`] beyond a bound, and what befalls the whole store. On an error
+    /// nothing was written and the lease stands, except when fenced.
+    pub async fn commit(&self, commits: Vec<Commit>) -> Vec<Result<(), StoreError>> {
+        let checks: Vec<_> = commits.iter().map(check_commit).collect();
+        let bytes = commits.iter().map(commit_bytes).sum();
+        let sound = commits
+            .into_iter()
+            .zip(&checks)
+            .filter_map(|(commit, check)| check.is_ok().then_some(commit))
+            .collect();
+        let mut answers = match self.commit_sound(sound, bytes).await {
+            Ok(answers) => answers.into_iter(),
+            Err(error) => vec![Err(error); checks.len()].into_iter(),
+        };
+        checks
+            .into_iter()
+            .map(|check| check.and_then(|()| answers.next().unwrap_or(Err(StoreError::Closed))))
+            .collect()
+    }
+
+    /// Does [`Store::commit`] and blocks this thread until it is done.
+    pub fn commit_blocking(&self, commits: Vec<Commit>) -> Vec<Result<(), StoreError>> {
+        wait::block_on(self.commit(commits))
+    }
+
+    /// Keeps bytes under their SHA-256 and returns it. Keeping them again is cheap.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`] beyond [`Options::max_payload`]; [`StoreError::Full`],
+    /// [`StoreError::Failed`] or [`StoreError::Closed`].
+    pub async fn put_blob(&self, bytes: Bytes) -> Result<[u8; 32], StoreError> {
+        limits::check_length("a blob", bytes.len(), self.inner.options.max_payload)?;
+        let digest = segments::digest_of(&bytes);
+        let permit = self.room(bytes.len()).await?;
+        self.ask(|reply| Op::PutBlob {
+            digest,
+            bytes,
+            permit,
+            reply,
+        })
+        .await?;
+        Ok(digest)
+    }
+
+    /// Returns the bytes under a digest, or `None` where there are none.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where they are damaged; [`StoreError::Unavailable`] where they
+    /// cannot be read.
+    pub fn blob(&self, digest: &[u8; 32]) -> Result<Option<Bytes>, StoreError> {
+        self.inner.pool.with(|reader| reader.blob(digest))
+    }
+
+    /// Returns a plugin's value and its version.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] where it cannot be read.
+    pub fn kv_get(&self, plugin: &str, key: &str) -> Result<Option<(Bytes, u64)>, StoreError> {
+        self.inner.pool.with(|reader| reader.kv_get(plugin, key))
+    }
+
+    /// Claims a name for a task: true for the first task that asks, again and again, and false
+    /// for every other, for 30 days. Durable before it answers.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`] for a name beyond [`MAX_KEY`]; [`StoreError::Full`],
+    /// [`StoreError::Failed`] or [`StoreError::Closed`].
+    pub async fn claim(&self, plugin: &str, name: &str, task: TaskId) -> Result<bool, StoreError> {
+        limits::check_length("the name of a claim", name.len(), MAX_KEY)?;
+        self.ask(|reply| Op::Claim {
+            plugin: plugin.to_owned(),
+            name: name.to_owned(),
+            task,
+            reply,
+        })
+        .await
+    }
+
+    /// Returns the routing table and its generation.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] where it cannot be read.
+    pub fn routes(&self) -> Result<(u64, Vec<RouteRecord>), StoreError> {
+        self.inner.pool.with(Reader::routes)
+    }
+
+    /// Sets a plugin's place in the routing table and returns the table's new generation,
+    /// which becomes the plugin's.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Failed`] or [`StoreError::Closed`].
+    pub async fn put_route(
+        &self,
+        plugin: &str,
+        digest: [u8; 32],
+        manifest: &str,
+    ) -> Result<u64, StoreError> {
+        limits::check_length("a manifest", manifest.len(), MAX_VALUE)?;
+        self.ask(|reply| Op::PutRoute {
+            plugin: plugin.to_owned(),
+            digest,
+            manifest: manifest.to_owned(),
+            reply,
+        })
+        .await
+    }
+
+    /// Takes a plugin out of the routing table and returns the table's new generation.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Failed`] or [`StoreError::Closed`].
+    pub async fn remove_route(&self, plugin: &str) -> Result<u64, StoreError> {
+        self.ask(|reply| Op::RemoveRoute {
+            plugin: plugin.to_owned(),
+            reply,
+        })
+        .await
+    }
+
+    /// Opens a reader of its own connection: for listings, which may take long.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub fn reader(&self) -> Result<Reader, OpenError> {
+        Reader::open(self.inner.pool.dir())
+    }
+
+    /// Does what was handed over before, moves the log into the database, and marks the store
+    /// as cleanly closed. Later operations answer [`StoreError::Closed`].
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] or [`StoreError::Failed`]: nothing is lost, but the next start
+    /// leaves gap marks. [`StoreError::Closed`] if it was closed before.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        let closed = self.ask(|reply| Op::Close { reply }).await;
+        self.inner.queues.stop();
+        closed
+    }
+
+    async fn commit_sound(
+        &self,
+        commits: Vec<Commit>,
+        bytes: usize,
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        if commits.is_empty() {
+            return Ok(Vec::new());
+        }
+        let permit = self.room(bytes).await?;
+        self.ask(|reply| Op::Commit {
+            commits,
+            permit,
+            reply,
+        })
+        .await
+    }
+
+    /// Waits until so many bytes may wait for the writer.
+    async fn room(&self, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, StoreError> {
+        if bytes < SMALL {
+            return Ok(None);
+        }
+        let limit = self.inner.options.waiting_bytes;
+        limits::check_length("one operation", bytes, limit)?;
+        let kibibytes = u32::try_from(bytes / 1024).unwrap_or(u32::MAX);
+        let permit = Arc::clone(&self.inner.waiting)
+            .acquire_many_owned(kibibytes)
+            .await
+            .or(Err(StoreError::Closed))?;
+        Ok(Some(permit))
+    }
+
+    async fn ask<T>(&self, op: impl FnOnce(Reply<T>) -> Op) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let sender = self.inner.sender.as_ref().ok_or(StoreError::Closed)?;
+        sender.send(op(reply)).await.or(Err(StoreError::Closed))?;
+        answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+}

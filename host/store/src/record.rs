@@ -336,3 +336,12 @@ pub struct RouteRecord {
     /// What the plugin declares, as JSON.
     pub manifest: String,
 }
+
+/// A task to be made by a schedule, a person or a redispatch.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// The task.
+    pub task: NewTask,
+    /// The archived packet that it is run on, where there is one.
+    pub packet: Option<PacketSeq>,
+}

@@ -1,0 +1,106 @@
+//! The broker: what is remembered of packets and tasks, and who may run what.
+//!
+//! **Promises.** When `accept` returns, the packet is remembered and each (packet, handler)
+//! pair is exactly one task. A commit is all or nothing and is refused under an old token, so a
+//! worker that lost its lease writes nothing. When something becomes visible to readers is not
+//! promised.
+//!
+//! The records are those of the store crate: plain values that any broker can carry.
+
+mod embedded;
+
+use bytes::Bytes;
+
+pub use embedded::Embedded;
+pub use gwasp_store::{
+    Accepted, Arrival, Commit, Failure, Input, JournalEntry, KvWrite, Lease, NewPacket, NewRefusal,
+    NewTask, Origin, PacketRecord, PacketSeq, RetryPolicy, RouteRecord, State, Step, StoreError,
+    TaskId, Token,
+};
+
+/// A future that a broker answers with.
+pub type Answer<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Why a broker did not do what it was asked. Each variant has one reaction:
+/// [`StoreError::Unavailable`] try again, [`StoreError::Fenced`] drop the run,
+/// [`StoreError::Full`] stop taking packets, [`StoreError::TooLarge`] fail the task,
+/// [`StoreError::Conflict`] read the routes again, [`StoreError::Corrupt`] and
+/// [`StoreError::Failed`] tell a person.
+pub type BrokerError = StoreError;
+
+/// A broker. All operations but [`Broker::lease`] are in batches or small.
+pub trait Broker: std::fmt::Debug + Send + Sync {
+    /// The routing table and its generation.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn routes(&self) -> Result<(u64, Vec<RouteRecord>), BrokerError>;
+
+    /// Sets a plugin's place in the routing table; answers the table's new generation.
+    fn put_route<'a>(
+        &'a self,
+        plugin: &'a str,
+        digest: [u8; 32],
+        manifest: &'a str,
+    ) -> Answer<'a, Result<u64, BrokerError>>;
+
+    /// Takes a plugin out of the routing table; answers the table's new generation.
+    fn remove_route<'a>(&'a self, plugin: &'a str) -> Answer<'a, Result<u64, BrokerError>>;
+
+    /// Keeps packets and makes their tasks, which were decided under routing table `generation`.
+    fn accept(
+        &self,
+        generation: u64,
+        arrivals: Vec<Arrival>,
+    ) -> Answer<'_, Result<Vec<Accepted>, BrokerError>>;
+
+    /// Keeps bytes that are no packet.
+    fn refuse(&self, refusals: Vec<NewRefusal>) -> Answer<'_, Result<(), BrokerError>>;
+
+    /// Counts frames that a listener read and that were not kept.
+    fn note_unconfirmed<'a>(
+        &'a self,
+        source: &'a str,
+        frames: u64,
+    ) -> Answer<'a, Result<(), BrokerError>>;
+
+    /// Notes that a stream is listened to, or not any more.
+    fn note_listening<'a>(
+        &'a self,
+        source: &'a str,
+        listening: bool,
+    ) -> Answer<'a, Result<(), BrokerError>>;
+
+    /// Waits for the next task of `queue` and leases it for `worker`.
+    fn lease<'a>(&'a self, queue: &'a str, worker: u32)
+    -> Answer<'a, Result<Lease, BrokerError>>;
+
+    /// Writes commits, each all or nothing, and answers for each.
+    fn commit(&self, commits: Vec<Commit>) -> Answer<'_, Vec<Result<(), BrokerError>>>;
+
+    /// A plugin's value and its version.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn kv_get(&self, plugin: &str, key: &str) -> Result<Option<(Bytes, u64)>, BrokerError>;
+
+    /// Claims a name for a task; durable before it answers.
+    fn claim<'a>(
+        &'a self,
+        plugin: &'a str,
+        name: &'a str,
+        task: TaskId,
+    ) -> Answer<'a, Result<bool, BrokerError>>;
+
+    /// Keeps bytes under their digest.
+    fn put_blob(&self, bytes: Bytes) -> Answer<'_, Result<[u8; 32], BrokerError>>;
+
+    /// The bytes under a digest.
+    ///
+    /// # Errors
+    /// When they are damaged or cannot be read.
+    fn blob(&self, digest: &[u8; 32]) -> Result<Option<Bytes>, BrokerError>;
+
+    /// Stops handing out work and marks a clean end.
+    fn close(&self) -> Answer<'_, Result<(), BrokerError>>;
+}

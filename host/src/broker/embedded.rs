@@ -1,0 +1,110 @@
+//! The broker inside this process, over the store crate.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use gwasp_store::{OpenError, Options, Store};
+
+use super::{
+    Accepted, Answer, Arrival, Broker, BrokerError, Commit, Lease, NewRefusal, RouteRecord, TaskId,
+};
+
+/// The embedded broker: one process, one store, one writer.
+#[derive(Clone, Debug)]
+pub struct Embedded {
+    store: Store,
+}
+
+impl Embedded {
+    /// Opens the store in `directory`, and makes it where there is none.
+    ///
+    /// # Errors
+    /// [`OpenError`]: another process has it, or it is not a store of this version.
+    pub fn open(directory: &Path) -> Result<Self, OpenError> {
+        Ok(Self { store: Store::open(directory, Options::default())? })
+    }
+}
+
+impl Broker for Embedded {
+    fn routes(&self) -> Result<(u64, Vec<RouteRecord>), BrokerError> {
+        self.store.routes()
+    }
+
+    fn put_route<'a>(
+        &'a self,
+        plugin: &'a str,
+        digest: [u8; 32],
+        manifest: &'a str,
+    ) -> Answer<'a, Result<u64, BrokerError>> {
+        Box::pin(self.store.put_route(plugin, digest, manifest))
+    }
+
+    fn remove_route<'a>(&'a self, plugin: &'a str) -> Answer<'a, Result<u64, BrokerError>> {
+        Box::pin(self.store.remove_route(plugin))
+    }
+
+    fn accept(
+        &self,
+        generation: u64,
+        arrivals: Vec<Arrival>,
+    ) -> Answer<'_, Result<Vec<Accepted>, BrokerError>> {
+        Box::pin(self.store.accept(generation, arrivals))
+    }
+
+    fn refuse(&self, refusals: Vec<NewRefusal>) -> Answer<'_, Result<(), BrokerError>> {
+        Box::pin(self.store.refuse(refusals))
+    }
+
+    fn note_unconfirmed<'a>(
+        &'a self,
+        source: &'a str,
+        frames: u64,
+    ) -> Answer<'a, Result<(), BrokerError>> {
+        Box::pin(self.store.note_unconfirmed(source, frames))
+    }
+
+    fn note_listening<'a>(
+        &'a self,
+        source: &'a str,
+        listening: bool,
+    ) -> Answer<'a, Result<(), BrokerError>> {
+        Box::pin(self.store.note_listening(source, listening))
+    }
+
+    fn lease<'a>(
+        &'a self,
+        queue: &'a str,
+        worker: u32,
+    ) -> Answer<'a, Result<Lease, BrokerError>> {
+        Box::pin(self.store.next_lease(queue, worker))
+    }
+
+    fn commit(&self, commits: Vec<Commit>) -> Answer<'_, Vec<Result<(), BrokerError>>> {
+        Box::pin(self.store.commit(commits))
+    }
+
+    fn kv_get(&self, plugin: &str, key: &str) -> Result<Option<(Bytes, u64)>, BrokerError> {
+        self.store.kv_get(plugin, key)
+    }
+
+    fn claim<'a>(
+        &'a self,
+        plugin: &'a str,
+        name: &'a str,
+        task: TaskId,
+    ) -> Answer<'a, Result<bool, BrokerError>> {
+        Box::pin(self.store.claim(plugin, name, task))
+    }
+
+    fn put_blob(&self, bytes: Bytes) -> Answer<'_, Result<[u8; 32], BrokerError>> {
+        Box::pin(self.store.put_blob(bytes))
+    }
+
+    fn blob(&self, digest: &[u8; 32]) -> Result<Option<Bytes>, BrokerError> {
+        self.store.blob(digest)
+    }
+
+    fn close(&self) -> Answer<'_, Result<(), BrokerError>> {
+        Box::pin(self.store.close())
+    }
+}

@@ -1,0 +1,60 @@
+//! The command line: one file per subcommand, thin.
+//!
+//! stdout carries what a command was asked for, stderr everything else. Exit codes: 0 done,
+//! 1 failed, 2 wrong usage, 70 a defect, 74 the disk failed, 75 try again later, 78 the
+//! configuration cannot be used.
+
+mod compile_worker;
+mod ledger;
+mod places;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Exit codes (sysexits.h), for supervisors and scripts.
+pub(crate) mod exit {
+    /// Another process has what this one needs; try again later.
+    pub(crate) const TRY_LATER: u8 = 75;
+    /// The configuration cannot be used; starting again does not help.
+    pub(crate) const CONFIG: u8 = 78;
+}
+
+/// Listens to alert streams, writes every packet down, and runs sandboxed handlers on it.
+#[derive(Debug, Parser)]
+#[command(name = "gwasp", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the host: listeners, broker and workers in one process.
+    Run(run::Args),
+    /// Shows where every packet and task is, and whether that adds up.
+    Ledger(ledger::Args),
+    #[command(hide = true)]
+    CompileWorker(compile_worker::Args),
+}
+
+/// Parses the arguments and runs the command.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Run(args) => run::run(&args),
+        Command::Ledger(args) => ledger::run(&args),
+        Command::CompileWorker(args) => compile_worker::run(&args),
+    };
+    result.unwrap_or_else(|error| {
+        complain(&error);
+        ExitCode::FAILURE
+    })
+}
+
+/// Writes an error and its causes to stderr.
+#[expect(clippy::print_stderr, reason = "this is the command line's voice")]
+pub(crate) fn complain(error: &anyhow::Error) {
+    eprintln!("gwasp: {error:#}");
+}

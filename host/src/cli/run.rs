@@ -1,0 +1,135 @@
+//! `gwasp run`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
+use tracing_subscriber::EnvFilter;
+
+use super::{exit, places};
+use crate::config::Config;
+use crate::host::{End, Host, HostError, Places, StopSignal};
+
+/// Runs the host until SIGTERM or Ctrl-C: the first ends it in order, the second at once.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  gwasp run                            serves the plugins in ./plugins; listens to nothing
+  gwasp run --config gwasp.toml        listens to the streams of gwasp.toml
+  gwasp run --log gwasp=debug          tells each task, too")]
+pub(super) struct Args {
+    /// Configuration (TOML).
+    #[arg(long, short, value_name = "FILE", env = "GWASP_CONFIG")]
+    config: Option<PathBuf>,
+    /// Directory of plugins [default: ./plugins].
+    #[arg(long, value_name = "DIR")]
+    plugins: Option<PathBuf>,
+    /// Directory of the store [default: ./gwasp-state].
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// What is logged, e.g. `info`, `gwasp=debug`.
+    #[arg(long, value_name = "FILTER", env = "GWASP_LOG", default_value = "info")]
+    log: String,
+    /// How it is logged.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    start_log(args)?;
+    let config = match places::config(args.config.as_deref()) {
+        Ok(config) => config,
+        Err(error) => {
+            super::complain(&error);
+            return Ok(ExitCode::from(exit::CONFIG));
+        }
+    };
+    let places = places::all(args.plugins.as_deref(), args.state.as_deref(), &config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("gwasp-io")
+        .enable_all()
+        .build()
+        .context("no threads for the host")?;
+    match runtime.block_on(serve(&config, &places)) {
+        Ok(End::Clean) => Ok(ExitCode::SUCCESS),
+        Ok(End::Hasty) => Ok(ExitCode::FAILURE),
+        Err(error) => {
+            let code = exit_code(&error);
+            super::complain(&anyhow::Error::new(error));
+            Ok(ExitCode::from(code))
+        }
+    }
+}
+
+async fn serve(config: &Config, places: &Places) -> Result<End, HostError> {
+    let stop = StopSignal::default();
+    watch_signals(stop.clone())?;
+    let host = Host::new(config, places, stop).await?;
+    if config.listeners.is_empty() {
+        warn!(
+            target: "gwasp::host",
+            "listening to nothing; a configuration names streams, e.g. \
+             [listeners.gcn] kind = \"vtp\" brokers = [\"127.0.0.1:8099\"]"
+        );
+    }
+    host.run(|| {
+        info!(
+            target: "gwasp::host",
+            version = env!("CARGO_PKG_VERSION"), pid = std::process::id(),
+            store = %places.store.display(), plugins = %places.plugins.display(),
+            "ready"
+        );
+        // Without a service manager there is nobody to tell.
+        drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
+    })
+    .await
+}
+
+/// The first SIGTERM or SIGINT drains, the second stops at once.
+fn watch_signals(stop: StopSignal) -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        for token in [&stop.drain, &stop.now] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
+            token.cancel();
+        }
+    });
+    Ok(())
+}
+
+fn exit_code(error: &HostError) -> u8 {
+    match error {
+        HostError::Store { source, .. } => match **source {
+            gwasp_store::OpenError::Locked { .. } => exit::TRY_LATER,
+            _ => exit::CONFIG,
+        },
+        HostError::Queue { .. } | HostError::Listener { .. } | HostError::Compiler(_) => exit::CONFIG,
+        _ => 1,
+    }
+}
+
+fn start_log(args: &Args) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&args.log)
+        .with_context(|| format!("`--log {}` is no filter; try `info` or `gwasp=debug`", args.log))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match args.log_format {
+        LogFormat::Text => builder.init(),
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+    Ok(())
+}

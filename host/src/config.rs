@@ -1,0 +1,107 @@
+//! Configuration: one TOML file, parsed into types that hold no invalid value.
+//!
+//! Reading the file and the environment is the command line's business; this module parses
+//! text. A message of [`ConfigError`] carries line, column and a caret.
+
+mod grants;
+mod listeners;
+mod queues;
+mod services;
+mod vtp;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+pub use grants::Grant;
+pub use listeners::ListenerConfig;
+pub use queues::{ByteSize, QueueConfig, QueueError, Queues};
+pub use services::{ResolveConfig, SecretConfig, ServiceConfig};
+
+/// Everything that a host is told.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where the store is.
+    pub store: StoreConfig,
+    /// Where plugins are.
+    pub plugins: PluginsConfig,
+    /// Streams to listen to, by name.
+    pub listeners: BTreeMap<String, ListenerConfig>,
+    /// Queues and their pools. Without this table each queue that a handler names exists with
+    /// the default pool.
+    pub queues: Queues,
+    /// What plugins may do, by plugin name; nothing without an entry.
+    pub grants: BTreeMap<String, Grant>,
+    /// Services that plugins may be allowed to send requests to.
+    pub services: BTreeMap<String, ServiceConfig>,
+    /// Secrets that plugins may be allowed to use.
+    pub secrets: BTreeMap<String, SecretConfig>,
+    /// How the host stops.
+    pub drain: DrainConfig,
+}
+
+/// `[store]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreConfig {
+    /// Directory of packets, tasks and ledger; `$STATE_DIRECTORY/store` or `./gwasp-state`
+    /// where it is left out.
+    pub directory: Option<PathBuf>,
+}
+
+/// `[plugins]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PluginsConfig {
+    /// Directory whose `*.wasm` files are the plugins; `$STATE_DIRECTORY/plugins` or
+    /// `./plugins` where it is left out.
+    pub directory: Option<PathBuf>,
+    /// Directory of compiled plugins; `$CACHE_DIRECTORY`, `$XDG_CACHE_HOME/gwasp` or
+    /// `~/.cache/gwasp` where it is left out. What is in it is trusted like the host itself.
+    pub cache: Option<PathBuf>,
+}
+
+/// `[drain]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DrainConfig {
+    /// How long running handlers may go on after the first SIGTERM, e.g. `"25s"`; then they are
+    /// given back.
+    #[serde(with = "humantime_serde")]
+    pub deadline: Duration,
+}
+
+impl Default for DrainConfig {
+    fn default() -> Self {
+        Self { deadline: Duration::from_secs(25) }
+    }
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It does not parse. The text has line, column and a caret.
+    #[error("{path} cannot be used:\n{source}")]
+    Toml {
+        /// The file.
+        path: String,
+        /// What is wrong, and where.
+        source: Box<toml::de::Error>,
+    },
+}
+
+impl Config {
+    /// Parses the text of the file at `path`, which is for messages alone.
+    ///
+    /// # Errors
+    /// [`ConfigError::Toml`].
+    pub fn parse(text: &str, path: &str) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|source| ConfigError::Toml {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })
+    }
+}

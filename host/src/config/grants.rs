@@ -1,0 +1,32 @@
+//! `[grants.PLUGIN]`: what a plugin may do. A plugin without an entry may log, ask for the time
+//! and for randomness, and nothing else.
+
+use serde::Deserialize;
+
+/// What one plugin may do.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Grant {
+    /// Keep values of its own between runs.
+    pub kv: bool,
+    /// Keep blobs, and read those whose digest it knows.
+    pub blobs: bool,
+    /// Services that it may send requests to, by the names of `[services.NAME]`.
+    pub services: Vec<String>,
+    /// Secrets that it may have put into its requests, by the names of `[secrets.NAME]`.
+    pub secrets: Vec<String>,
+    /// Tasks of other plugins that it may make: `annotate.plot`, or `annotate.*` for all.
+    pub tasks: Vec<String>,
+}
+
+impl Grant {
+    /// Whether it allows to make the task `PLUGIN.NAME` of another plugin.
+    pub fn allows_task(&self, plugin: &str, name: &str) -> bool {
+        self.tasks.iter().any(|granted| match granted.split_once('.') {
+            Some((granted_plugin, granted_name)) => {
+                granted_plugin == plugin && (granted_name == "*" || granted_name == name)
+            }
+            None => false,
+        })
+    }
+}

@@ -1,0 +1,98 @@
+//! `[queues.NAME]`: each queue has a pool of its own.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU16;
+
+use serde::Deserialize;
+
+/// One queue's pool.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct QueueConfig {
+    /// How many handlers run at once, each on a thread of its own.
+    pub concurrency: NonZeroU16,
+    /// Tasks run strictly one after another.
+    pub serial: bool,
+    /// Linear memory of one running handler.
+    pub memory: ByteSize,
+}
+
+impl Default for QueueConfig {
+    fn default() -> Self {
+        Self {
+            concurrency: NonZeroU16::MIN.saturating_add(7),
+            serial: false,
+            memory: ByteSize(64 << 20),
+        }
+    }
+}
+
+impl QueueConfig {
+    /// How many handlers run at once.
+    pub fn slots(&self) -> usize {
+        if self.serial { 1 } else { usize::from(self.concurrency.get()) }
+    }
+}
+
+/// A number of bytes, written `"64MiB"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ByteSize(pub u64);
+
+impl<'de> Deserialize<'de> for ByteSize {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        parse_size(&text).ok_or_else(|| {
+            serde::de::Error::custom(format!(
+                "`{text}` is no size; write a number with B, KiB, MiB or GiB, e.g. \"64MiB\""
+            ))
+        })
+    }
+}
+
+fn parse_size(text: &str) -> Option<ByteSize> {
+    let digits_end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(digits_end);
+    let unit = match unit.trim() {
+        "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(unit).map(ByteSize)
+}
+
+/// The table of queues, or its absence.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Queues(Option<BTreeMap<String, QueueConfig>>);
+
+/// A queue that a handler names and that the configuration does not have.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "there is no queue `{queue}`; add to the configuration:\n\n    [queues.{queue}]\n    concurrency = 8\n"
+)]
+pub struct QueueError {
+    queue: String,
+}
+
+impl Queues {
+    /// The pool of `queue`; any name has the default one where there is no table.
+    ///
+    /// # Errors
+    /// [`QueueError`] with the lines to add.
+    pub fn get(&self, queue: &str) -> Result<QueueConfig, QueueError> {
+        match &self.0 {
+            None => Ok(QueueConfig::default()),
+            Some(table) => table
+                .get(queue)
+                .cloned()
+                .ok_or_else(|| QueueError { queue: queue.to_owned() }),
+        }
+    }
+
+    /// The queues that the configuration names.
+    pub fn named(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().flatten().map(|(queue, _)| queue.as_str())
+    }
+}

@@ -1,0 +1,207 @@
+//! From what listeners read to tasks: matches packets and has them accepted.
+//!
+//! Accepting waits for no queue and no handler. Deliveries that wait together are accepted
+//! together, in one commit.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{debug, error, info, warn};
+
+use crate::broker::{
+    Accepted, Arrival, Broker, BrokerError, NewPacket, NewRefusal, NewTask, Origin,
+};
+use crate::intake::{Delivery, Kept, NotKept};
+use crate::packet::{Digest, Packet, Refusal};
+use crate::routes::{Route, Routes};
+use crate::task::{packet_task_id, policy_of};
+
+/// Most deliveries that are accepted in one commit.
+const BATCH: usize = 512;
+
+type Receipt = oneshot::Sender<Result<Kept, NotKept>>;
+
+/// Turns deliveries into tasks until the last listener is gone.
+#[derive(Debug)]
+pub struct Dispatcher {
+    broker: Arc<dyn Broker>,
+    routes: watch::Receiver<Arc<Routes>>,
+}
+
+impl Dispatcher {
+    /// Makes a dispatcher that matches by the newest of `routes`.
+    pub fn new(broker: Arc<dyn Broker>, routes: watch::Receiver<Arc<Routes>>) -> Self {
+        Self { broker, routes }
+    }
+
+    /// Runs until the other end of `deliveries` is closed and all are answered.
+    pub async fn run(self, mut deliveries: mpsc::Receiver<Delivery>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while deliveries.recv_many(&mut batch, BATCH).await > 0 {
+            let mut packets = Vec::new();
+            let mut refusals = Vec::new();
+            for delivery in batch.drain(..) {
+                match delivery {
+                    Delivery::Packet(packet, receipt) => packets.push((packet, receipt)),
+                    Delivery::Refusal(refusal, receipt) => refusals.push((refusal, receipt)),
+                }
+            }
+            if !refusals.is_empty() {
+                self.refuse(refusals).await;
+            }
+            if !packets.is_empty() {
+                self.accept(packets).await;
+            }
+        }
+    }
+
+    async fn accept(&self, packets: Vec<(Packet, Receipt)>) {
+        let (packets, receipts): (Vec<_>, Vec<_>) = packets.into_iter().unzip();
+        match self.accept_all(&packets).await {
+            Ok(accepted) => {
+                for ((packet, accepted), receipt) in packets.iter().zip(accepted).zip(receipts) {
+                    report(packet, accepted.0, accepted.1);
+                    answer(receipt, Ok(kept(accepted.0)));
+                }
+            }
+            Err(error) => {
+                error!(target: "gwasp::packet", %error, packets = packets.len(), "packets not kept");
+                let not_kept = not_kept(&error);
+                for receipt in receipts {
+                    answer(receipt, Err(not_kept.clone()));
+                }
+            }
+        }
+    }
+
+    /// Accepts under the newest routing table; decides again when it changed meanwhile.
+    async fn accept_all(
+        &self,
+        packets: &[Packet],
+    ) -> Result<Vec<(Accepted, usize)>, BrokerError> {
+        loop {
+            let routes = Arc::clone(&self.routes.borrow());
+            let arrivals: Vec<Arrival> =
+                packets.iter().map(|packet| arrival(packet, &routes)).collect();
+            let tasks: Vec<usize> = arrivals.iter().map(|arrival| arrival.tasks.len()).collect();
+            match self.broker.accept(routes.generation(), arrivals).await {
+                Err(BrokerError::Conflict) => {
+                    debug!(target: "gwasp::packet", "the routing table changed; matching again");
+                    self.newer_than(routes.generation()).await?;
+                }
+                accepted => return Ok(accepted?.into_iter().zip(tasks).collect()),
+            }
+        }
+    }
+
+    /// Waits until a table after `generation` is known here.
+    async fn newer_than(&self, generation: u64) -> Result<(), BrokerError> {
+        let mut routes = self.routes.clone();
+        let newer = routes.wait_for(|routes| routes.generation() > generation).await;
+        newer.map(drop).map_err(|_closed| BrokerError::Closed)
+    }
+
+    async fn refuse(&self, refusals: Vec<(Refusal, Receipt)>) {
+        let (refusals, receipts): (Vec<_>, Vec<_>) = refusals.into_iter().unzip();
+        for refusal in &refusals {
+            warn!(
+                target: "gwasp::packet",
+                source = %refusal.source, reason = %refusal.reason, bytes = refusal.payload.len(),
+                "packet refused"
+            );
+        }
+        let kept = self.broker.refuse(refusals.into_iter().map(new_refusal).collect()).await;
+        let result = match kept {
+            Ok(()) => Ok(Kept::New),
+            Err(error) => Err(not_kept(&error)),
+        };
+        for receipt in receipts {
+            answer(receipt, result.clone());
+        }
+    }
+}
+
+fn answer(receipt: Receipt, result: Result<Kept, NotKept>) {
+    // A listener whose connection broke does not wait for its answer any more.
+    drop(receipt.send(result));
+}
+
+fn kept(accepted: Accepted) -> Kept {
+    match accepted {
+        Accepted::New(_) => Kept::New,
+        Accepted::Duplicate(_) => Kept::Duplicate,
+    }
+}
+
+fn not_kept(error: &BrokerError) -> NotKept {
+    match error {
+        BrokerError::Full { .. } => NotKept::Full { reason: error.to_string() },
+        _ => NotKept::Closed,
+    }
+}
+
+fn report(packet: &Packet, accepted: Accepted, tasks: usize) {
+    let duplicate = matches!(accepted, Accepted::Duplicate(_));
+    info!(
+        target: "gwasp::packet",
+        source = %packet.source, key = %packet.key, id = %packet.id,
+        role = packet.role.as_str(), tasks = if duplicate { 0 } else { tasks }, duplicate,
+        "packet accepted"
+    );
+}
+
+fn arrival(packet: &Packet, routes: &Routes) -> Arrival {
+    let (tasks, unmatched) = match routes.matching(packet) {
+        Ok(routes) => (routes.iter().map(|route| new_task(packet, route)).collect(), None),
+        Err(reason) => (Vec::new(), Some(reason.as_str().to_owned())),
+    };
+    Arrival { packet: new_packet(packet), tasks, unmatched }
+}
+
+fn new_packet(packet: &Packet) -> NewPacket {
+    NewPacket {
+        source: packet.source.clone(),
+        key: packet.key.to_string(),
+        id: packet.id.clone(),
+        identity: *packet.identity.as_bytes(),
+        digest: *Digest::of(&packet.payload).as_bytes(),
+        role: packet.role.as_str().to_owned(),
+        received: nanos(packet.received),
+        sent: packet.sent.map(nanos),
+        content_type: packet.content_type.to_owned(),
+        headers: packet.headers.clone(),
+        flags: packet.flags.iter().map(|flag| flag.as_str().to_owned()).collect(),
+        payload: packet.payload.clone(),
+    }
+}
+
+fn new_task(packet: &Packet, route: &Route) -> NewTask {
+    let options = &route.entry.options;
+    let received = nanos(packet.received);
+    NewTask {
+        id: packet_task_id(&packet.identity, &route.name(), 0),
+        plugin: route.plugin.clone(),
+        handler: route.entry.name.clone(),
+        queue: options.queue.clone(),
+        origin: Origin::Packet,
+        parent: None,
+        priority: options.priority,
+        due: received,
+        order_key: None,
+        policy: policy_of(options, received),
+        args: None,
+    }
+}
+
+fn new_refusal(refusal: Refusal) -> NewRefusal {
+    NewRefusal {
+        source: refusal.source,
+        received: nanos(refusal.received),
+        reason: refusal.reason,
+        payload: refusal.payload,
+    }
+}
+
+fn nanos(timestamp: jiff::Timestamp) -> i64 {
+    i64::try_from(timestamp.as_nanosecond()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,100 @@
+//! The one gate between a plugin and the world.
+//!
+//! Every host function passes [`Seam`], which counts it, checks the plugin's grant and keeps
+//! the run's journal. A guest sees an answer only through the seam, and the answer is in the
+//! journal: a run is a function of its input and its journal, and so it can be run again.
+//!
+//! One file per imported WIT interface; each function's class is in [`function`]. The seam
+//! makes no change to a task itself: what it buffers is committed by the worker, in one
+//! transaction with the outcome.
+
+mod blobs;
+mod budget;
+mod clock;
+mod driver;
+mod function;
+mod http;
+mod journal;
+mod kv;
+mod log;
+mod progress;
+mod random;
+mod seam;
+mod tasks;
+
+use wasmtime::component::{HasSelf, Linker, ResourceTable};
+use wasmtime::{StoreLimits, StoreLimitsBuilder};
+
+pub use budget::{Budget, Limits};
+pub use driver::{Clock, Driver, DryAnswer, DryRun, LiveRun, World};
+pub use function::{Class, Function, TABLE};
+pub use journal::{Entry, Journal, JournalError, Phase};
+pub use seam::{Asked, Context, Leg, Seam, SeamError};
+
+#[expect(missing_docs, missing_debug_implementations, reason = "written by the macro from WIT")]
+#[expect(clippy::pedantic, unused_qualifications, reason = "written by the macro from WIT")]
+pub mod bindings {
+    //! The WIT world, as Rust.
+    wasmtime::component::bindgen!({
+        path: "../guest-sdk/wit/dev",
+        world: "plugin",
+        imports: { default: async | trappable },
+        exports: { default: async },
+        with: { "gwasp:plugin/blobs.blob": super::blobs::Handle },
+    });
+}
+
+/// What one invocation's sandbox holds: its limits, and its gate to the world.
+#[derive(Debug)]
+pub struct Run {
+    /// The gate.
+    pub seam: Seam,
+    /// Limits of memory and tables.
+    pub limits: StoreLimits,
+    table: ResourceTable,
+}
+
+impl Run {
+    /// Makes the state of a fresh sandbox whose linear memory may grow to `memory` bytes.
+    pub fn new(seam: Seam, memory: usize) -> Self {
+        let limits = StoreLimitsBuilder::new()
+            .memory_size(memory)
+            .table_elements(100_000)
+            .trap_on_grow_failure(true)
+            .build();
+        Self { seam, limits, table: ResourceTable::new() }
+    }
+
+    /// The handles that the guest holds.
+    pub fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
+    }
+}
+
+/// Offers the host functions to components.
+///
+/// # Errors
+/// When two functions share a name, which is a defect of this host.
+pub fn link(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
+    use bindings::gwasp::plugin;
+    plugin::types::add_to_linker::<_, HasSelf<_>>(linker, |run| run)?;
+    plugin::log::add_to_linker::<_, HasSelf<_>>(linker, |run| run)?;
+    plugin::progress::add_to_linker::<_, HasSelf<_>>(linker, |run| run)?;
+    plugin::clock::add_to_linker::<_, HasSelf<_>>(linker, |run| run)?;
+    plugin::random::add_to_linker::<_, HasSelf<_>>(linker, |run| run)?;
+    plugin::kv::add_to_linker::<_, HasSelf<_>>(linker, |run| run)?;
+    plugin::blobs::add_to_linker::<_, HasSelf<_>>(linker, |run| run)?;
+    plugin::http::add_to_linker::<_, HasSelf<_>>(linker, |run| run)?;
+    plugin::tasks::add_to_linker::<_, HasSelf<_>>(linker, |run| run)?;
+    Ok(())
+}
+
+impl bindings::gwasp::plugin::types::Host for Run {}
+
+/// What a plugin is told that asks for what it may not have.
+fn denied(plugin: &str, what: &str, line: &str) -> String {
+    format!(
+        "plugin `{plugin}` may not {what}; to allow it, add to the configuration:\n\n    \
+         [grants.{plugin}]\n    {line}\n"
+    )
+}

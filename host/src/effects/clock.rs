@@ -1,0 +1,14 @@
+//! `gwasp:plugin/clock`.
+
+use super::Run;
+use super::bindings::gwasp::plugin::clock::{Datetime, Host};
+use super::function::CLOCK_NOW;
+
+impl Host for Run {
+    async fn now(&mut self) -> wasmtime::Result<Datetime> {
+        let driver = self.seam.driver();
+        let (seconds, nanoseconds) =
+            self.seam.answered(&CLOCK_NOW, &(), async move { Ok(driver.now()) }).await?;
+        Ok(Datetime { seconds, nanoseconds })
+    }
+}

@@ -1,0 +1,146 @@
+//! Who answers: the world, or nobody.
+//!
+//! The *live* driver asks the clock, the broker and services. The *dry* driver makes no
+//! committed or external effect; it answers from an answers file, else with the neutral answers
+//! that the WIT names.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+
+use crate::broker::{Broker, TaskId, Token};
+use crate::packet::Digest;
+use crate::routes::Routes;
+use crate::services::HttpServices;
+
+/// Where the time comes from, so that tests and simulations can hold it.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Answers a run's effects.
+#[derive(Clone, Debug)]
+pub enum Driver {
+    /// The world does.
+    Live(Arc<LiveRun>),
+    /// Answers that were written down do, else neutral ones.
+    Dry(Arc<DryRun>),
+}
+
+/// What all live runs have in common.
+pub struct World {
+    /// Keeps journals, values and blobs.
+    pub broker: Arc<dyn Broker>,
+    /// Services that plugins may talk to.
+    pub http: HttpServices,
+    /// The newest routing table.
+    pub routes: tokio::sync::watch::Receiver<Arc<Routes>>,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World").finish_non_exhaustive()
+    }
+}
+
+/// What a live run needs of the world.
+#[derive(Debug)]
+pub struct LiveRun {
+    /// The world.
+    pub world: Arc<World>,
+    /// The task that runs.
+    pub task: TaskId,
+    /// Proof of its lease.
+    pub token: Token,
+    /// The plugin version that runs.
+    pub version: Digest,
+}
+
+/// What a dry run answers from.
+#[derive(Debug)]
+pub struct DryRun {
+    /// The moment at which it began; the time stands still.
+    pub began: Timestamp,
+    /// The task that it stands for.
+    pub task: TaskId,
+    /// Answers of services, each for one request, by method and URL.
+    pub http: std::sync::Mutex<Vec<DryAnswer>>,
+}
+
+/// An answer of a service in a dry run.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DryAnswer {
+    /// URL that it answers.
+    pub url: String,
+    /// Status.
+    #[serde(default = "status_ok")]
+    pub status: u16,
+    /// Body.
+    #[serde(default)]
+    pub body: String,
+}
+
+const fn status_ok() -> u16 {
+    200
+}
+
+impl DryRun {
+    /// Makes a dry run of `task` in which nothing but neutral answers are given.
+    pub fn new(began: Timestamp, task: TaskId) -> Self {
+        Self { began, task, http: std::sync::Mutex::default() }
+    }
+
+    /// The first answer for `url` that was not given yet.
+    pub(super) fn http_answer(&self, url: &str) -> Option<DryAnswer> {
+        let mut answers = self.http.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let at = answers.iter().position(|answer| answer.url == url)?;
+        Some(answers.remove(at))
+    }
+}
+
+impl Driver {
+    /// The task that runs, or that a dry run stands for.
+    pub(super) fn task(&self) -> TaskId {
+        match self {
+            Self::Live(live) => live.task,
+            Self::Dry(dry) => dry.task,
+        }
+    }
+
+    /// The time: seconds and nanoseconds since the Unix epoch.
+    pub(super) fn now(&self) -> (u64, u32) {
+        let now = self.timestamp();
+        let seconds = u64::try_from(now.as_second()).unwrap_or(0);
+        (seconds, u32::try_from(now.subsec_nanosecond()).unwrap_or(0))
+    }
+
+    /// The time.
+    pub(super) fn timestamp(&self) -> Timestamp {
+        match self {
+            Self::Live(live) => (live.world.clock)(),
+            Self::Dry(dry) => dry.began,
+        }
+    }
+
+    /// The time in nanoseconds since the Unix epoch.
+    pub(super) fn nanos(&self) -> i64 {
+        i64::try_from(self.timestamp().as_nanosecond()).unwrap_or(i64::MAX)
+    }
+
+    /// Random bytes; in a dry run the same for the same task and place in the run.
+    pub(super) fn random(&self, len: u32, place: u32) -> Vec<u8> {
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+        match self {
+            Self::Live(_) => rand::rng().fill_bytes(&mut bytes),
+            Self::Dry(dry) => {
+                let mut seed = dry.task.0.to_vec();
+                seed.extend(place.to_be_bytes());
+                StdRng::from_seed(*Digest::of(&seed).as_bytes()).fill_bytes(&mut bytes);
+            }
+        }
+        bytes
+    }
+}

@@ -1,0 +1,254 @@
+//! A running host: where the parts are wired, started in order and stopped in reverse.
+//!
+//! Start: store, plugins, routing table, pools, dispatch, listeners. Stop: listeners first, so
+//! that nothing new arrives; then what was read is accepted; then handlers end or are given
+//! back; the store last.
+
+mod load;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::broker::{Broker, BrokerError, Embedded};
+use crate::config::{Config, ListenerConfig, QueueError};
+use crate::dispatch::Dispatcher;
+use crate::intake::Intake;
+use crate::listeners::vtp::{TlsSetupError, VtpListener};
+use crate::plugins::{CompileError, Compiler, EngineError, Loader, Ticker};
+use crate::routes::Routes;
+use crate::workers::{Pool, PoolError, Registry, Shared};
+
+/// Deliveries that may wait between listeners and dispatch.
+const INTAKE_CAPACITY: usize = 1024;
+/// How long what was read may take to be accepted at the end.
+const ACCEPT_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a cancelled handler may take to notice.
+const CANCEL_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Directories and programs that a host uses; the command line decides about them.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The store.
+    pub store: PathBuf,
+    /// Files of plugins.
+    pub plugins: PathBuf,
+    /// Compiled plugins.
+    pub cache: PathBuf,
+    /// This program, which compiles plugins as a child.
+    pub program: PathBuf,
+}
+
+/// Why a host cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The store does not open.
+    #[error("the store in {} does not open", directory.display())]
+    Store {
+        /// Where it is.
+        directory: PathBuf,
+        /// Why.
+        source: Box<gwasp_store::OpenError>,
+    },
+    /// The broker failed.
+    #[error("the broker failed")]
+    Broker(#[from] BrokerError),
+    /// WebAssembly cannot run here.
+    #[error("plugins cannot run")]
+    Engine(#[from] EngineError),
+    /// The cache of compiled plugins cannot be used.
+    #[error("plugins cannot be compiled")]
+    Compiler(#[from] CompileError),
+    /// A thread cannot be started.
+    #[error("a thread cannot be started")]
+    Thread(#[from] std::io::Error),
+    /// A pool cannot be made.
+    #[error("a pool cannot be made")]
+    Pool(#[from] PoolError),
+    /// A handler names a queue that is not configured.
+    #[error("plugin `{plugin}` cannot be used")]
+    Queue {
+        /// The plugin.
+        plugin: String,
+        /// The lines to add.
+        source: QueueError,
+    },
+    /// A listener's certificates cannot be used.
+    #[error("listener `{name}` cannot start")]
+    Listener {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: TlsSetupError,
+    },
+}
+
+/// How a host ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Everything was finished or given back in time.
+    Clean,
+    /// It was told to stop at once.
+    Hasty,
+}
+
+/// Tells a host to stop: once in order, a second time at once.
+#[derive(Clone, Debug, Default)]
+pub struct StopSignal {
+    /// Stop taking packets and tasks, finish what runs.
+    pub drain: CancellationToken,
+    /// Give back what runs.
+    pub now: CancellationToken,
+}
+
+/// A host whose parts are made and that runs nothing yet.
+#[derive(Debug)]
+pub struct Host {
+    broker: Arc<dyn Broker>,
+    pools: Vec<Arc<Pool>>,
+    routes: watch::Sender<Arc<Routes>>,
+    listeners: Vec<(String, VtpListener)>,
+    ticker: Ticker,
+    stop: StopSignal,
+    workers_stop: CancellationToken,
+    drain_deadline: Duration,
+}
+
+impl Host {
+    /// Opens the store, loads the plugins and makes pools and listeners.
+    ///
+    /// A plugin that does not load is reported and keeps its routes; everything else that is
+    /// missing is an error.
+    ///
+    /// # Errors
+    /// [`HostError`].
+    pub async fn new(config: &Config, places: &Places, stop: StopSignal) -> Result<Self, HostError> {
+        let broker: Arc<dyn Broker> = Arc::new(Embedded::open(&places.store).map_err(|source| {
+            HostError::Store { directory: places.store.clone(), source: Box::new(source) }
+        })?);
+        let ticker = Ticker::start()?;
+        let compiler = Compiler::new(places.program.clone(), places.cache.clone())?;
+        let loader = Loader::new(compiler, &ticker)?;
+        let registry = Arc::new(Registry::default());
+        let table = load::load_all(&*broker, &loader, &registry, &places.plugins).await?;
+
+        let workers_stop = CancellationToken::new();
+        let shared = Shared {
+            broker: Arc::clone(&broker),
+            registry,
+            ticker: ticker.clone(),
+            clock: Arc::new(Timestamp::now),
+            stopping: workers_stop.clone(),
+            cancelled: stop.now.clone(),
+        };
+        let pools = pools(config, &table, &shared)?;
+        let (routes, _) = watch::channel(Arc::new(Routes::new(table.generation, &table.plugins)));
+        Ok(Self {
+            broker,
+            pools,
+            routes,
+            listeners: listeners(config)?,
+            ticker,
+            stop,
+            workers_stop,
+            drain_deadline: config.drain.deadline,
+        })
+    }
+
+    /// Runs until told to stop; `ready` is called once packets can be taken and kept.
+    ///
+    /// # Errors
+    /// [`HostError`] when a thread cannot be started.
+    pub async fn run(self, ready: impl FnOnce()) -> Result<End, HostError> {
+        let mut slots = Vec::new();
+        for pool in &self.pools {
+            slots.extend(pool.start()?);
+        }
+        let (intake, deliveries) = Intake::channel(INTAKE_CAPACITY);
+        let dispatcher = Dispatcher::new(Arc::clone(&self.broker), self.routes.subscribe());
+        let dispatch = tokio::spawn(dispatcher.run(deliveries));
+        let mut listening = JoinSet::new();
+        for (name, listener) in self.listeners {
+            self.broker.note_listening(&name, true).await?;
+            listening.spawn(listener.run(intake.clone(), self.stop.drain.clone()));
+        }
+        drop(intake);
+        ready();
+
+        self.stop.drain.cancelled().await;
+        info!(target: "gwasp::host", "stopping: no more packets are taken");
+        while listening.join_next().await.is_some() {}
+        if tokio::time::timeout(ACCEPT_DEADLINE, dispatch).await.is_err() {
+            warn!(target: "gwasp::host", "some packets were read and not kept; their senders got no receipt");
+        }
+        self.workers_stop.cancel();
+        let end = drain(slots, self.drain_deadline, &self.stop.now).await;
+        self.ticker.close();
+        if let Err(error) = self.broker.close().await {
+            error!(target: "gwasp::host", %error, "the store did not close cleanly");
+        }
+        Ok(end)
+    }
+}
+
+/// Waits for the slots to end; after the deadline, or when told, gives back what runs.
+async fn drain(slots: Vec<JoinHandle<()>>, deadline: Duration, now: &CancellationToken) -> End {
+    let mut joined = tokio::task::spawn_blocking(move || {
+        for slot in slots {
+            if slot.join().is_err() {
+                error!(target: "gwasp::host", "a slot's thread panicked");
+            }
+        }
+    });
+    let hasty = tokio::select! {
+        _ended = &mut joined => return End::Clean,
+        () = tokio::time::sleep(deadline) => false,
+        () = now.cancelled() => true,
+    };
+    info!(target: "gwasp::host", ?deadline, "giving back what still runs");
+    now.cancel();
+    if tokio::time::timeout(CANCEL_DEADLINE, joined).await.is_err() {
+        warn!(target: "gwasp::host", "some handlers did not stop; their tasks are run again at the next start");
+    }
+    if hasty { End::Hasty } else { End::Clean }
+}
+
+/// A pool for each queue that a handler or the configuration names.
+fn pools(config: &Config, table: &load::Table, shared: &Shared) -> Result<Vec<Arc<Pool>>, HostError> {
+    let mut queues = BTreeSet::new();
+    for plugin in &table.plugins {
+        for queue in plugin.manifest.queues() {
+            config.queues.get(queue).map_err(|source| HostError::Queue {
+                plugin: plugin.plugin.clone(),
+                source,
+            })?;
+            queues.insert(queue);
+        }
+    }
+    queues.extend(config.queues.named());
+    let mut pools = Vec::new();
+    for queue in queues {
+        let queue_config = config.queues.get(queue).unwrap_or_default();
+        pools.push(Arc::new(Pool::new(queue, queue_config, shared)?));
+    }
+    Ok(pools)
+}
+
+fn listeners(config: &Config) -> Result<Vec<(String, VtpListener)>, HostError> {
+    let mut listeners = Vec::new();
+    for (name, listener) in &config.listeners {
+        let ListenerConfig::Vtp(vtp) = listener;
+        let listener = VtpListener::new(vtp.clone())
+            .map_err(|source| HostError::Listener { name: name.clone(), source })?;
+        listeners.push((name.clone(), listener));
+    }
+    Ok(listeners)
+}

@@ -1,0 +1,106 @@
+//! Loads the plugins of a directory and brings the routing table up to date.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use tracing::{error, info, warn};
+
+use super::HostError;
+use crate::broker::{Broker, RouteRecord};
+use crate::packet::Digest;
+use crate::plugins::{Loader, Plugin, plugin_files};
+use crate::routes::{EntryKind, Manifest, PluginRoutes};
+use crate::workers::Registry;
+
+/// The routing table as it stands after loading.
+pub(super) struct Table {
+    pub(super) generation: u64,
+    pub(super) plugins: Vec<PluginRoutes>,
+}
+
+/// Loads each plugin in `directory`; a version that the table does not have yet is put into it.
+pub(super) async fn load_all(
+    broker: &dyn Broker,
+    loader: &Loader,
+    registry: &Registry,
+    directory: &Path,
+) -> Result<Table, HostError> {
+    let (_, known) = broker.routes()?;
+    let known: BTreeMap<_, _> =
+        known.into_iter().map(|record| (record.plugin.clone(), record)).collect();
+    for path in files(directory) {
+        match loader.load(&path) {
+            Ok(plugin) => {
+                announce(&plugin);
+                let is_new = known
+                    .get(&plugin.name)
+                    .is_none_or(|record| record.digest != *plugin.digest.as_bytes());
+                if is_new {
+                    let digest = *plugin.digest.as_bytes();
+                    broker.put_route(&plugin.name, digest, &plugin.manifest_json).await?;
+                }
+                registry.set(Arc::new(plugin));
+            }
+            Err(error) => {
+                let error = anyhow::Error::new(error);
+                error!(target: "gwasp::host", path = %path.display(), "plugin refused: {error:#}");
+            }
+        }
+    }
+    table(broker, registry)
+}
+
+fn files(directory: &Path) -> Vec<std::path::PathBuf> {
+    match plugin_files(directory) {
+        Ok(files) if files.is_empty() => {
+            warn!(target: "gwasp::host", directory = %directory.display(), "no plugins; `gwasp new NAME` makes one, `gwasp build` puts it here");
+            files
+        }
+        Ok(files) => files,
+        Err(error) => {
+            warn!(target: "gwasp::host", directory = %directory.display(), %error, "plugin directory cannot be read");
+            Vec::new()
+        }
+    }
+}
+
+fn announce(plugin: &Plugin) {
+    let digest = plugin.digest.to_string();
+    let entries = plugin.manifest.entries.len();
+    info!(target: "gwasp::host", plugin = %plugin.name, digest = &digest[..12], entries, "plugin loaded");
+    let periodic = plugin
+        .manifest
+        .entries
+        .iter()
+        .filter(|entry| matches!(entry.kind, EntryKind::Periodic(_)));
+    for entry in periodic {
+        warn!(target: "gwasp::host", plugin = %plugin.name, entry = %entry.name, "schedules are declared, and not run by this version");
+    }
+}
+
+fn table(broker: &dyn Broker, registry: &Registry) -> Result<Table, HostError> {
+    let (generation, records) = broker.routes()?;
+    let mut plugins = Vec::new();
+    for record in records {
+        if registry.get(&record.plugin).is_none() {
+            warn!(target: "gwasp::host", plugin = %record.plugin, "not loaded: it keeps its routes, and its tasks wait");
+        }
+        match plugin_routes(&record) {
+            Ok(routes) => plugins.push(routes),
+            Err(error) => {
+                error!(target: "gwasp::host", plugin = %record.plugin, %error, "its routes cannot be read");
+            }
+        }
+    }
+    Ok(Table { generation, plugins })
+}
+
+fn plugin_routes(record: &RouteRecord) -> Result<PluginRoutes, crate::routes::ManifestError> {
+    Ok(PluginRoutes {
+        plugin: record.plugin.clone(),
+        generation: record.generation,
+        digest: Digest::from_bytes(record.digest),
+        manifest: Manifest::read(&record.manifest)?,
+    })
+}

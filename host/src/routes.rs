@@ -1,0 +1,165 @@
+//! The routing table: what each plugin declares, and which handlers a packet matches.
+//!
+//! Built from the manifests in the store, not from what happens to be loaded: a plugin that
+//! fails to load keeps its routes, and its tasks wait. Matching is a pure function.
+
+mod manifest;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use gwasp_formats::notice_type::NoticeType;
+
+pub use manifest::{
+    Entry, EntryKind, Keys, Manifest, ManifestError, OrderBy, Roles, Schedule, TaskOptions,
+};
+
+use crate::packet::{Digest, Key, Packet};
+
+/// A handler and how its tasks are made.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Plugin that holds it.
+    pub plugin: String,
+    /// What it declares.
+    pub entry: Entry,
+}
+
+impl Route {
+    /// `PLUGIN.HANDLER`, as people write it.
+    pub fn name(&self) -> String {
+        format!("{}.{}", self.plugin, self.entry.name)
+    }
+}
+
+/// One plugin's place in the routing table.
+#[derive(Clone, Debug)]
+pub struct PluginRoutes {
+    /// Plugin name.
+    pub plugin: String,
+    /// Bumped at each change of this plugin.
+    pub generation: u64,
+    /// Digest of the component.
+    pub digest: Digest,
+    /// What the plugin declares.
+    pub manifest: Manifest,
+}
+
+/// Why a packet makes no task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unmatched {
+    /// No handler asks for its key.
+    NoHandler,
+    /// Handlers ask for its key, but for none of them is this role meant.
+    HeldBack,
+}
+
+impl Unmatched {
+    /// The name in the ledger.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoHandler => "no-handler",
+            Self::HeldBack => "held-back",
+        }
+    }
+}
+
+/// The routing table of one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Routes {
+    generation: u64,
+    notices: HashMap<NoticeType, Vec<Arc<Route>>>,
+    nodes: HashMap<String, Vec<Arc<Route>>>,
+    prefixes: Vec<(String, Arc<Route>)>,
+    names: BTreeMap<String, Arc<Route>>,
+}
+
+impl Routes {
+    /// Builds the table of `generation` from what the plugins declare.
+    pub fn new(generation: u64, plugins: &[PluginRoutes]) -> Self {
+        let mut routes = Self { generation, ..Self::default() };
+        for plugin in plugins {
+            for entry in &plugin.manifest.entries {
+                routes.add(&plugin.plugin, entry);
+            }
+        }
+        routes
+    }
+
+    /// The table's number; it grows with each change.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The routes for `packet`, in the order in which plugins and their handlers are named.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn matching(&self, packet: &Packet) -> Result<Vec<Arc<Route>>, Unmatched> {
+        let mut routes = self.by_key(&packet.key);
+        if routes.is_empty() {
+            return Err(Unmatched::NoHandler);
+        }
+        routes.retain(|route| route.entry.roles.accept(packet));
+        if routes.is_empty() {
+            return Err(Unmatched::HeldBack);
+        }
+        routes.sort_by(|a, b| (&a.plugin, &a.entry.name).cmp(&(&b.plugin, &b.entry.name)));
+        routes.dedup_by(|a, b| Arc::ptr_eq(a, b));
+        Ok(routes)
+    }
+
+    /// The entry `name` of `plugin`.
+    ///
+    /// # Errors
+    /// A text that names the nearest one.
+    pub fn task(&self, plugin: &str, name: &str) -> Result<Arc<Route>, String> {
+        let wanted = format!("{plugin}.{name}");
+        if let Some(route) = self.names.get(&wanted) {
+            return Ok(Arc::clone(route));
+        }
+        let nearest = self.names.keys().min_by_key(|known| strsim::damerau_levenshtein(known, &wanted));
+        Err(match nearest {
+            Some(nearest) => format!("there is no task `{wanted}`; the nearest is `{nearest}`"),
+            None => format!("there is no task `{wanted}`: no plugin declares any"),
+        })
+    }
+
+    fn by_key(&self, key: &Key) -> Vec<Arc<Route>> {
+        match key {
+            Key::Notice(notice_type) => {
+                self.notices.get(notice_type).cloned().unwrap_or_default()
+            }
+            Key::Node(node) => {
+                let exact = self.nodes.get(node).into_iter().flatten();
+                let prefixed = self
+                    .prefixes
+                    .iter()
+                    .filter(|(prefix, _)| node.starts_with(prefix))
+                    .map(|(_, route)| route);
+                exact.chain(prefixed).cloned().collect()
+            }
+            Key::None => Vec::new(),
+        }
+    }
+
+    fn add(&mut self, plugin: &str, entry: &Entry) {
+        let route = Arc::new(Route { plugin: plugin.to_owned(), entry: entry.clone() });
+        self.names.insert(route.name(), Arc::clone(&route));
+        let EntryKind::Handler(keys) = &entry.kind else {
+            return;
+        };
+        for notice in &keys.notices {
+            self.notices.entry(*notice).or_default().push(Arc::clone(&route));
+        }
+        for node in &keys.nodes {
+            match node.strip_suffix('*') {
+                Some(prefix) => self.prefixes.push((prefix.to_owned(), Arc::clone(&route))),
+                None => self.nodes.entry(node.clone()).or_default().push(Arc::clone(&route)),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

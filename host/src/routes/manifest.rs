@@ -1,0 +1,328 @@
+//! What a plugin declares about itself: the JSON that its `describe` answers.
+//!
+//! Options arrive as pairs of strings, so that a new option is never a new boundary. An option
+//! that this host does not know is an error that names it: an author who asks for an order must
+//! not run without one.
+
+use std::time::Duration;
+
+use gwasp_formats::notice_type::NoticeType;
+use gwasp_formats::role::Role;
+use serde::Deserialize;
+
+use crate::packet::{Key, Packet};
+
+/// Queue of a handler that names none.
+pub const DEFAULT_QUEUE: &str = "general";
+
+/// What a plugin declares.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    /// Version of the SDK that it was built with.
+    pub sdk: String,
+    /// Its handlers, tasks and schedules, by name.
+    pub entries: Vec<Entry>,
+}
+
+/// One handler, task or schedule.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Name inside the plugin.
+    pub name: String,
+    /// What makes it run.
+    pub kind: EntryKind,
+    /// How its tasks are tried.
+    pub options: TaskOptions,
+    /// Which packets it takes.
+    pub roles: Roles,
+    /// Tasks of one key take turns.
+    pub order_by: Option<OrderBy>,
+}
+
+/// What makes an entry run.
+#[derive(Clone, Debug)]
+pub enum EntryKind {
+    /// Packets with one of these keys.
+    Handler(Keys),
+    /// A call by name.
+    Task,
+    /// The time.
+    Periodic(Schedule),
+}
+
+/// The keys of a handler.
+#[derive(Clone, Debug, Default)]
+pub struct Keys {
+    /// GCN notice types.
+    pub notices: Vec<NoticeType>,
+    /// Nodes or topics, exact or with a trailing `*`.
+    pub nodes: Vec<String>,
+}
+
+/// When a periodic entry runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Schedule {
+    /// Five fields of cron, in UTC.
+    Cron(String),
+    /// A distance between two runs.
+    Every(Duration),
+}
+
+/// How the tasks of an entry are tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskOptions {
+    /// Queue that they wait in.
+    pub queue: String,
+    /// Attempts after the first.
+    pub retries: u32,
+    /// Delay before the second attempt, doubled each time.
+    pub backoff: Duration,
+    /// Longest delay.
+    pub max_backoff: Duration,
+    /// Time in a slot, per leg.
+    pub timeout: Duration,
+    /// Wall time from accept to the last attempt.
+    pub deadline: Option<Duration>,
+    /// 0 is served first, 9 last.
+    pub priority: u8,
+}
+
+impl Default for TaskOptions {
+    fn default() -> Self {
+        Self {
+            queue: DEFAULT_QUEUE.to_owned(),
+            retries: 3,
+            backoff: Duration::from_secs(1),
+            max_backoff: Duration::from_secs(600),
+            timeout: Duration::from_secs(10),
+            deadline: None,
+            priority: 5,
+        }
+    }
+}
+
+/// Which roles a handler takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Roles {
+    standard: bool,
+    test: bool,
+    old: bool,
+}
+
+impl Default for Roles {
+    /// Observations, predictions and utility packets.
+    fn default() -> Self {
+        Self { standard: true, test: false, old: false }
+    }
+}
+
+impl Roles {
+    /// Whether a handler that declared this takes `packet`.
+    ///
+    /// A key that is a test by its own name takes tests by being named.
+    pub fn accept(&self, packet: &Packet) -> bool {
+        match packet.role {
+            Role::Test => self.test || is_test_key(&packet.key),
+            Role::Observation | Role::Prediction | Role::Utility => self.standard,
+        }
+    }
+
+    fn read(option: &str, roles: &str) -> Result<Self, String> {
+        let mut read = Self { standard: option == "accept", test: false, old: false };
+        for role in roles.split(',').map(str::trim) {
+            match role {
+                "test" => read.test = true,
+                "old" => read.old = true,
+                "observation" | "prediction" | "utility" => read.standard = true,
+                _ => return Err(format!("`{option}({role})` is no role; there are test and old")),
+            }
+        }
+        Ok(read)
+    }
+}
+
+fn is_test_key(key: &Key) -> bool {
+    match key {
+        Key::Notice(notice_type) => notice_type.is_test_by_name(),
+        Key::Node(node) => node.starts_with("mdc_") || node.starts_with("test_"),
+        Key::None => false,
+    }
+}
+
+/// What the tasks of a handler are ordered by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OrderBy {
+    /// A JSON pointer (RFC 6901) into the payload.
+    Pointer(String),
+    /// The value of a VOEvent parameter.
+    Param(String),
+    /// The packet's id.
+    Id,
+}
+
+impl OrderBy {
+    fn read(text: &str) -> Result<Self, String> {
+        if text.starts_with('/') {
+            return Ok(Self::Pointer(text.to_owned()));
+        }
+        if let Some(name) = text.strip_prefix("param:") {
+            return Ok(Self::Param(name.to_owned()));
+        }
+        match text {
+            "ivorn" | "id" => Ok(Self::Id),
+            _ => Err(format!(
+                "`order_by = \"{text}\"` is none of `/json/pointer`, `param:NAME`, `ivorn`, `id`"
+            )),
+        }
+    }
+}
+
+/// Why a manifest is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// It is not the JSON that a manifest is.
+    #[error("the plugin's manifest cannot be read; was it built with an SDK of another age?")]
+    Json(#[from] serde_json::Error),
+    /// Two entries share a name.
+    #[error("two handlers are named `{0}`; give one of them `name = \"…\"`")]
+    DuplicateName(String),
+    /// An entry's options make no sense.
+    #[error("handler `{entry}`: {reason}")]
+    Option {
+        /// The entry.
+        entry: String,
+        /// What is wrong with which option.
+        reason: String,
+    },
+}
+
+#[derive(Deserialize)]
+struct RawManifest {
+    sdk: String,
+    entries: Vec<RawEntry>,
+}
+
+#[derive(Deserialize)]
+struct RawEntry {
+    name: String,
+    kind: RawKind,
+    #[serde(default)]
+    keys: Vec<RawKey>,
+    #[serde(default)]
+    options: Vec<(String, String)>,
+}
+
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum RawKind {
+    Handler,
+    Task,
+    Periodic,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawKey {
+    Notice(u16),
+    Node(String),
+}
+
+impl Manifest {
+    /// Reads what `describe` answered.
+    ///
+    /// # Errors
+    /// [`ManifestError`], which names the entry and the option.
+    pub fn read(json: &str) -> Result<Self, ManifestError> {
+        let raw: RawManifest = serde_json::from_str(json)?;
+        let mut entries = Vec::with_capacity(raw.entries.len());
+        for raw_entry in raw.entries {
+            let name = raw_entry.name.clone();
+            let entry = Entry::read(raw_entry)
+                .map_err(|reason| ManifestError::Option { entry: name, reason })?;
+            entries.push(entry);
+        }
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        if let Some(pair) = entries.windows(2).find(|pair| pair[0].name == pair[1].name) {
+            return Err(ManifestError::DuplicateName(pair[0].name.clone()));
+        }
+        Ok(Self { sdk: raw.sdk, entries })
+    }
+
+    /// The queues that its entries name.
+    pub fn queues(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|entry| entry.options.queue.as_str())
+    }
+}
+
+impl Entry {
+    fn read(raw: RawEntry) -> Result<Self, String> {
+        let mut entry = Self {
+            name: raw.name,
+            kind: EntryKind::Task,
+            options: TaskOptions::default(),
+            roles: Roles::default(),
+            order_by: None,
+        };
+        let mut schedule = None;
+        for (option, value) in &raw.options {
+            match option.as_str() {
+                "cron" => schedule = Some(Schedule::Cron(value.clone())),
+                "every" => schedule = Some(Schedule::Every(duration(option, value)?)),
+                "accept" | "only" => entry.roles = Roles::read(option, value)?,
+                "order_by" => entry.order_by = Some(OrderBy::read(value)?),
+                _ => entry.options.set(option, value)?,
+            }
+        }
+        entry.kind = match raw.kind {
+            RawKind::Handler => EntryKind::Handler(keys(raw.keys)),
+            RawKind::Task => EntryKind::Task,
+            RawKind::Periodic => EntryKind::Periodic(
+                schedule.ok_or("it is periodic and has neither `cron` nor `every`")?,
+            ),
+        };
+        Ok(entry)
+    }
+}
+
+impl TaskOptions {
+    fn set(&mut self, option: &str, value: &str) -> Result<(), String> {
+        match option {
+            "queue" => value.clone_into(&mut self.queue),
+            "retries" => self.retries = number(option, value)?,
+            "backoff" => self.backoff = duration(option, value)?,
+            "max_backoff" => self.max_backoff = duration(option, value)?,
+            "timeout" => self.timeout = duration(option, value)?,
+            "deadline" => self.deadline = Some(duration(option, value)?),
+            "priority" => self.priority = number(option, value)?,
+            _ => {
+                return Err(format!(
+                    "this host does not know the option `{option}`; a newer host may"
+                ));
+            }
+        }
+        if self.priority > 9 {
+            return Err(format!("`priority = {value}` is not in 0..=9"));
+        }
+        Ok(())
+    }
+}
+
+fn keys(raw: Vec<RawKey>) -> Keys {
+    let mut keys = Keys::default();
+    for key in raw {
+        match key {
+            RawKey::Notice(number) => keys.notices.push(NoticeType(number)),
+            RawKey::Node(node) => keys.nodes.push(node),
+        }
+    }
+    keys
+}
+
+fn duration(option: &str, value: &str) -> Result<Duration, String> {
+    humantime::parse_duration(value)
+        .map_err(|error| format!("`{option} = \"{value}\"` is no duration: {error}"))
+}
+
+fn number<T: std::str::FromStr>(option: &str, value: &str) -> Result<T, String> {
+    value.parse().map_err(|_| format!("`{option} = {value}` is no number in range"))
+}

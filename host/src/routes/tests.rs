@@ -1,0 +1,108 @@
+use bytes::Bytes;
+use gwasp_formats::role::Role;
+use jiff::Timestamp;
+
+use super::{Manifest, PluginRoutes, Routes, Unmatched};
+use crate::packet::{Digest, Key, Packet};
+use gwasp_formats::notice_type::NoticeType;
+
+fn table(entries: &str) -> Routes {
+    let manifest = Manifest::read(&format!(r#"{{"sdk":"0.1.0","entries":[{entries}]}}"#)).unwrap();
+    let plugin = PluginRoutes {
+        plugin: "p".to_owned(),
+        generation: 1,
+        digest: Digest::of(b"p"),
+        manifest,
+    };
+    Routes::new(7, &[plugin])
+}
+
+fn packet(key: Key, role: Role) -> Packet {
+    Packet {
+        source: "gcn".to_owned(),
+        key,
+        id: "ivo://gwasp.test/a#1".to_owned(),
+        identity: Digest::of(b"a"),
+        role,
+        received: Timestamp::UNIX_EPOCH,
+        sent: None,
+        content_type: "application/xml",
+        headers: Vec::new(),
+        flags: Vec::new(),
+        payload: Bytes::new(),
+    }
+}
+
+#[track_caller]
+fn check(entries: &str, key: Key, role: Role, expected: Result<&[&str], Unmatched>) {
+    let found = table(entries)
+        .matching(&packet(key, role))
+        .map(|routes| routes.iter().map(|route| route.entry.name.clone()).collect::<Vec<_>>());
+    let expected = expected.map(|names| names.iter().map(ToString::to_string).collect());
+    assert_eq!(found, expected);
+}
+
+const GND: Key = Key::Notice(NoticeType(111));
+const GND_AND_FIN: &str = r#"{"name":"f","kind":"handler","keys":[{"notice":111},{"notice":115}]}"#;
+
+#[test]
+fn a_packet_matches_each_handler_of_its_notice_type_once() {
+    let two = r#"{"name":"b","kind":"handler","keys":[{"notice":111},{"notice":111}]},
+                 {"name":"a","kind":"handler","keys":[{"notice":111}]}"#;
+    check(two, GND, Role::Observation, Ok(&["a", "b"]));
+}
+
+#[test]
+fn another_notice_type_has_no_handler() {
+    let bat = Key::Notice(NoticeType(61));
+    check(GND_AND_FIN, bat, Role::Observation, Err(Unmatched::NoHandler));
+}
+
+#[test]
+fn a_test_notice_is_held_back_from_a_handler_that_does_not_ask_for_tests() {
+    check(GND_AND_FIN, GND, Role::Test, Err(Unmatched::HeldBack));
+}
+
+#[test]
+fn accept_test_adds_tests_to_the_standard_roles() {
+    let accepting = r#"{"name":"f","kind":"handler","keys":[{"notice":111}],
+                        "options":[["accept","test"]]}"#;
+    check(accepting, GND, Role::Test, Ok(&["f"]));
+    check(accepting, GND, Role::Utility, Ok(&["f"]));
+}
+
+#[test]
+fn only_test_replaces_the_standard_roles() {
+    let only = r#"{"name":"f","kind":"handler","keys":[{"notice":111}],
+                   "options":[["only","test"]]}"#;
+    check(only, GND, Role::Test, Ok(&["f"]));
+    check(only, GND, Role::Observation, Err(Unmatched::HeldBack));
+}
+
+#[test]
+fn a_key_that_is_a_test_by_its_name_takes_tests() {
+    let gbm_test = r#"{"name":"f","kind":"handler","keys":[{"notice":119}]}"#;
+    check(gbm_test, Key::Notice(NoticeType(119)), Role::Test, Ok(&["f"]));
+}
+
+#[test]
+fn a_trailing_star_is_a_prefix_of_nodes_and_never_of_notices() {
+    let prefix = r#"{"name":"f","kind":"handler","keys":[{"node":"cbc_*"}]}"#;
+    check(prefix, Key::Node("cbc_gstlal".to_owned()), Role::Observation, Ok(&["f"]));
+    check(prefix, Key::Node("burst_cwb".to_owned()), Role::Observation, Err(Unmatched::NoHandler));
+    check(r#"{"name":"f","kind":"handler","keys":[{"node":"*"}]}"#, GND, Role::Observation,
+        Err(Unmatched::NoHandler));
+}
+
+#[test]
+fn an_option_that_the_host_does_not_know_is_refused_by_name() {
+    let json = r#"{"sdk":"9","entries":[{"name":"f","kind":"task","options":[["teleport","1"]]}]}"#;
+    let error = Manifest::read(json).unwrap_err().to_string();
+    assert!(error.contains("`f`") && error.contains("`teleport`"), "{error}");
+}
+
+#[test]
+fn two_entries_of_one_name_are_refused() {
+    let json = r#"{"sdk":"0.1.0","entries":[{"name":"f","kind":"task"},{"name":"f","kind":"task"}]}"#;
+    assert!(Manifest::read(json).unwrap_err().to_string().contains("`f`"));
+}

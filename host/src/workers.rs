@@ -1,0 +1,15 @@
+//! Workers: each queue has a pool of its own, and each slot of a pool a thread of its own.
+//!
+//! A slot leases a task, runs its handler in a fresh sandbox and commits what became of it,
+//! before it leases the next: after a crash at most as many tasks are run again as there are
+//! slots. Pools share no thread, no engine and no instance, so that a queue cannot starve
+//! another; a looping guest costs its neighbours what a looping native thread would.
+
+mod invoke;
+mod outcome;
+mod pool;
+mod slot;
+
+pub use invoke::{Invocation, input_of};
+pub use outcome::{Ended, FailureKind};
+pub use pool::{Pool, PoolError, Registry};

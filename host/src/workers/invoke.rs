@@ -1,0 +1,131 @@
+//! One invocation: a fresh sandbox, one call, and what came of it.
+
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+use tokio_util::sync::CancellationToken;
+use wasmtime::{Store, UpdateDeadline};
+
+use super::outcome::{Ended, Stopped};
+use crate::broker::{Input, PacketRecord};
+use crate::effects::bindings::PluginPre;
+use crate::effects::bindings::gwasp::plugin::types;
+use crate::effects::{Leg, Run, Seam};
+use crate::packet::Digest;
+use crate::plugins::Ticker;
+
+/// Bytes that a guest may pass to the host in one call, results included.
+const MAX_PASSED: usize = 8 << 20;
+
+/// What is run, and within which limits.
+#[derive(Debug)]
+pub struct Invocation<'a> {
+    /// Handler's name inside the plugin.
+    pub handler: &'a str,
+    /// What it is run on.
+    pub input: types::Input,
+    /// Time in the slot.
+    pub timeout: Duration,
+    /// Linear memory in bytes.
+    pub memory: usize,
+    /// Ends it early: the task is given back.
+    pub cancelled: &'a CancellationToken,
+}
+
+/// What an invocation left.
+#[derive(Debug)]
+pub struct Invoked {
+    /// How it ended.
+    pub ended: Ended,
+    /// Its journal and lines.
+    pub leg: Leg,
+    /// CPU time of the thread.
+    pub cpu: Duration,
+}
+
+impl Invocation<'_> {
+    /// Runs it on this thread.
+    pub async fn run(self, pre: &PluginPre<Run>, seam: Seam, ticker: &Ticker) -> Invoked {
+        let began = thread_cpu();
+        let mut store = Store::new(pre.engine(), Run::new(seam, self.memory));
+        store.limiter(|run| &mut run.limits);
+        store.set_hostcall_fuel(MAX_PASSED);
+        let timeout = self.timeout;
+        let deadline = Instant::now() + timeout;
+        let cancelled = self.cancelled.clone();
+        store.epoch_deadline_callback(move |_| {
+            if cancelled.is_cancelled() {
+                return Err(Stopped::Cancelled.into());
+            }
+            if Instant::now() >= deadline {
+                return Err(Stopped::Timeout { timeout }.into());
+            }
+            Ok(UpdateDeadline::Continue(1))
+        });
+        store.set_epoch_deadline(1);
+        let running = ticker.running();
+        let ended = self.call(pre, &mut store).await;
+        drop(running);
+        let leg = store.into_data().seam.finish();
+        Invoked { ended, leg, cpu: thread_cpu().saturating_sub(began) }
+    }
+
+    /// Epochs stop guest code; the two waits here stop a guest that waits for the host.
+    async fn call(self, pre: &PluginPre<Run>, store: &mut Store<Run>) -> Ended {
+        let timeout = self.timeout;
+        let cancelled = self.cancelled;
+        let call = async {
+            let plugin = pre.instantiate_async(&mut *store).await?;
+            plugin.call_handle(&mut *store, self.handler, &self.input).await
+        };
+        let result = tokio::select! {
+            biased;
+            result = tokio::time::timeout(timeout, call) => {
+                result.unwrap_or_else(|_elapsed| Err(Stopped::Timeout { timeout }.into()))
+            }
+            () = cancelled.cancelled() => Err(Stopped::Cancelled.into()),
+        };
+        Ended::of(result)
+    }
+}
+
+fn thread_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// A task's input as the guest sees it.
+pub fn input_of(input: &Input) -> types::Input {
+    match input {
+        Input::Packet(record) => types::Input::Packet(guest_packet(record)),
+        Input::Args(args) => types::Input::Call(args.to_vec()),
+    }
+}
+
+fn guest_packet(record: &PacketRecord) -> types::Packet {
+    let packet = &record.packet;
+    let mut headers = packet.headers.clone();
+    headers.push(("gwasp-role".to_owned(), packet.role.clone()));
+    headers.push(("gwasp-digest".to_owned(), Digest::from_bytes(packet.digest).to_string()));
+    for flag in &packet.flags {
+        headers.push(("gwasp-flag".to_owned(), flag.clone()));
+    }
+    types::Packet {
+        source: packet.source.clone(),
+        key: packet.key.clone(),
+        id: packet.id.clone(),
+        received: datetime(packet.received),
+        content_type: packet.content_type.clone(),
+        headers,
+        payload: packet.payload.to_vec(),
+    }
+}
+
+fn datetime(nanos: i64) -> types::Datetime {
+    const BILLION: i64 = 1_000_000_000;
+    types::Datetime {
+        seconds: u64::try_from(nanos.div_euclid(BILLION)).unwrap_or(0),
+        nanoseconds: u32::try_from(nanos.rem_euclid(BILLION)).unwrap_or(0),
+    }
+}

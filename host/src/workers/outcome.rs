@@ -1,0 +1,228 @@
+//! How a run ended, and what becomes of its task.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::broker::{Failure, RetryPolicy, Step};
+use crate::effects::SeamError;
+use crate::effects::bindings::gwasp::plugin::types;
+use crate::task::backoff;
+use crate::text::chain;
+
+/// Largest result that is kept.
+const MAX_RESULT: usize = 1 << 20;
+
+/// Why a run failed; decides whether another attempt makes sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The handler said so.
+    Error,
+    /// The payload does not parse.
+    Parse,
+    /// The handler said that another attempt would fail in the same way.
+    Permanent,
+    /// Nobody knows whether an external effect happened.
+    InDoubt,
+    /// The guest panicked or broke a rule of WebAssembly.
+    Trap,
+    /// It took too long.
+    Timeout,
+    /// It asked for more than it may.
+    Limit,
+    /// Its journal and what it asks for differ.
+    Journal,
+}
+
+impl FailureKind {
+    /// The name in tables.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Parse => "parse",
+            Self::Permanent => "permanent",
+            Self::InDoubt => "in-doubt",
+            Self::Trap => "trap",
+            Self::Timeout => "timeout",
+            Self::Limit => "limit",
+            Self::Journal => "journal",
+        }
+    }
+
+    /// Whether another attempt may end otherwise.
+    pub const fn is_worth_another_attempt(self) -> bool {
+        matches!(self, Self::Error | Self::Trap | Self::Timeout | Self::Limit)
+    }
+}
+
+/// Why the host stopped a run.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub(super) enum Stopped {
+    #[error("the handler ran for {timeout:?}; `timeout = \"…\"` in its attribute sets how long it may")]
+    Timeout { timeout: Duration },
+    #[error("the host is stopping")]
+    Cancelled,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// Well, perhaps with a result.
+    Done(Option<Bytes>),
+    /// Not well.
+    Failed {
+        /// Why, for the machine.
+        kind: FailureKind,
+        /// Why, in one line for a person.
+        message: String,
+        /// What helps to debug.
+        detail: Option<String>,
+        /// After what time the handler asks to be tried again.
+        retry_after: Option<Duration>,
+    },
+    /// Stopped by the host: the task goes back and the attempt is not counted.
+    GivenBack,
+    /// The lease was lost: nothing may be written.
+    Fenced,
+}
+
+impl Ended {
+    /// Reads what a call gave.
+    pub(super) fn of(
+        result: wasmtime::Result<Result<Option<Vec<u8>>, types::Failure>>,
+    ) -> Self {
+        match result {
+            Ok(Ok(Some(result))) if result.len() > MAX_RESULT => Self::failed(
+                FailureKind::Limit,
+                format!("the result has {} bytes; the limit is {MAX_RESULT}: put it in a blob", result.len()),
+            ),
+            Ok(Ok(result)) => Self::Done(result.map(Bytes::from)),
+            Ok(Err(failure)) => Self::of_failure(failure),
+            Err(error) => Self::of_trap(&error),
+        }
+    }
+
+    fn failed(kind: FailureKind, message: String) -> Self {
+        Self::Failed { kind, message, detail: None, retry_after: None }
+    }
+
+    fn of_failure(failure: types::Failure) -> Self {
+        Self::Failed {
+            kind: match failure.kind {
+                types::FailureKind::Error => FailureKind::Error,
+                types::FailureKind::Parse => FailureKind::Parse,
+                types::FailureKind::Permanent => FailureKind::Permanent,
+                types::FailureKind::InDoubt => FailureKind::InDoubt,
+            },
+            message: failure.message,
+            detail: failure.detail,
+            retry_after: failure.retry_after.map(Duration::from_millis),
+        }
+    }
+
+    fn of_trap(error: &wasmtime::Error) -> Self {
+        match error.downcast_ref::<Stopped>() {
+            Some(Stopped::Cancelled) => return Self::GivenBack,
+            Some(stopped @ Stopped::Timeout { .. }) => {
+                return Self::failed(FailureKind::Timeout, stopped.to_string());
+            }
+            None => {}
+        }
+        match error.downcast_ref::<SeamError>() {
+            Some(SeamError::Broker(crate::broker::BrokerError::Fenced)) => Self::Fenced,
+            Some(SeamError::Broker(_)) => Self::GivenBack,
+            Some(error @ SeamError::Limit { .. }) => {
+                Self::failed(FailureKind::Limit, error.to_string())
+            }
+            Some(error) => Self::failed(FailureKind::Journal, chain(error)),
+            None => Self::Failed {
+                kind: FailureKind::Trap,
+                message: error.root_cause().to_string(),
+                detail: Some(format!("{error:?}")),
+                retry_after: None,
+            },
+        }
+    }
+
+    /// Puts a panic's message in the place of the trap that followed it.
+    pub(super) fn explained_by(self, panic: Option<String>) -> Self {
+        match (self, panic) {
+            (Self::Failed { kind: FailureKind::Trap, detail, retry_after, .. }, Some(message)) => {
+                Self::Failed { kind: FailureKind::Trap, message, detail, retry_after }
+            }
+            (ended, _) => ended,
+        }
+    }
+
+    /// What becomes of the task after attempt `attempt`; none where nothing may be written.
+    ///
+    /// `now` is the time in nanoseconds, `jitter` lies in `[0, 1)`, and `keep` is how many
+    /// entries of the journal another attempt replays.
+    pub(super) fn step(
+        self,
+        policy: &RetryPolicy,
+        attempt: u32,
+        now: i64,
+        jitter: f64,
+        keep: u32,
+    ) -> Option<Step> {
+        match self {
+            Self::Done(result) => Some(Step::Succeed { result }),
+            Self::GivenBack => Some(Step::GiveBack { due: now }),
+            Self::Fenced => None,
+            Self::Failed { kind, message, detail, retry_after } => {
+                let failure = Failure { kind: kind.as_str().to_owned(), message, detail };
+                let delay = retry_after.unwrap_or_else(|| {
+                    let first = Duration::from_millis(policy.backoff_ms);
+                    backoff(attempt, first, Duration::from_millis(policy.max_backoff_ms), jitter)
+                });
+                let due = now.saturating_add(i64::try_from(delay.as_nanos()).unwrap_or(i64::MAX));
+                let in_time = policy.deadline.is_none_or(|deadline| due < deadline);
+                if kind.is_worth_another_attempt() && attempt <= policy.retries && in_time {
+                    Some(Step::Retry { due, failure, keep })
+                } else {
+                    Some(Step::Fail { failure })
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Ended, FailureKind};
+    use crate::broker::{RetryPolicy, Step};
+
+    const POLICY: RetryPolicy = RetryPolicy {
+        retries: 2,
+        backoff_ms: 1_000,
+        max_backoff_ms: 10_000,
+        timeout_ms: 10_000,
+        deadline: Some(60_000_000_000),
+    };
+
+    #[track_caller]
+    fn check(kind: FailureKind, attempt: u32, now: i64, retried: bool) {
+        let step = Ended::failed(kind, "m".to_owned()).step(&POLICY, attempt, now, 0.0, 0);
+        assert_eq!(matches!(step, Some(Step::Retry { .. })), retried, "{step:?}");
+    }
+
+    #[test]
+    fn an_error_is_tried_again_until_its_retries_are_used_up() {
+        check(FailureKind::Error, 1, 0, true);
+        check(FailureKind::Trap, 2, 0, true);
+        check(FailureKind::Error, 3, 0, false);
+    }
+
+    #[test]
+    fn what_would_fail_in_the_same_way_is_set_aside_at_once() {
+        for kind in [FailureKind::Parse, FailureKind::Permanent, FailureKind::InDoubt] {
+            check(kind, 1, 0, false);
+        }
+    }
+
+    #[test]
+    fn nothing_is_tried_again_after_its_deadline() {
+        check(FailureKind::Error, 1, 59_900_000_000, false);
+    }
+}

@@ -1,0 +1,188 @@
+//! The pool of one queue.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::JoinHandle;
+
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+use wasmtime::Engine;
+use wasmtime::component::Linker;
+
+use super::slot;
+use crate::broker::Broker;
+use crate::config::QueueConfig;
+use crate::effects::bindings::PluginPre;
+use crate::effects::{self, Clock, Run};
+use crate::packet::Digest;
+use crate::plugins::{CompileError, EngineError, Plugin, Ticker, pooled_engine};
+
+/// The plugin versions that new runs use, by plugin name.
+#[derive(Debug, Default)]
+pub struct Registry {
+    plugins: RwLock<HashMap<String, Arc<Plugin>>>,
+}
+
+impl Registry {
+    /// The version of `plugin` that new runs use; none while it is not loaded.
+    pub fn get(&self, plugin: &str) -> Option<Arc<Plugin>> {
+        self.plugins.read().unwrap_or_else(PoisonError::into_inner).get(plugin).cloned()
+    }
+
+    /// Has new runs of this plugin use `plugin`.
+    pub fn set(&self, plugin: Arc<Plugin>) {
+        let mut plugins = self.plugins.write().unwrap_or_else(PoisonError::into_inner);
+        plugins.insert(plugin.name.clone(), plugin);
+    }
+}
+
+/// Why a pool cannot run a plugin, or cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum PoolError {
+    /// There is no engine for it.
+    #[error("queue `{queue}` has no engine")]
+    Engine {
+        /// The queue.
+        queue: String,
+        /// Why.
+        source: EngineError,
+    },
+    /// There is no thread for a slot.
+    #[error("queue `{queue}` has no thread for a slot")]
+    Thread {
+        /// The queue.
+        queue: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The plugin's code does not load.
+    #[error("plugin `{plugin}` does not load")]
+    Load {
+        /// The plugin.
+        plugin: String,
+        /// Why.
+        source: CompileError,
+    },
+    /// The plugin imports what this host does not offer.
+    #[error("plugin `{plugin}` does not fit this host; build it again with the host's SDK")]
+    Link {
+        /// The plugin.
+        plugin: String,
+        /// What it imports.
+        source: wasmtime::Error,
+    },
+}
+
+/// What the slots of a queue share.
+pub struct Pool {
+    pub(super) queue: String,
+    pub(super) config: QueueConfig,
+    pub(super) broker: Arc<dyn Broker>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) ticker: Ticker,
+    pub(super) clock: Clock,
+    /// No new task is leased.
+    pub(super) stopping: CancellationToken,
+    /// Running handlers are given back.
+    pub(super) cancelled: CancellationToken,
+    engine: Engine,
+    linker: Linker<Run>,
+    loaded: RwLock<HashMap<Digest, PluginPre<Run>>>,
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("queue", &self.queue).finish_non_exhaustive()
+    }
+}
+
+/// What pools have in common.
+#[derive(Clone)]
+pub struct Shared {
+    /// Where tasks come from.
+    pub broker: Arc<dyn Broker>,
+    /// What they run.
+    pub registry: Arc<Registry>,
+    /// What bounds their time.
+    pub ticker: Ticker,
+    /// The time.
+    pub clock: Clock,
+    /// No new task is leased.
+    pub stopping: CancellationToken,
+    /// Running handlers are given back.
+    pub cancelled: CancellationToken,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+impl Pool {
+    /// Makes the pool of `queue`; it runs nothing before [`Pool::start`].
+    ///
+    /// # Errors
+    /// [`PoolError::Engine`].
+    pub fn new(queue: &str, config: QueueConfig, shared: &Shared) -> Result<Self, PoolError> {
+        let at = |source| PoolError::Engine { queue: queue.to_owned(), source };
+        let engine = pooled_engine(&config).map_err(at)?;
+        shared.ticker.drive(&engine);
+        let mut linker = Linker::new(&engine);
+        effects::link(&mut linker)
+            .map_err(|source| PoolError::Link { plugin: String::new(), source })?;
+        Ok(Self {
+            queue: queue.to_owned(),
+            config,
+            broker: Arc::clone(&shared.broker),
+            registry: Arc::clone(&shared.registry),
+            ticker: shared.ticker.clone(),
+            clock: Arc::clone(&shared.clock),
+            stopping: shared.stopping.clone(),
+            cancelled: shared.cancelled.clone(),
+            engine,
+            linker,
+            loaded: RwLock::default(),
+        })
+    }
+
+    /// Loads `plugin` into this pool's engine, once.
+    ///
+    /// # Errors
+    /// [`PoolError::Load`] and [`PoolError::Link`].
+    pub fn load(&self, plugin: &Plugin) -> Result<PluginPre<Run>, PoolError> {
+        let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pre) = loaded.get(&plugin.digest) {
+            return Ok(pre.clone());
+        }
+        drop(loaded);
+        let link = |source| PoolError::Link { plugin: plugin.name.clone(), source };
+        let component = plugin
+            .compiled
+            .load(&self.engine)
+            .map_err(|source| PoolError::Load { plugin: plugin.name.clone(), source })?;
+        let pre = self.linker.instantiate_pre(&component).map_err(link)?;
+        let pre = PluginPre::new(pre).map_err(link)?;
+        let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
+        loaded.insert(plugin.digest, pre.clone());
+        Ok(pre)
+    }
+
+    /// Starts a thread per slot. They end after `stopping`, or `cancelled`, is cancelled.
+    ///
+    /// # Errors
+    /// [`PoolError::Thread`].
+    pub fn start(self: &Arc<Self>) -> Result<Vec<JoinHandle<()>>, PoolError> {
+        let slots = self.config.slots();
+        info!(target: "gwasp::host", queue = %self.queue, slots, "pool started");
+        (0..slots)
+            .map(|number| {
+                let pool = Arc::clone(self);
+                std::thread::Builder::new()
+                    .name(format!("{}/{number}", self.queue))
+                    .spawn(move || slot::run(&pool, u32::try_from(number).unwrap_or(u32::MAX)))
+                    .map_err(|source| PoolError::Thread { queue: self.queue.clone(), source })
+            })
+            .collect()
+    }
+}

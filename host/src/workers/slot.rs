@@ -1,0 +1,211 @@
+//! One slot: leases, runs, commits, again and again, on a thread of its own.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use rand::RngExt as _;
+use tracing::{debug, error, warn};
+
+use super::invoke::{Invocation, Invoked, input_of};
+use super::outcome::{Ended, FailureKind};
+use super::pool::Pool;
+use crate::broker::{BrokerError, Commit, Input, Lease, Step};
+use crate::effects::{Context, Driver, Journal, Limits, LiveRun, Seam};
+use crate::packet::Digest;
+use crate::plugins::Plugin;
+use crate::text::chain;
+
+/// How long a task waits whose plugin is not loaded.
+const NOT_LOADED_DELAY: Duration = Duration::from_secs(5);
+/// Pause after the broker could not lease.
+const BROKER_DELAY: Duration = Duration::from_millis(500);
+
+/// Runs until the pool stops.
+pub(super) fn run(pool: &Pool, number: u32) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            error!(target: "gwasp::host", queue = %pool.queue, %error, "slot has no runtime");
+            return;
+        }
+    };
+    runtime.block_on(async {
+        while let Some(lease) = next(pool, number).await {
+            run_lease(pool, lease).await;
+        }
+    });
+}
+
+/// The next task; none once the pool stops.
+async fn next(pool: &Pool, number: u32) -> Option<Lease> {
+    loop {
+        let leased = tokio::select! {
+            biased;
+            () = pool.stopping.cancelled() => return None,
+            leased = pool.broker.lease(&pool.queue, number) => leased,
+        };
+        match leased {
+            Ok(lease) => return Some(lease),
+            Err(BrokerError::Closed) => return None,
+            Err(error) => {
+                error!(target: "gwasp::host", queue = %pool.queue, error = %chain(&error), "no lease");
+                tokio::time::sleep(BROKER_DELAY).await;
+            }
+        }
+    }
+}
+
+async fn run_lease(pool: &Pool, lease: Lease) {
+    let Some(plugin) = pool.registry.get(&lease.plugin) else {
+        debug!(target: "gwasp::task", task = %lease.task, plugin = %lease.plugin, "plugin not loaded; task waits");
+        let due = now(pool).saturating_add(nanos(NOT_LOADED_DELAY));
+        commit(pool, &lease, bare(&lease, Step::GiveBack { due })).await;
+        return;
+    };
+    // A host function that panics must not take the slot with it.
+    let invoked = AssertUnwindSafe(execute(pool, &lease, &plugin)).catch_unwind().await;
+    let commit_of = match invoked {
+        Ok(Ok(invoked)) => finished(pool, &lease, &plugin, invoked),
+        Ok(Err(ended)) => ended
+            .step(&lease.policy, lease.attempt, now(pool), jitter(), 0)
+            .map(|step| bare(&lease, step)),
+        Err(_panic) => {
+            error!(target: "gwasp::host", task = %lease.task, "a host function panicked");
+            let due = now(pool).saturating_add(nanos(NOT_LOADED_DELAY));
+            Some(bare(&lease, Step::GiveBack { due }))
+        }
+    };
+    if let Some(commit_of) = commit_of {
+        commit(pool, &lease, commit_of).await;
+    }
+}
+
+/// Runs the handler; an error is an end that came before it began.
+async fn execute(pool: &Pool, lease: &Lease, plugin: &Plugin) -> Result<Invoked, Ended> {
+    let pre = pool.load(plugin).map_err(|error| unable(&error))?;
+    let journal = Journal::read(&lease.journal).map_err(|error| unable(&error))?;
+    let live = LiveRun {
+        broker: Arc::clone(&pool.broker),
+        task: lease.task,
+        token: lease.token,
+        version: plugin.digest,
+        clock: Arc::clone(&pool.clock),
+    };
+    let context = Context { plugin: lease.plugin.clone(), handler: lease.handler.clone() };
+    let seam = Seam::new(context, Driver::Live(Arc::new(live)), Limits::default(), journal);
+    let invocation = Invocation {
+        handler: &lease.handler,
+        input: input_of(&lease.input),
+        timeout: Duration::from_millis(lease.policy.timeout_ms),
+        memory: usize::try_from(pool.config.memory.0).unwrap_or(usize::MAX),
+        cancelled: &pool.cancelled,
+    };
+    Ok(invocation.run(&pre, seam, &pool.ticker).await)
+}
+
+fn unable(error: &dyn std::error::Error) -> Ended {
+    Ended::Failed {
+        kind: FailureKind::Error,
+        message: chain(error),
+        detail: None,
+        retry_after: None,
+    }
+}
+
+/// The commit that ends a leg.
+fn finished(pool: &Pool, lease: &Lease, plugin: &Plugin, invoked: Invoked) -> Option<Commit> {
+    let Invoked { ended, leg, cpu } = invoked;
+    if leg.log_lines_dropped > 0 {
+        warn!(
+            target: "gwasp::plugin",
+            plugin = %lease.plugin, handler = %lease.handler, dropped = leg.log_lines_dropped,
+            "lines of log beyond the budget were dropped"
+        );
+    }
+    let ended = ended.explained_by(leg.panic);
+    report(lease, &ended, cpu);
+    let keep = leg.keep_for_retry;
+    let step = ended.step(&lease.policy, lease.attempt, now(pool), jitter(), keep)?;
+    let mut journal = leg.journal;
+    if matches!(step, Step::Retry { .. }) {
+        journal.retain(|entry| entry.seq < keep);
+    }
+    Some(Commit {
+        version: *plugin.digest.as_bytes(),
+        cpu: u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX),
+        journal,
+        ..bare(lease, step)
+    })
+}
+
+/// A commit of nothing but a step.
+fn bare(lease: &Lease, step: Step) -> Commit {
+    Commit {
+        task: lease.task,
+        token: lease.token,
+        version: lease.pinned.unwrap_or_default(),
+        cpu: 0,
+        journal: Vec::new(),
+        kv: Vec::new(),
+        spawns: Vec::new(),
+        blobs: Vec::new(),
+        step,
+    }
+}
+
+/// Commits, again and again while the broker may come back.
+async fn commit(pool: &Pool, lease: &Lease, commit: Commit) {
+    loop {
+        match pool.broker.commit(vec![commit.clone()]).await.pop() {
+            Some(Ok(())) => return,
+            Some(Err(BrokerError::Full { .. } | BrokerError::Unavailable { .. })) => {
+                warn!(target: "gwasp::task", task = %lease.task, "the broker keeps nothing just now; trying again");
+                tokio::time::sleep(BROKER_DELAY).await;
+            }
+            Some(Err(error)) => {
+                error!(target: "gwasp::task", task = %lease.task, error = %chain(&error), "outcome not kept");
+                return;
+            }
+            None => return,
+        }
+    }
+}
+
+fn report(lease: &Lease, ended: &Ended, cpu: Duration) {
+    let packet_id = match &lease.input {
+        Input::Packet(record) => record.packet.id.as_str(),
+        Input::Args(_) => "",
+    };
+    let handler = format_args!("{}.{}", lease.plugin, lease.handler);
+    let cpu_us = u64::try_from(cpu.as_micros()).unwrap_or(u64::MAX);
+    let (task, queue, attempt) = (lease.task, &lease.queue, lease.attempt);
+    match ended {
+        Ended::Done(_) => {
+            debug!(target: "gwasp::task", %task, %handler, %queue, attempt, cpu_us, packet_id, "task succeeded");
+        }
+        Ended::Failed { kind, message, .. } => {
+            let kind = kind.as_str();
+            warn!(target: "gwasp::task", %task, %handler, %queue, attempt, cpu_us, packet_id, kind, error = %message, "task failed");
+        }
+        Ended::GivenBack => {
+            debug!(target: "gwasp::task", %task, %handler, %queue, attempt, packet_id, "task given back");
+        }
+        Ended::Fenced => {
+            warn!(target: "gwasp::task", %task, %handler, %queue, attempt, packet_id, "lease lost; nothing written");
+        }
+    }
+}
+
+fn now(pool: &Pool) -> i64 {
+    i64::try_from((pool.clock)().as_nanosecond()).unwrap_or(i64::MAX)
+}
+
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+fn jitter() -> f64 {
+    rand::rng().random()
+}

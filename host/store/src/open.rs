@@ -1,0 +1,356 @@
+//! Opening a store: lock, format, incarnation, gap marks, and what was open.
+//!
+//! Invariant: nothing is written before the lock is held and the format is known.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::Inner;
+use crate::cache::Cache;
+use crate::error::OpenError;
+use crate::options::Options;
+use crate::queues::Queues;
+use crate::reader::Pool;
+use crate::record::Nanos;
+use crate::schema::{APPLICATION, DATABASE, FORMAT, PAGE_SIZE, TABLES, meta, prepare, unsigned};
+use crate::segments::Appender;
+use crate::writer::{End, Op, Shared, Writer};
+
+mod recover;
+
+const LOCK: &str = "lock";
+const SEGMENTS: &str = "segments";
+/// Pages that the writer keeps in memory, in units of -1 KiB.
+const CACHE_SIZE: i64 = -65_536;
+
+/// The threads of a store.
+#[derive(Debug, Default)]
+pub(crate) struct Threads {
+    handles: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Threads {
+    fn start(
+        &self,
+        name: &str,
+        work: impl FnOnce() + Send + 'static,
+    ) -> io::Result<()> {
+        let handle = thread::Builder::new().name(name.to_owned()).spawn(work)?;
+        let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        handles.push(handle);
+        Ok(())
+    }
+
+    /// Waits until all have ended.
+    pub(crate) fn join(&self) {
+        let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        for handle in handles.drain(..) {
+            if handle.join().is_err() {
+                tracing::error!("thread of the store panicked");
+            }
+        }
+    }
+}
+
+/// Opens or makes a store and starts its threads.
+pub(crate) fn open(dir: &Path, options: Options) -> Result<Inner, OpenError> {
+    let now = options.clock.now();
+    make_dir(dir)?;
+    make_dir(&dir.join(SEGMENTS))?;
+    let lock = lock(dir, now)?;
+    let database = |operation| move |source| database_error(dir, operation, source);
+    let connection = open_database(dir)?;
+    let incarnation = begin_incarnation(&connection, now).map_err(database("note the start"))?;
+    let segments = recover::segments(&connection, dir, &dir.join(SEGMENTS), options.segment_size)?;
+    let tasks = recover::tasks(&connection).map_err(database("read the open tasks"))?;
+
+    let queues = Arc::new(Queues::new(Arc::clone(&options.clock)));
+    queues.publish(tasks);
+    let cache = Arc::new(Cache::new(options.cache_bytes));
+    let (sender, receiver) = mpsc::channel(options.channel.max(1));
+    let shared = Shared {
+        options: options.clone(),
+        incarnation,
+        queues: Arc::clone(&queues),
+        cache: Arc::clone(&cache),
+    };
+    let threads = Threads::default();
+    let thread = WriterThread {
+        connection,
+        shared,
+        segments,
+        lock,
+    };
+    start(dir, &threads, thread, receiver)?;
+    let inner = Inner {
+        incarnation,
+        sender: Some(sender),
+        waiting: Arc::new(Semaphore::new(options.waiting_bytes / 1024 + 1)),
+        queues,
+        cache,
+        pool: Pool::new(dir),
+        threads,
+        options,
+    };
+    Ok(inner)
+}
+
+/// What the writer's thread owns.
+struct WriterThread {
+    connection: Connection,
+    shared: Shared,
+    segments: Appender,
+    /// Held until all is closed.
+    lock: File,
+}
+
+fn start(
+    dir: &Path,
+    threads: &Threads,
+    writer: WriterThread,
+    receiver: mpsc::Receiver<Op>,
+) -> Result<(), OpenError> {
+    let spawned = |source| io_error("start a thread for", dir, source);
+    let (ready, readiness) = std::sync::mpsc::sync_channel(1);
+    let queues = Arc::clone(&writer.shared.queues);
+    threads
+        .start("store-writer", move || {
+            write_until_end(writer, receiver, &ready);
+        })
+        .map_err(spawned)?;
+    let prepared = readiness.recv().unwrap_or(Ok(()));
+    prepared.map_err(|source| database_error(dir, "prepare the writer", source))?;
+    threads
+        .start("store-timer", move || queues.run_timer())
+        .map_err(spawned)
+}
+
+fn write_until_end(
+    thread: WriterThread,
+    receiver: mpsc::Receiver<Op>,
+    ready: &std::sync::mpsc::SyncSender<rusqlite::Result<()>>,
+) {
+    let WriterThread {
+        connection,
+        shared,
+        segments,
+        lock,
+    } = thread;
+    let end = match Writer::new(&connection, shared, segments) {
+        Ok(writer) => {
+            drop(ready.send(Ok(())));
+            writer.run(receiver)
+        }
+        Err(error) => {
+            drop(ready.send(Err(error)));
+            End::Dropped
+        }
+    };
+    drop(connection);
+    drop(lock);
+    if let End::Closed(reply, closed) = end {
+        drop(reply.send(closed));
+    }
+}
+
+fn make_dir(dir: &Path) -> Result<(), OpenError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(|source| io_error("create the directory", dir, source))
+}
+
+/// Takes the lock of a store and writes who holds it.
+fn lock(dir: &Path, now: Nanos) -> Result<File, OpenError> {
+    let path = dir.join(LOCK);
+    let failed = |operation| {
+        let path = path.clone();
+        move |source| io_error(operation, &path, source)
+    };
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(failed("open the lock file"))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(locked(dir, &mut file)),
+        Err(TryLockError::Error(source)) => return Err(failed("lock")(source)),
+    }
+    let holder = format!("pid {}\nstarted {now}\n", std::process::id());
+    file.set_len(0)
+        .and_then(|()| file.write_all(holder.as_bytes()))
+        .map_err(failed("write the lock file"))?;
+    Ok(file)
+}
+
+fn locked(dir: &Path, file: &mut File) -> OpenError {
+    let mut holder = String::new();
+    if file.read_to_string(&mut holder).is_err() {
+        holder.clear();
+    }
+    let word = |name: &str| {
+        let line = holder.lines().find_map(|line| line.strip_prefix(name));
+        line.map(str::trim).unwrap_or_default().to_owned()
+    };
+    OpenError::Locked {
+        dir: dir.to_owned(),
+        pid: word("pid ").parse().unwrap_or(0),
+        started: word("started ").parse().unwrap_or(0),
+    }
+}
+
+fn open_database(dir: &Path) -> Result<Connection, OpenError> {
+    let path = dir.join(DATABASE);
+    let failed = |source| database_error(dir, "open the database", source);
+    let connection = Connection::open(&path).map_err(failed)?;
+    check_format(&connection, dir, true)?;
+    set_up(&connection).map_err(failed)?;
+    let is_empty = application(&connection).map_err(failed)? == 0;
+    if is_empty {
+        make_tables(&connection, dir)?;
+    }
+    Ok(connection)
+}
+
+/// Sets the connection up for writing: one sync per commit, no checkpoint but the writer's own.
+fn set_up(connection: &Connection) -> rusqlite::Result<()> {
+    prepare(connection)?;
+    connection.pragma_update(None, "page_size", PAGE_SIZE)?;
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
+    connection.pragma_update(None, "cache_size", CACHE_SIZE)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(())
+}
+
+fn application(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "application_id", |row| row.get(0))
+}
+
+/// Checks that a database is a store of a format that this program knows; where it may be made,
+/// an empty one passes.
+pub(crate) fn check_format(
+    connection: &Connection,
+    dir: &Path,
+    may_be_empty: bool,
+) -> Result<(), OpenError> {
+    let failed = |source| database_error(dir, "read the format", source);
+    let tables: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(failed)?;
+    let application = application(connection).map_err(failed)?;
+    if tables == 0 && application == 0 && may_be_empty {
+        return Ok(());
+    }
+    if application != APPLICATION {
+        return Err(OpenError::NotAStore {
+            path: dir.join(DATABASE),
+            found: format!("a database with application id {application}"),
+        });
+    }
+    let found = meta(connection, "format").map_err(failed)?;
+    if found > FORMAT {
+        return Err(OpenError::NewerFormat {
+            dir: dir.to_owned(),
+            found,
+            known: FORMAT,
+        });
+    }
+    Ok(())
+}
+
+fn make_tables(connection: &Connection, dir: &Path) -> Result<(), OpenError> {
+    let script = format!(
+        "BEGIN IMMEDIATE;
+         {TABLES}
+         INSERT INTO meta(name, value) VALUES
+             ('format', {FORMAT}), ('incarnation', 0), ('routes_generation', 0), ('clean', 1),
+             ('last_commit', 0);
+         PRAGMA application_id = {APPLICATION};
+         COMMIT;"
+    );
+    connection
+        .execute_batch(&script)
+        .map_err(|source| database_error(dir, "make the tables", source))?;
+    sync_dir(dir)?;
+    dir.parent().map_or(Ok(()), |parent| {
+        let parent = if parent.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            parent
+        };
+        sync_dir(parent)
+    })
+}
+
+fn sync_dir(dir: &Path) -> Result<(), OpenError> {
+    File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(|source| io_error("sync the directory", dir, source))
+}
+
+/// Bumps the incarnation, and leaves gap marks if the store was not closed.
+fn begin_incarnation(connection: &Connection, now: Nanos) -> rusqlite::Result<u64> {
+    let transaction = connection.unchecked_transaction()?;
+    let incarnation = meta(&transaction, "incarnation")? + 1;
+    if meta(&transaction, "clean")? == 0 {
+        let marks = transaction.execute(
+            "INSERT INTO gaps(source, last_packet, last_commit, next_start)
+             SELECT source, last_packet, (SELECT value FROM meta WHERE name = 'last_commit'), ?1
+             FROM sources WHERE listening = 1",
+            [now],
+        )?;
+        tracing::warn!(marks, "store was not closed; gap marks left");
+    }
+    transaction.execute("UPDATE sources SET listening = 0", [])?;
+    let set = "UPDATE meta SET value = ?2 WHERE name = ?1";
+    transaction.execute(set, ("incarnation", incarnation))?;
+    transaction.execute(set, ("clean", 0))?;
+    transaction.execute(set, ("last_commit", now))?;
+    transaction.commit()?;
+    Ok(unsigned(incarnation))
+}
+
+pub(crate) fn database_error(
+    dir: &Path,
+    operation: &'static str,
+    source: rusqlite::Error,
+) -> OpenError {
+    match source.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::NotADatabase) => OpenError::NotAStore {
+            path: dir.join(DATABASE),
+            found: "no SQLite database".to_owned(),
+        },
+        Some(rusqlite::ErrorCode::DatabaseCorrupt) => OpenError::Damaged {
+            dir: dir.to_owned(),
+            source,
+        },
+        _ => OpenError::Database {
+            dir: dir.to_owned(),
+            operation,
+            source,
+        },
+    }
+}
+
+fn io_error(operation: &'static str, path: &Path, source: io::Error) -> OpenError {
+    OpenError::Io {
+        operation,
+        path: path.to_owned(),
+        source,
+    }
+}

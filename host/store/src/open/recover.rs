@@ -1,0 +1,224 @@
+//! What a former process left: open tasks and segment files.
+//!
+//! A segment's tail that no row names was never promised and is cut. A file that is damaged
+//! before that end is not written to any more; its damaged part is copied aside for a person.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::{Connection, Row};
+
+use super::{io_error, make_dir};
+use crate::error::OpenError;
+use crate::queues::Change;
+use crate::record::TaskId;
+use crate::schedule::{HandlerRow, OpenTask, Tally};
+use crate::schema::{FIRST_END, origin_of, unsigned, unsigned32};
+use crate::segments::{Appender, HEADER, first_damage, number_of, path_of};
+use crate::writer::Fixed;
+
+const QUARANTINE: &str = "quarantine";
+
+/// Reads the open tasks. One whose row is damaged is left where it is and not run.
+pub(super) fn tasks(connection: &Connection) -> rusqlite::Result<Vec<Change>> {
+    let handlers = handlers(connection)?;
+    let mut statement = connection.prepare(
+        "SELECT seq, id, handler, origin, account, packet, parent, priority, order_key, made,
+             deadline, seal, due, attempts, version, journal, journal_bytes
+         FROM tasks WHERE state < 5 AND state < ?1 ORDER BY seq",
+    )?;
+    let mut rows = statement.query([FIRST_END])?;
+    let mut tasks = Vec::new();
+    while let Some(row) = rows.next()? {
+        match task(row, &handlers)? {
+            Some(task) => tasks.push(Change::Made(task)),
+            None => {
+                let seq: i64 = row.get(0)?;
+                tracing::error!(seq, "row of an open task is damaged; it is not run");
+            }
+        }
+    }
+    Ok(tasks)
+}
+
+fn handlers(connection: &Connection) -> rusqlite::Result<HashMap<i64, Arc<HandlerRow>>> {
+    let mut statement = connection.prepare(
+        "SELECT row, plugin, handler, queue, retries, backoff_ms, max_backoff_ms, timeout_ms
+         FROM handlers",
+    )?;
+    let rows = statement.query_map([], |row| {
+        Ok(Arc::new(HandlerRow {
+            row: row.get(0)?,
+            plugin: row.get(1)?,
+            handler: row.get(2)?,
+            queue: row.get(3)?,
+            retries: unsigned32(row.get(4)?),
+            backoff_ms: unsigned(row.get(5)?),
+            max_backoff_ms: unsigned(row.get(6)?),
+            timeout_ms: unsigned(row.get(7)?),
+        }))
+    })?;
+    rows.map(|row| row.map(|handler| (handler.row, handler)))
+        .collect()
+}
+
+fn task(
+    row: &Row<'_>,
+    handlers: &HashMap<i64, Arc<HandlerRow>>,
+) -> rusqlite::Result<Option<OpenTask>> {
+    let id = TaskId(row.get(1)?);
+    let parent: Option<Vec<u8>> = row.get(6)?;
+    let order_key: Option<String> = row.get(8)?;
+    let fixed = Fixed {
+        seq: row.get(0)?,
+        id: &id,
+        handler: row.get(2)?,
+        origin: row.get(3)?,
+        account: row.get(4)?,
+        packet: row.get(5)?,
+        parent: parent.as_deref(),
+        priority: row.get(7)?,
+        order_key: order_key.as_deref(),
+        made: row.get(9)?,
+        deadline: row.get(10)?,
+    };
+    let seal: i64 = row.get(11)?;
+    let (Some(handler), Some(origin)) = (handlers.get(&fixed.handler), origin_of(fixed.origin))
+    else {
+        return Ok(None);
+    };
+    if seal != fixed.seal() {
+        return Ok(None);
+    }
+    let journal = Tally {
+        entries: length_of(row.get(15)?),
+        bytes: length_of(row.get(16)?),
+    };
+    let version: Option<[u8; 32]> = row.get(14)?;
+    Ok(Some(OpenTask {
+        seq: fixed.seq,
+        id,
+        handler: Arc::clone(handler),
+        origin,
+        priority: u8::try_from(fixed.priority).unwrap_or(u8::MAX),
+        due: row.get(12)?,
+        made: fixed.made,
+        deadline: fixed.deadline,
+        packet: fixed.packet,
+        account: fixed.account,
+        attempts: unsigned32(row.get(13)?),
+        journal,
+        pinned: version.filter(|_| journal.entries > 0),
+    }))
+}
+
+fn length_of(column: i64) -> usize {
+    usize::try_from(column).unwrap_or(0)
+}
+
+/// Cuts what was never promised and returns where to go on.
+pub(super) fn segments(
+    connection: &Connection,
+    dir: &Path,
+    folder: &Path,
+    limit: u64,
+) -> Result<Appender, OpenError> {
+    let named = named_segments(connection)
+        .map_err(|source| super::database_error(dir, "read the segments", source))?;
+    let last = named.last().copied();
+    let last_number = last.map_or(0, |(number, _)| number);
+    let failed = |source| io_error("recover the segment files in", folder, source);
+    let quarantine = dir.join(QUARANTINE);
+    for path in unnamed_files(folder, last_number).map_err(failed)? {
+        set_file_aside(&quarantine, &path)?;
+    }
+    for (number, end) in &named {
+        let length = fs::metadata(path_of(folder, *number)).map_or(0, |file| file.len());
+        if length < unsigned(*end) {
+            tracing::error!(number, length, end, "segment file is shorter than its records");
+        }
+    }
+    let folder = folder.to_owned();
+    let Some((number, end)) = last else {
+        return Ok(Appender::new(folder, limit, 1, 0));
+    };
+    let path = path_of(&folder, number);
+    if is_whole(&quarantine, &path, unsigned(end))? {
+        return Ok(Appender::new(folder, limit, number, end));
+    }
+    Ok(Appender::new(folder, limit, number + 1, 0))
+}
+
+fn named_segments(connection: &Connection) -> rusqlite::Result<Vec<(i64, i64)>> {
+    let mut statement = connection.prepare("SELECT number, end FROM segments ORDER BY number")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
+}
+
+/// Lists files with higher numbers than any that a row names.
+fn unnamed_files(folder: &Path, last: i64) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if number_of(&path).is_some_and(|number| number > last) {
+            paths.push(path);
+        }
+    }
+    Ok(paths)
+}
+
+/// Moves a file aside that no row names; one without a record is removed.
+fn set_file_aside(quarantine: &Path, path: &Path) -> Result<(), OpenError> {
+    let failed = |source| io_error("set aside", path, source);
+    if fs::metadata(path).map_err(failed)?.len() <= HEADER {
+        return fs::remove_file(path).map_err(failed);
+    }
+    make_dir(quarantine)?;
+    let name = path.file_name().unwrap_or_default();
+    tracing::warn!(path = %path.display(), "segment file that no row names set aside");
+    fs::rename(path, quarantine.join(name)).map_err(failed)
+}
+
+/// Returns whether the last file is whole up to its named end, and cuts it there. The damaged
+/// part of one that is not is copied aside.
+fn is_whole(quarantine: &Path, path: &Path, end: u64) -> Result<bool, OpenError> {
+    let failed = |source| io_error("recover", path, source);
+    let damage = match first_damage(path, end) {
+        Ok(damage) => damage,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            tracing::error!(path = %path.display(), "segment file is missing");
+            return Ok(false);
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    if let Some(offset) = damage {
+        tracing::error!(path = %path.display(), offset, "segment file is damaged; its end set aside");
+        copy_aside(quarantine, path, offset)?;
+        return Ok(false);
+    }
+    let file = File::options().write(true).open(path).map_err(failed)?;
+    if file.metadata().map_err(failed)?.len() > end {
+        tracing::warn!(path = %path.display(), end, "unfinished end of a segment file cut");
+        file.set_len(end)
+            .and_then(|()| file.sync_all())
+            .map_err(failed)?;
+    }
+    Ok(true)
+}
+
+fn copy_aside(quarantine: &Path, path: &Path, offset: u64) -> Result<(), OpenError> {
+    make_dir(quarantine)?;
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let aside = quarantine.join(format!("{name}-{offset}.damaged"));
+    let copy = || {
+        let mut source = File::open(path)?;
+        source.seek(SeekFrom::Start(offset))?;
+        io::copy(&mut source.take(u64::MAX), &mut File::create(&aside)?)
+    };
+    copy()
+        .map(|_| ())
+        .map_err(|source| io_error("set aside", path, source))
+}

@@ -1,0 +1,74 @@
+//! Bounds of a store, and the clock that it reads.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::record::Nanos;
+
+/// Longest result of a task and longest value of a plugin, bytes.
+pub const MAX_VALUE: usize = 1024 * 1024;
+/// Longest key of a plugin's value or name of a claim, bytes.
+pub const MAX_KEY: usize = 1024;
+/// Most entries in the journal of one run.
+pub const MAX_JOURNAL_ENTRIES: usize = 10_000;
+/// Most bytes in the journal of one run.
+pub const MAX_JOURNAL_BYTES: usize = 16 * 1024 * 1024;
+
+/// Tells the time.
+pub trait Clock: fmt::Debug + Send + Sync {
+    /// Returns nanoseconds since the Unix epoch, UTC.
+    fn now(&self) -> Nanos;
+}
+
+/// The system's clock.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Nanos {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Nanos::try_from(since.as_nanos()).unwrap_or(Nanos::MAX)
+    }
+}
+
+/// Bounds of a store.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Payloads and blobs longer than this go to segment files, bytes.
+    pub segment_threshold: usize,
+    /// A segment file that is longer than this is followed by a new one, bytes.
+    pub segment_size: u64,
+    /// Most tasks, arrivals and commits in one transaction.
+    pub group: usize,
+    /// Most operations that wait for the writer.
+    pub channel: usize,
+    /// Most bytes that wait for the writer, in payloads and blobs.
+    pub waiting_bytes: usize,
+    /// Longest payload or blob, bytes; at most `waiting_bytes`.
+    pub max_payload: usize,
+    /// Packets and arguments kept in memory for the workers, bytes.
+    pub cache_bytes: usize,
+    /// How much of refused bytes is kept, bytes.
+    pub refusal_cut: usize,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            segment_threshold: 16 * 1024,
+            segment_size: 64 * 1024 * 1024,
+            group: 1024,
+            channel: 1024,
+            waiting_bytes: 64 * 1024 * 1024,
+            max_payload: 32 * 1024 * 1024,
+            cache_bytes: 64 * 1024 * 1024,
+            refusal_cut: 64 * 1024,
+            clock: Arc::new(SystemClock),
+        }
+    }
+}

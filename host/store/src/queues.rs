@@ -1,0 +1,231 @@
+//! The schedule shared by workers and writer, and the bells that wake waiting workers.
+//!
+//! Each task that becomes ready rings its queue's bell once, which ends one wait: many workers
+//! of one queue are not woken for one task. A timer thread rings for tasks that become due.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::error::StoreError;
+use crate::options::Clock;
+use crate::record::{Nanos, TaskId};
+use crate::schedule::{Leased, OpenTask, Schedule, Tally};
+use crate::view::Depth;
+
+/// The timer looks at the clock at least so often while a task is due later, so that a step of
+/// the clock is seen.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// What a group commit changes in the schedule, once it is on disk.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// A task was made.
+    Made(OpenTask),
+    /// The journal of a leased task grew.
+    Noted {
+        lease: u64,
+        journal: Tally,
+        version: [u8; 32],
+    },
+    /// A leased task goes back.
+    Returned { lease: u64, task: OpenTask },
+    /// A leased task ended.
+    Ended { lease: u64 },
+}
+
+#[derive(Debug, Default)]
+struct State {
+    schedule: Schedule,
+    bells: BTreeMap<String, Arc<Notify>>,
+    /// The moment that the timer waits for.
+    timer: Option<Nanos>,
+    /// Why nothing is leased any more.
+    stopped: Option<StoreError>,
+    /// The timer is to end.
+    ended: bool,
+}
+
+impl State {
+    fn bell(&mut self, queue: &str) -> Arc<Notify> {
+        if let Some(bell) = self.bells.get(queue) {
+            return Arc::clone(bell);
+        }
+        let bell = Arc::new(Notify::new());
+        self.bells.insert(queue.to_owned(), Arc::clone(&bell));
+        bell
+    }
+
+    fn insert(&mut self, task: OpenTask, now: Nanos) {
+        let handler = Arc::clone(&task.handler);
+        if self.schedule.insert(task, now)
+            && let Some(bell) = self.bells.get(&handler.queue)
+        {
+            bell.notify_one();
+        }
+    }
+
+    fn apply(&mut self, change: Change, now: Nanos) {
+        match change {
+            Change::Made(task) => self.insert(task, now),
+            Change::Noted {
+                lease,
+                journal,
+                version,
+            } => self.schedule.note(lease, journal, Some(version)),
+            Change::Returned { lease, task } => {
+                self.schedule.end(lease);
+                self.insert(task, now);
+            }
+            Change::Ended { lease } => {
+                self.schedule.end(lease);
+            }
+        }
+    }
+}
+
+/// The queues of a store.
+#[derive(Debug)]
+pub(crate) struct Queues {
+    state: Mutex<State>,
+    alarm: Condvar,
+    clock: Arc<dyn Clock>,
+}
+
+impl Queues {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            state: Mutex::default(),
+            alarm: Condvar::new(),
+            clock,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds tasks and applies changes.
+    pub(crate) fn publish(&self, changes: impl IntoIterator<Item = Change>) {
+        let now = self.clock.now();
+        let mut state = self.state();
+        for change in changes {
+            state.apply(change, now);
+        }
+        self.set_timer(&state);
+    }
+
+    /// Wakes the timer if a task is due before what it waits for.
+    fn set_timer(&self, state: &State) {
+        let Some(due) = state.schedule.next_due() else {
+            return;
+        };
+        if state.timer.is_none_or(|timer| due < timer) {
+            self.alarm.notify_one();
+        }
+    }
+
+    /// Leases the next task of a queue.
+    pub(crate) fn lease(
+        &self,
+        queue: &str,
+        worker: u32,
+    ) -> Result<Option<(u64, OpenTask)>, StoreError> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        if let Some(error) = &state.stopped {
+            return Err(error.clone());
+        }
+        let next = state.schedule.lease(queue, now, worker);
+        Ok(next.map(|(lease, task)| (lease, task.clone())))
+    }
+
+    /// Puts a leased task back, not before `due`.
+    pub(crate) fn put_back(&self, lease: u64, delay: Duration) {
+        let delay = Nanos::try_from(delay.as_nanos()).unwrap_or(Nanos::MAX);
+        let due = self.clock.now().saturating_add(delay);
+        let mut state = self.state();
+        if let Some(mut task) = state.schedule.end(lease) {
+            task.due = task.due.max(due);
+            state.insert(task, self.clock.now());
+        }
+        self.set_timer(&state);
+    }
+
+    /// Returns what a lease holds, if it lives and is of this task.
+    pub(crate) fn leased(&self, lease: u64, task: TaskId) -> Option<Leased> {
+        self.state().schedule.leased(lease, task).cloned()
+    }
+
+    /// Waits until a queue may have a task that is due, or the store is closed.
+    pub(crate) async fn wait(&self, queue: &str) {
+        let bell = self.state().bell(queue);
+        let mut rung = pin!(bell.notified());
+        rung.as_mut().enable();
+        if self.has_news(queue) {
+            return;
+        }
+        rung.await;
+    }
+
+    fn has_news(&self, queue: &str) -> bool {
+        let now = self.clock.now();
+        let state = self.state();
+        state.stopped.is_some() || state.schedule.is_ready(queue, now)
+    }
+
+    pub(crate) fn depth(&self, queue: &str) -> Depth {
+        self.state().schedule.depth(queue)
+    }
+
+    /// Leases nothing any more, and ends all waits.
+    pub(crate) fn refuse(&self, error: StoreError) {
+        let mut state = self.state();
+        state.stopped.get_or_insert(error);
+        for bell in state.bells.values() {
+            bell.notify_waiters();
+        }
+    }
+
+    /// Leases nothing any more, ends all waits and the timer.
+    pub(crate) fn stop(&self) {
+        self.refuse(StoreError::Closed);
+        self.state().ended = true;
+        self.alarm.notify_all();
+    }
+
+    /// Rings for tasks that become due, until [`Queues::stop`].
+    pub(crate) fn run_timer(&self) {
+        let mut state = self.state();
+        while !state.ended {
+            let now = self.clock.now();
+            let State {
+                schedule, bells, ..
+            } = &mut *state;
+            schedule.promote(now, |queue, count| {
+                if let Some(bell) = bells.get(queue) {
+                    (0..count).for_each(|_| bell.notify_one());
+                }
+            });
+            state.timer = state.schedule.next_due();
+            state = self.sleep(state, now);
+        }
+    }
+
+    fn sleep<'a>(&'a self, state: MutexGuard<'a, State>, now: Nanos) -> MutexGuard<'a, State> {
+        let Some(due) = state.timer else {
+            let woken = self.alarm.wait(state);
+            return woken.unwrap_or_else(PoisonError::into_inner);
+        };
+        let delay = u64::try_from(due.saturating_sub(now)).unwrap_or(0);
+        let delay = Duration::from_nanos(delay).min(LONGEST_WAIT);
+        let (state, _) = self
+            .alarm
+            .wait_timeout(state, delay)
+            .unwrap_or_else(PoisonError::into_inner);
+        state
+    }
+}

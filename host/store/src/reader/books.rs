@@ -1,0 +1,224 @@
+//! The ledger, as the counters have it and as the rows do.
+
+use std::collections::BTreeMap;
+
+use rusqlite::Connection;
+
+use super::Reader;
+use crate::error::StoreError;
+use crate::ledger::{Account, Ledger, TaskCounts};
+use crate::record::State;
+use crate::schema::{ORIGINS, origin_of, origin_word, state_of, unsigned};
+
+/// Accounts in the making, by the number that rows have them under.
+type Accounts = BTreeMap<i64, Account>;
+
+impl Reader {
+    /// Returns the ledger from a day on (days since 1970-01-01, UTC), as the counters have it.
+    /// What is open is counted from the rows.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] where it cannot be read.
+    pub fn ledger(&self, since_day: i64) -> Result<Ledger, StoreError> {
+        let snapshot = self.connection.unchecked_transaction()?;
+        let mut accounts = named(&snapshot, since_day)?;
+        each(
+            &snapshot,
+            "SELECT account, name, n FROM counts",
+            |account, row| {
+                let name: String = row.get(1)?;
+                let n = unsigned(row.get(2)?);
+                if let Some(account) = accounts.get_mut(&account) {
+                    set(account, &name, n);
+                }
+                Ok(())
+            },
+        )?;
+        each(
+            &snapshot,
+            "SELECT account, origin, count(*) FROM tasks WHERE state < 5 AND state < 3
+             GROUP BY account, origin",
+            |account, row| {
+                let (origin, n) = (row.get(1)?, unsigned(row.get(2)?));
+                if let Some(account) = accounts.get_mut(&account)
+                    && let Some(origin) = origin_of(origin)
+                {
+                    account.tasks.entry(origin).or_default().open = n;
+                }
+                Ok(())
+            },
+        )?;
+        Ok(finished(accounts))
+    }
+
+    /// Returns the ledger from a day on, counted from the rows alone.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] where it cannot be read.
+    pub fn recount(&self, since_day: i64) -> Result<Ledger, StoreError> {
+        let snapshot = self.connection.unchecked_transaction()?;
+        let mut accounts = named(&snapshot, since_day)?;
+        recount_arrivals(&snapshot, &mut accounts)?;
+        recount_tasks(&snapshot, &mut accounts)?;
+        for account in accounts.values_mut() {
+            let listener = &mut account.listener;
+            listener.read = listener.refused
+                + listener.duplicate
+                + listener.accepted
+                + listener.waiting
+                + listener.unconfirmed;
+        }
+        Ok(finished(accounts))
+    }
+}
+
+fn named(connection: &Connection, since_day: i64) -> Result<Accounts, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT id, source, day FROM accounts WHERE day >= ?1")?;
+    let rows = statement.query_map([since_day], |row| {
+        let account = Account {
+            source: row.get(1)?,
+            day: row.get(2)?,
+            ..Account::default()
+        };
+        Ok((row.get(0)?, account))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Calls `see` with the first column, an account's number, and the row.
+fn each(
+    connection: &Connection,
+    text: &str,
+    mut see: impl FnMut(i64, &rusqlite::Row<'_>) -> rusqlite::Result<()>,
+) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(text)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        see(row.get(0)?, row)?;
+    }
+    Ok(())
+}
+
+fn recount_arrivals(connection: &Connection, accounts: &mut Accounts) -> Result<(), StoreError> {
+    let sums: [(&str, fn(&mut Account) -> &mut u64); 3] = [
+        (
+            "SELECT account, count(*) FROM refusals GROUP BY account",
+            |account| &mut account.listener.refused,
+        ),
+        (
+            "SELECT account, sum(n) FROM repeats GROUP BY account",
+            |account| &mut account.listener.duplicate,
+        ),
+        (
+            "SELECT account, sum(n) FROM unconfirmed GROUP BY account",
+            |account| &mut account.listener.unconfirmed,
+        ),
+    ];
+    for (text, place) in sums {
+        each(connection, text, |account, row| {
+            let n = unsigned(row.get(1)?);
+            if let Some(account) = accounts.get_mut(&account) {
+                *place(account) = n;
+            }
+            Ok(())
+        })?;
+    }
+    each(
+        connection,
+        "SELECT account, unmatched, count(*) FROM packets GROUP BY account, unmatched",
+        |account, row| {
+            let (reason, n): (Option<String>, _) = (row.get(1)?, unsigned(row.get(2)?));
+            if let Some(account) = accounts.get_mut(&account) {
+                account.listener.accepted += n;
+                match reason {
+                    Some(reason) => *account.unmatched.entry(reason).or_default() += n,
+                    None => account.matched += n,
+                }
+            }
+            Ok(())
+        },
+    )
+}
+
+fn recount_tasks(connection: &Connection, accounts: &mut Accounts) -> Result<(), StoreError> {
+    each(
+        connection,
+        "SELECT account, origin, state, count(*) FROM tasks GROUP BY account, origin, state",
+        |account, row| {
+            let n = unsigned(row.get(3)?);
+            let (origin, state) = (origin_of(row.get(1)?), state_of(row.get(2)?));
+            if let (Some(account), Some(origin), Some(state)) =
+                (accounts.get_mut(&account), origin, state)
+            {
+                let counts = account.tasks.entry(origin).or_default();
+                counts.made += n;
+                *place_of(counts, state) += n;
+            }
+            Ok(())
+        },
+    )
+}
+
+fn place_of(counts: &mut TaskCounts, state: State) -> &mut u64 {
+    match state {
+        State::Pending | State::Retry | State::Parked => &mut counts.open,
+        State::Failure => &mut counts.failed,
+        State::Revoked => &mut counts.revoked,
+        State::Success => &mut counts.succeeded,
+    }
+}
+
+/// Sets a counter by its name in the table.
+fn set(account: &mut Account, name: &str, n: u64) {
+    let listener = &mut account.listener;
+    match name {
+        "read" => listener.read = n,
+        "refused" => listener.refused = n,
+        "duplicate" => listener.duplicate = n,
+        "accepted" => listener.accepted = n,
+        "unconfirmed" => listener.unconfirmed = n,
+        "matched" => account.matched = n,
+        _ => set_split(account, name, n),
+    }
+}
+
+/// Sets a counter whose name is a word, a stroke and what it is split by.
+fn set_split(account: &mut Account, name: &str, n: u64) {
+    let Some((word, part)) = name.split_once('/') else {
+        return;
+    };
+    if word == "unmatched" {
+        account.unmatched.insert(part.to_owned(), n);
+        return;
+    }
+    let origin = ORIGINS.iter().find(|origin| origin_word(**origin) == part);
+    let Some(origin) = origin else {
+        return;
+    };
+    let counts = account.tasks.entry(*origin).or_default();
+    match word {
+        "made" => counts.made = n,
+        "succeeded" => counts.succeeded = n,
+        "failed" => counts.failed = n,
+        "revoked" => counts.revoked = n,
+        _ => {}
+    }
+}
+
+/// Leaves out accounts on which nothing is counted, and sorts by day and stream.
+fn finished(accounts: Accounts) -> Ledger {
+    let mut accounts: Vec<_> = accounts
+        .into_values()
+        .filter(|account| {
+            let empty = Account {
+                source: account.source.clone(),
+                day: account.day,
+                ..Account::default()
+            };
+            *account != empty
+        })
+        .collect();
+    accounts.sort_by(|a, b| (a.day, &a.source).cmp(&(b.day, &b.source)));
+    Ledger { accounts }
+}

@@ -1,0 +1,271 @@
+//! Tasks as they stand, with their journals and ends.
+
+use bytes::Bytes;
+use rusqlite::{OptionalExtension, Row};
+
+use super::{Query, Reader, bytes};
+use crate::error::StoreError;
+use crate::record::{Failure, JournalEntry, PacketSeq, State, TaskId};
+use crate::schema::{origin_of, seal_of, state_code, state_of, unsigned, unsigned32};
+use crate::view::{FailedAttempt, TaskDetail, TaskFilter, TaskFound, TaskView};
+use crate::writer::Fixed;
+
+const COLUMNS: &str = "SELECT t.seq, t.id, t.handler, t.origin, t.account, t.packet, t.parent,
+    t.priority, t.order_key, t.made, t.deadline, t.seal, t.state, t.due, t.attempts, t.started,
+    t.ended, t.cpu, t.version, h.plugin, h.handler, h.queue, f.kind, f.message, f.detail
+    FROM tasks t JOIN handlers h ON h.row = t.handler
+    LEFT JOIN failures f ON f.task = t.seq AND f.attempt = t.attempts";
+/// How many ids are named where a prefix is not unique.
+const SEVERAL: usize = 8;
+
+impl Reader {
+    /// Lists tasks, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where a row is damaged; [`StoreError::Unavailable`] where they
+    /// cannot be read.
+    pub fn tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskView>, StoreError> {
+        let mut query = Query::new(COLUMNS);
+        if let Some(state) = filter.state {
+            query.and("t.state = ?", state_code(state));
+            if state != State::Success {
+                // Word for word the condition of the index, which is then used.
+                query.also("t.state < 5");
+            }
+        }
+        if let Some(plugin) = &filter.plugin {
+            query.and("h.plugin = ?", plugin.clone());
+        }
+        if let Some(handler) = &filter.handler {
+            query.and("h.handler = ?", handler.clone());
+        }
+        if let Some(queue) = &filter.queue {
+            query.and("h.queue = ?", queue.clone());
+        }
+        if let Some(since) = filter.since {
+            query.and("t.made >= ?", since);
+        }
+        query.finish("t.seq DESC", filter.limit);
+        query.run(&self.connection, |row| Ok(task_row(row)?.map(|(_, task)| task)))
+    }
+
+    /// Finds a task by its id or the beginning of it, in UUID text form; dashes and case do not
+    /// matter.
+    ///
+    /// # Errors
+    /// As [`Reader::tasks`].
+    pub fn task(&self, prefix: &str) -> Result<TaskFound, StoreError> {
+        let Some((low, high)) = id_range(prefix) else {
+            return Ok(TaskFound::None);
+        };
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT id FROM tasks WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT 8")?;
+        let ids = statement.query_map([low, high], |row| row.get(0).map(TaskId))?;
+        let ids: Vec<TaskId> = ids.take(SEVERAL).collect::<Result<_, _>>()?;
+        match ids.as_slice() {
+            [] => Ok(TaskFound::None),
+            [id] => {
+                let detail = self.task_by_id(*id)?;
+                Ok(detail.map_or(TaskFound::None, |detail| TaskFound::One(Box::new(detail))))
+            }
+            _ => Ok(TaskFound::Several(ids)),
+        }
+    }
+
+    /// Returns a task with all that is kept about it.
+    ///
+    /// # Errors
+    /// As [`Reader::tasks`].
+    pub fn task_by_id(&self, id: TaskId) -> Result<Option<TaskDetail>, StoreError> {
+        let snapshot = self.connection.unchecked_transaction()?;
+        let found = {
+            let text = format!("{COLUMNS} WHERE t.id = ?1");
+            let mut statement = snapshot.prepare_cached(&text)?;
+            statement.query_row([id.0], task_row).optional()?
+        };
+        let Some((seq, task)) = found.transpose()? else {
+            return Ok(None);
+        };
+        Ok(Some(TaskDetail {
+            task,
+            failed: self.failed_attempts(seq)?,
+            args: self.args(seq)?,
+            result: self.sealed("results", seq)?,
+        }))
+    }
+
+    /// Returns the result of a task that ended well with one.
+    ///
+    /// # Errors
+    /// As [`Reader::tasks`].
+    pub fn result(&self, id: TaskId) -> Result<Option<Bytes>, StoreError> {
+        let seq = self.task_seq(id)?;
+        seq.map_or(Ok(None), |seq| self.sealed("results", seq))
+    }
+
+    /// Returns the journal of a task, oldest entry first.
+    ///
+    /// # Errors
+    /// As [`Reader::tasks`].
+    pub fn journal(&self, id: TaskId) -> Result<Vec<JournalEntry>, StoreError> {
+        let seq = self.task_seq(id)?;
+        seq.map_or(Ok(Vec::new()), |seq| self.journal_of(seq))
+    }
+
+    fn task_seq(&self, id: TaskId) -> Result<Option<i64>, StoreError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT seq FROM tasks WHERE id = ?1")?;
+        Ok(statement.query_row([id.0], |row| row.get(0)).optional()?)
+    }
+
+    pub(crate) fn journal_of(&self, task: i64) -> Result<Vec<JournalEntry>, StoreError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT seq, bytes, seal FROM journal WHERE task = ?1 ORDER BY seq")?;
+        let rows = statement.query_map([task], |row| {
+            let entry = JournalEntry {
+                seq: unsigned32(row.get(0)?),
+                bytes: bytes(row, 1)?,
+            };
+            let sound = row.get::<_, i64>(2)? == seal_of(i64::from(entry.seq), &entry.bytes);
+            Ok(sound.then_some(entry))
+        })?;
+        rows.map(|row| {
+            row?.ok_or_else(|| StoreError::Corrupt {
+                place: format!("journal of task number {task}"),
+            })
+        })
+        .collect()
+    }
+
+    /// Returns the argument of a task.
+    pub(crate) fn args(&self, task: i64) -> Result<Option<Bytes>, StoreError> {
+        self.sealed("args", task)
+    }
+
+    fn sealed(&self, table: &str, task: i64) -> Result<Option<Bytes>, StoreError> {
+        let text = format!("SELECT bytes, seal FROM {table} WHERE task = ?1");
+        let mut statement = self.connection.prepare_cached(&text)?;
+        let found = statement
+            .query_row([task], |row| Ok((bytes(row, 0)?, row.get::<_, i64>(1)?)))
+            .optional()?;
+        match found {
+            Some((bytes, seal)) if seal != seal_of(task, &bytes) => Err(StoreError::Corrupt {
+                place: format!("{table} of task number {task}"),
+            }),
+            found => Ok(found.map(|(bytes, _)| bytes)),
+        }
+    }
+
+    fn failed_attempts(&self, task: i64) -> Result<Vec<FailedAttempt>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT attempt, at, kind, message, detail FROM failures WHERE task = ?1
+             ORDER BY attempt",
+        )?;
+        let rows = statement.query_map([task], |row| {
+            Ok(FailedAttempt {
+                attempt: unsigned32(row.get(0)?),
+                at: row.get(1)?,
+                failure: Failure {
+                    kind: row.get(2)?,
+                    message: row.get(3)?,
+                    detail: row.get(4)?,
+                },
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Calls `see` with every task, oldest first.
+    pub(super) fn each_task(
+        &self,
+        mut see: impl FnMut(Result<(i64, TaskView), StoreError>),
+    ) -> Result<(), StoreError> {
+        let mut statement = self
+            .connection
+            .prepare(&format!("{COLUMNS} ORDER BY t.seq"))?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            see(task_row(row).unwrap_or_else(|error| Err(error.into())));
+        }
+        Ok(())
+    }
+}
+
+fn task_row(row: &Row<'_>) -> rusqlite::Result<Result<(i64, TaskView), StoreError>> {
+    let id = TaskId(row.get(1)?);
+    let parent: Option<[u8; 16]> = row.get(6)?;
+    let order_key: Option<String> = row.get(8)?;
+    let fixed = Fixed {
+        seq: row.get(0)?,
+        id: &id,
+        handler: row.get(2)?,
+        origin: row.get(3)?,
+        account: row.get(4)?,
+        packet: row.get(5)?,
+        parent: parent.as_ref().map(<[u8; 16]>::as_slice),
+        priority: row.get(7)?,
+        order_key: order_key.as_deref(),
+        made: row.get(9)?,
+        deadline: row.get(10)?,
+    };
+    let sound = row.get::<_, i64>(11)? == fixed.seal();
+    let (Some(origin), Some(state), true) =
+        (origin_of(fixed.origin), state_of(row.get(12)?), sound)
+    else {
+        let place = format!("row of task number {}", fixed.seq);
+        return Ok(Err(StoreError::Corrupt { place }));
+    };
+    let (seq, packet, priority, made) = (fixed.seq, fixed.packet, fixed.priority, fixed.made);
+    let task = TaskView {
+        id,
+        plugin: row.get(19)?,
+        handler: row.get(20)?,
+        queue: row.get(21)?,
+        origin,
+        parent: parent.map(TaskId),
+        packet: packet.map(PacketSeq),
+        priority: u8::try_from(priority).unwrap_or(u8::MAX),
+        order_key,
+        state,
+        attempts: unsigned32(row.get(14)?),
+        due: row.get(13)?,
+        made,
+        started: row.get(15)?,
+        ended: row.get(16)?,
+        cpu: unsigned(row.get(17)?),
+        version: row.get(18)?,
+        failure: failure(row)?,
+    };
+    Ok(Ok((seq, task)))
+}
+
+fn failure(row: &Row<'_>) -> rusqlite::Result<Option<Failure>> {
+    let kind: Option<String> = row.get(22)?;
+    let Some(kind) = kind else {
+        return Ok(None);
+    };
+    Ok(Some(Failure {
+        kind,
+        message: row.get(23)?,
+        detail: row.get(24)?,
+    }))
+}
+
+/// Returns the first and the last id that begin with these hexadecimal digits.
+fn id_range(prefix: &str) -> Option<([u8; 16], [u8; 16])> {
+    let digits = prefix.chars().filter(|digit| *digit != '-');
+    let digits: Vec<u8> = digits
+        .map(|digit| digit.to_digit(16).and_then(|value| u8::try_from(value).ok()))
+        .collect::<Option<_>>()?;
+    if digits.is_empty() || digits.len() > 32 {
+        return None;
+    }
+    let digit = |position: usize, absent: u8| digits.get(position).copied().unwrap_or(absent);
+    let filled = |absent| std::array::from_fn(|byte| {
+        digit(2 * byte, absent) << 4 | digit(2 * byte + 1, absent)
+    });
+    Some((filled(0x0), filled(0xf)))
+}

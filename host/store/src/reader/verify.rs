@@ -1,0 +1,100 @@
+//! A look at every row: do counters, rows and bytes agree?
+
+use std::collections::BTreeMap;
+
+use super::Reader;
+use crate::error::StoreError;
+use crate::ledger::{Account, Difference, Ledger, Verification};
+
+/// Most findings of one kind that are named.
+const MOST_FINDINGS: usize = 100;
+
+impl Reader {
+    /// Recounts rows, compares them with the counters, and checks the database and the seals.
+    /// With `payloads` every payload and blob is read too.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] where the store cannot be read at all.
+    pub fn verify(&self, payloads: bool) -> Result<Verification, StoreError> {
+        let snapshot = self.connection.unchecked_transaction()?;
+        drop(snapshot);
+        let counted = self.ledger(i64::MIN)?;
+        let recounted = self.recount(i64::MIN)?;
+        let mut imbalances = counted.balances().err().unwrap_or_default();
+        imbalances.extend(recounted.balances().err().unwrap_or_default());
+        Ok(Verification {
+            imbalances,
+            differences: differences(counted, recounted),
+            database: self.quick_check()?,
+            damaged: self.damaged(payloads)?,
+        })
+    }
+
+    fn quick_check(&self) -> Result<Vec<String>, StoreError> {
+        let mut statement = self.connection.prepare("PRAGMA quick_check")?;
+        let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
+        let mut found: Vec<String> = rows.collect::<Result<_, _>>()?;
+        found.retain(|line| line != "ok");
+        Ok(found)
+    }
+
+    fn damaged(&self, payloads: bool) -> Result<Vec<String>, StoreError> {
+        let mut found = Vec::new();
+        let mut note = |checked: Result<(), StoreError>| {
+            if let Err(error) = checked
+                && found.len() < MOST_FINDINGS
+            {
+                found.push(error.to_string());
+            }
+        };
+        self.each_packet(|row| {
+            note(row.and_then(|row| {
+                if payloads {
+                    self.payload(&row)?;
+                }
+                Ok(())
+            }));
+        })?;
+        self.each_task(|task| {
+            note(task.and_then(|(seq, task)| {
+                self.args(seq)?;
+                self.result(task.id)?;
+                self.journal_of(seq)?;
+                Ok(())
+            }));
+        })?;
+        note(self.kv(None, "", Some(u32::MAX)).map(|_| ()));
+        if payloads {
+            for digest in self.blob_digests()? {
+                note(self.blob(&digest).map(|_| ()));
+            }
+        }
+        Ok(found)
+    }
+
+    fn blob_digests(&self) -> Result<Vec<[u8; 32]>, StoreError> {
+        let mut statement = self.connection.prepare("SELECT digest FROM blobs")?;
+        let rows = statement.query_map([], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+fn differences(counted: Ledger, recounted: Ledger) -> Vec<Difference> {
+    let mut pairs: BTreeMap<(i64, String), (Option<Account>, Option<Account>)> = BTreeMap::new();
+    for account in counted.accounts {
+        let key = (account.day, account.source.clone());
+        pairs.entry(key).or_default().0 = Some(account);
+    }
+    for account in recounted.accounts {
+        let key = (account.day, account.source.clone());
+        pairs.entry(key).or_default().1 = Some(account);
+    }
+    pairs
+        .into_values()
+        .filter(|(counted, recounted)| counted != recounted)
+        .map(|(counted, recounted)| Difference {
+            counted,
+            recounted,
+        })
+        .collect()
+}

@@ -1,0 +1,199 @@
+//! Which open task is next: a pure machine without clock, disk or threads.
+//!
+//! Invariants: an open task is in exactly one of *ready*, *later* and *leased*; a lease number
+//! is given once. Of the tasks of a queue that are due, the next is the one with the lowest
+//! priority number, then the earliest due time, then the lowest number.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::record::{Nanos, Origin, TaskId};
+use crate::view::Depth;
+
+/// What tasks of one handler, queue and retry policy have in common.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct HandlerRow {
+    pub(crate) row: i64,
+    pub(crate) plugin: String,
+    pub(crate) handler: String,
+    pub(crate) queue: String,
+    pub(crate) retries: u32,
+    pub(crate) backoff_ms: u64,
+    pub(crate) max_backoff_ms: u64,
+    pub(crate) timeout_ms: u64,
+}
+
+/// How long a journal is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) entries: usize,
+    pub(crate) bytes: usize,
+}
+
+/// A task that has not ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OpenTask {
+    pub(crate) seq: i64,
+    pub(crate) id: TaskId,
+    pub(crate) handler: Arc<HandlerRow>,
+    pub(crate) origin: Origin,
+    pub(crate) priority: u8,
+    pub(crate) due: Nanos,
+    pub(crate) made: Nanos,
+    pub(crate) deadline: Option<Nanos>,
+    pub(crate) packet: Option<i64>,
+    pub(crate) account: i64,
+    /// Attempts that ended.
+    pub(crate) attempts: u32,
+    pub(crate) journal: Tally,
+    /// Plugin version that wrote the journal.
+    pub(crate) pinned: Option<[u8; 32]>,
+}
+
+/// A task that a worker holds.
+#[derive(Clone, Debug)]
+pub(crate) struct Leased {
+    pub(crate) task: OpenTask,
+    pub(crate) worker: u32,
+    pub(crate) since: Nanos,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    ready: BTreeMap<(u8, Nanos, i64), OpenTask>,
+    later: BTreeMap<(Nanos, i64), OpenTask>,
+    leased: usize,
+}
+
+impl Queue {
+    /// Moves what is due from later to ready and returns how many that were.
+    fn promote(&mut self, now: Nanos) -> usize {
+        let mut promoted = 0;
+        while let Some(first) = self.later.first_entry() {
+            if first.key().0 > now {
+                break;
+            }
+            let task = first.remove();
+            self.ready.insert((task.priority, task.due, task.seq), task);
+            promoted += 1;
+        }
+        promoted
+    }
+}
+
+/// All open tasks, by queue.
+#[derive(Debug, Default)]
+pub(crate) struct Schedule {
+    queues: BTreeMap<String, Queue>,
+    leases: HashMap<u64, Leased>,
+    last_lease: u64,
+}
+
+impl Schedule {
+    /// Adds a task that has not ended; returns whether it is ready.
+    pub(crate) fn insert(&mut self, task: OpenTask, now: Nanos) -> bool {
+        if !self.queues.contains_key(&task.handler.queue) {
+            let name = task.handler.queue.clone();
+            self.queues.insert(name, Queue::default());
+        }
+        let Some(queue) = self.queues.get_mut(&task.handler.queue) else {
+            return false;
+        };
+        let ready = task.due <= now;
+        if ready {
+            queue
+                .ready
+                .insert((task.priority, task.due, task.seq), task);
+        } else {
+            queue.later.insert((task.due, task.seq), task);
+        }
+        ready
+    }
+
+    /// Leases the next task that is due.
+    pub(crate) fn lease(
+        &mut self,
+        queue: &str,
+        now: Nanos,
+        worker: u32,
+    ) -> Option<(u64, &OpenTask)> {
+        let queue = self.queues.get_mut(queue)?;
+        queue.promote(now);
+        let (_, task) = queue.ready.pop_first()?;
+        queue.leased += 1;
+        self.last_lease += 1;
+        let leased = Leased {
+            task,
+            worker,
+            since: now,
+        };
+        let leased = self.leases.entry(self.last_lease).or_insert(leased);
+        Some((self.last_lease, &leased.task))
+    }
+
+    /// Returns what a lease holds, if it lives and is of this task.
+    pub(crate) fn leased(&self, lease: u64, task: TaskId) -> Option<&Leased> {
+        self.leases
+            .get(&lease)
+            .filter(|leased| leased.task.id == task)
+    }
+
+    /// Notes how long the journal of a leased task is, and who writes it.
+    pub(crate) fn note(&mut self, lease: u64, journal: Tally, pinned: Option<[u8; 32]>) {
+        if let Some(leased) = self.leases.get_mut(&lease) {
+            leased.task.journal = journal;
+            leased.task.pinned = pinned;
+        }
+    }
+
+    /// Ends a lease and its task.
+    pub(crate) fn end(&mut self, lease: u64) -> Option<OpenTask> {
+        let leased = self.leases.remove(&lease)?;
+        if let Some(queue) = self.queues.get_mut(&leased.task.handler.queue) {
+            queue.leased = queue.leased.saturating_sub(1);
+        }
+        Some(leased.task)
+    }
+
+    /// Returns when the first task of any queue becomes due that is not yet.
+    pub(crate) fn next_due(&self) -> Option<Nanos> {
+        self.queues
+            .values()
+            .filter_map(|queue| queue.later.first_key_value())
+            .map(|((due, _), _)| *due)
+            .min()
+    }
+
+    /// Makes ready what is due; calls `promoted` with each queue that has more and how many.
+    pub(crate) fn promote(&mut self, now: Nanos, mut promoted: impl FnMut(&str, usize)) {
+        for (name, queue) in &mut self.queues {
+            let count = queue.promote(now);
+            if count > 0 {
+                promoted(name, count);
+            }
+        }
+    }
+
+    /// Returns whether a queue has a task that may be leased.
+    pub(crate) fn is_ready(&self, queue: &str, now: Nanos) -> bool {
+        self.queues.get(queue).is_some_and(|queue| {
+            let first = queue.later.first_key_value();
+            !queue.ready.is_empty() || first.is_some_and(|((due, _), _)| *due <= now)
+        })
+    }
+
+    /// Returns how full a queue is.
+    pub(crate) fn depth(&self, queue: &str) -> Depth {
+        self.queues
+            .get(queue)
+            .map(|queue| Depth {
+                ready: queue.ready.len(),
+                later: queue.later.len(),
+                leased: queue.leased,
+            })
+            .unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

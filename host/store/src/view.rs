@@ -1,0 +1,200 @@
+//! What a person or a page sees of the store: rows as plain values, and what to ask for.
+
+use bytes::Bytes;
+
+use crate::record::{Failure, Nanos, Origin, PacketSeq, State, TaskId};
+
+/// Which packets to list, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct PacketFilter {
+    /// Only of this stream.
+    pub source: Option<String>,
+    /// Only with this notice type or node.
+    pub key: Option<String>,
+    /// Only with this name.
+    pub id: Option<String>,
+    /// Only received at this moment or later.
+    pub since: Option<Nanos>,
+    /// At most so many; `None` is 100.
+    pub limit: Option<u32>,
+}
+
+/// A packet without its payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PacketView {
+    /// Its number.
+    pub seq: PacketSeq,
+    /// The stream.
+    pub source: String,
+    /// Notice type or node.
+    pub key: String,
+    /// The sender's name for it.
+    pub id: String,
+    /// SHA-256 of the payload.
+    pub digest: [u8; 32],
+    /// VOEvent role or what stands for it.
+    pub role: String,
+    /// When it was read.
+    pub received: Nanos,
+    /// The transport's own time.
+    pub sent: Option<Nanos>,
+    /// MIME type.
+    pub content_type: String,
+    /// What a person may want to know.
+    pub flags: Vec<String>,
+    /// Why no task was made, where none was.
+    pub unmatched: Option<String>,
+    /// The packet that holds the payload, where the same one came under another key before.
+    pub same_as: Option<PacketSeq>,
+    /// Length of the payload, bytes.
+    pub length: u64,
+    /// How often it came again.
+    pub repeats: u64,
+}
+
+/// Which tasks to list, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct TaskFilter {
+    /// Only in this state; [`State::Failure`] lists the dead letters.
+    pub state: Option<State>,
+    /// Only of this plugin.
+    pub plugin: Option<String>,
+    /// Only of this handler.
+    pub handler: Option<String>,
+    /// Only of this queue.
+    pub queue: Option<String>,
+    /// Only made at this moment or later.
+    pub since: Option<Nanos>,
+    /// At most so many; `None` is 100.
+    pub limit: Option<u32>,
+}
+
+/// A task as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskView {
+    /// Its name.
+    pub id: TaskId,
+    /// Plugin that holds the handler.
+    pub plugin: String,
+    /// Handler or task name.
+    pub handler: String,
+    /// Queue that it waits or waited in.
+    pub queue: String,
+    /// What caused it.
+    pub origin: Origin,
+    /// The task that caused it.
+    pub parent: Option<TaskId>,
+    /// The packet that it is run on.
+    pub packet: Option<PacketSeq>,
+    /// 0 is served first, 9 last.
+    pub priority: u8,
+    /// Tasks with one key take turns.
+    pub order_key: Option<String>,
+    /// Where it is.
+    pub state: State,
+    /// Attempts that ended; one that was given back is none.
+    pub attempts: u32,
+    /// Not before this moment.
+    pub due: Nanos,
+    /// When it was made.
+    pub made: Nanos,
+    /// When its last attempt began that left a trace.
+    pub started: Option<Nanos>,
+    /// When it ended.
+    pub ended: Option<Nanos>,
+    /// CPU time of all legs, nanoseconds.
+    pub cpu: u64,
+    /// Plugin version that ran last.
+    pub version: Option<[u8; 32]>,
+    /// Why the last attempt failed, where it did.
+    pub failure: Option<Failure>,
+}
+
+/// A task with all that is kept about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskDetail {
+    /// The task.
+    pub task: TaskView,
+    /// Attempts that failed, oldest first.
+    pub failed: Vec<FailedAttempt>,
+    /// Argument, for a task that no packet caused.
+    pub args: Option<Bytes>,
+    /// What it returned.
+    pub result: Option<Bytes>,
+}
+
+/// One attempt that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedAttempt {
+    /// 1 for the first.
+    pub attempt: u32,
+    /// When it failed.
+    pub at: Nanos,
+    /// Why.
+    pub failure: Failure,
+}
+
+/// What a look-up by the beginning of an id found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TaskFound {
+    /// One task.
+    One(Box<TaskDetail>),
+    /// No task: expired or never known.
+    None,
+    /// Several; the first few are named.
+    Several(Vec<TaskId>),
+}
+
+/// Bytes that were refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusalView {
+    /// Its number.
+    pub seq: i64,
+    /// The stream.
+    pub source: String,
+    /// When they were read.
+    pub received: Nanos,
+    /// Why.
+    pub reason: String,
+    /// How many bytes there were.
+    pub length: u64,
+    /// Their beginning.
+    pub payload: Bytes,
+}
+
+/// A time in which a frame may have been read and not kept, because the process died.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GapMark {
+    /// The stream.
+    pub source: String,
+    /// When the last packet of this stream was kept.
+    pub last_packet: Option<Nanos>,
+    /// When the store last committed anything: the process was alive.
+    pub last_commit: Nanos,
+    /// When the store opened again.
+    pub next_start: Nanos,
+}
+
+/// A value of a plugin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KvEntry {
+    /// Plugin that it belongs to.
+    pub plugin: String,
+    /// Key inside the plugin's name space.
+    pub key: String,
+    /// Value.
+    pub value: Bytes,
+    /// Bumped at each write.
+    pub version: u64,
+}
+
+/// How full a queue is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// Tasks that may be leased now.
+    pub ready: usize,
+    /// Tasks that are due later.
+    pub later: usize,
+    /// Tasks that are leased.
+    pub leased: usize,
+}

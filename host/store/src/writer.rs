@@ -1,0 +1,464 @@
+//! The writer: one thread that turns what waits into one transaction and one sync.
+//!
+//! A *group* is what waited when the thread came round. Its rows are written, its segment
+//! records synced, its transaction committed; only then does the schedule change and are its
+//! operations answered. If anything of that fails, the whole group is taken back and each of
+//! its operations is answered with the error.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rusqlite::Connection;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+
+use crate::cache::Cache;
+use crate::error::StoreError;
+use crate::options::Options;
+use crate::queues::{Change, Queues};
+use crate::record::{
+    Accepted, Arrival, Commit, Nanos, NewRefusal, PacketRecord, Submission, TaskId,
+};
+use crate::schedule::HandlerRow;
+use crate::schema::{meta, unsigned};
+use crate::segments::Appender;
+
+mod accept;
+mod books;
+mod checkpoint;
+mod commit;
+mod sql;
+mod tasks;
+mod values;
+
+use books::Books;
+use sql::Sql;
+use tasks::Shape;
+
+pub(crate) use accept::PacketColumns;
+pub(crate) use tasks::Fixed;
+
+/// Where an answer goes.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+/// What a commit is answered with.
+pub(crate) type CommitAnswers = Vec<Result<(), StoreError>>;
+
+/// What the writer is asked for. A permit is given back with its operation.
+#[derive(Debug)]
+pub(crate) enum Op {
+    Accept {
+        generation: u64,
+        arrivals: Vec<Arrival>,
+        permit: Option<OwnedSemaphorePermit>,
+        reply: Reply<Vec<Accepted>>,
+    },
+    Refuse {
+        refusals: Vec<NewRefusal>,
+        /// Lengths before the cut.
+        lengths: Vec<usize>,
+        permit: Option<OwnedSemaphorePermit>,
+        reply: Reply<()>,
+    },
+    Unconfirmed {
+        source: String,
+        frames: u64,
+        reply: Reply<()>,
+    },
+    Listening {
+        source: String,
+        listening: bool,
+        reply: Reply<()>,
+    },
+    Submit {
+        submissions: Vec<Submission>,
+        permit: Option<OwnedSemaphorePermit>,
+        reply: Reply<Vec<bool>>,
+    },
+    Commit {
+        commits: Vec<Commit>,
+        permit: Option<OwnedSemaphorePermit>,
+        reply: Reply<CommitAnswers>,
+    },
+    PutBlob {
+        digest: [u8; 32],
+        bytes: Bytes,
+        permit: Option<OwnedSemaphorePermit>,
+        reply: Reply<()>,
+    },
+    Claim {
+        plugin: String,
+        name: String,
+        task: TaskId,
+        reply: Reply<bool>,
+    },
+    PutRoute {
+        plugin: String,
+        digest: [u8; 32],
+        manifest: String,
+        reply: Reply<u64>,
+    },
+    RemoveRoute {
+        plugin: String,
+        reply: Reply<u64>,
+    },
+    Close {
+        reply: Reply<()>,
+    },
+}
+
+impl Op {
+    /// Returns how much of a group it is.
+    fn weight(&self) -> usize {
+        match self {
+            Self::Accept { arrivals, .. } => {
+                let tasks: usize = arrivals.iter().map(|arrival| arrival.tasks.len()).sum();
+                arrivals.len() + tasks
+            }
+            Self::Refuse { refusals, .. } => refusals.len(),
+            Self::Submit { submissions, .. } => submissions.len(),
+            Self::Commit { commits, .. } => commits
+                .iter()
+                .map(|commit| 1 + commit.spawns.len() + commit.journal.len())
+                .sum(),
+            Self::Unconfirmed { .. }
+            | Self::Listening { .. }
+            | Self::PutBlob { .. }
+            | Self::Claim { .. }
+            | Self::PutRoute { .. }
+            | Self::RemoveRoute { .. }
+            | Self::Close { .. } => 1,
+        }
+    }
+
+    /// Answers with an error.
+    fn fail(self, error: StoreError) {
+        match self {
+            Self::Accept { reply, .. } => send(reply, Err(error)),
+            Self::Refuse { reply, .. }
+            | Self::Unconfirmed { reply, .. }
+            | Self::Listening { reply, .. }
+            | Self::PutBlob { reply, .. }
+            | Self::Close { reply } => send(reply, Err(error)),
+            Self::Submit { reply, .. } => send(reply, Err(error)),
+            Self::Commit { reply, .. } => send(reply, Err(error)),
+            Self::Claim { reply, .. } => send(reply, Err(error)),
+            Self::PutRoute { reply, .. } | Self::RemoveRoute { reply, .. } => {
+                send(reply, Err(error));
+            }
+        }
+    }
+}
+
+/// Sends an answer; whoever asked may have gone.
+fn send<T>(reply: Reply<T>, answer: Result<T, StoreError>) {
+    drop(reply.send(answer));
+}
+
+/// An answer that waits for the transaction.
+type Answer = Box<dyn FnOnce(Option<&StoreError>) + Send>;
+
+/// Answers with `value` unless the group failed.
+fn answer<T: Send + 'static>(reply: Reply<T>, value: Result<T, StoreError>) -> Answer {
+    Box::new(move |failed| send(reply, failed.map_or(value, |error| Err(error.clone()))))
+}
+
+/// What one transaction does beside writing rows.
+struct Group {
+    now: Nanos,
+    weight: usize,
+    answers: Vec<Answer>,
+    changes: Vec<Change>,
+    packets: Vec<Arc<PacketRecord>>,
+    args: Vec<(i64, Bytes)>,
+    /// When a packet of a source was last kept.
+    sources: HashMap<String, Nanos>,
+    /// Commits of this group by lease.
+    leases: HashMap<u64, commit::Progress>,
+}
+
+impl Group {
+    fn new(now: Nanos) -> Self {
+        Self {
+            now,
+            weight: 0,
+            answers: Vec::new(),
+            changes: Vec::new(),
+            packets: Vec::new(),
+            args: Vec::new(),
+            sources: HashMap::new(),
+            leases: HashMap::new(),
+        }
+    }
+}
+
+/// What the writer shares with the handles.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) options: Options,
+    pub(crate) incarnation: u64,
+    pub(crate) queues: Arc<Queues>,
+    pub(crate) cache: Arc<Cache>,
+}
+
+/// What the writer knows of the rows, so that it need not read them.
+#[derive(Debug, Default)]
+struct Known {
+    generation: u64,
+    next_packet: i64,
+    next_task: i64,
+    handlers: HashMap<Shape, Arc<HandlerRow>>,
+    listening: HashSet<String>,
+}
+
+/// How the writer ended.
+pub(crate) enum End {
+    /// Every handle is gone.
+    Dropped,
+    /// It was asked to; the answer is given when everything is closed.
+    Closed(Reply<()>, Result<(), StoreError>),
+}
+
+/// The writer's state.
+pub(crate) struct Writer<'c> {
+    connection: &'c Connection,
+    sql: Sql<'c>,
+    shared: Shared,
+    segments: Appender,
+    books: Books,
+    known: Known,
+    failed: Option<StoreError>,
+}
+
+impl<'c> Writer<'c> {
+    pub(crate) fn new(
+        connection: &'c Connection,
+        shared: Shared,
+        segments: Appender,
+    ) -> rusqlite::Result<Self> {
+        let mut writer = Self {
+            connection,
+            sql: Sql::new(connection)?,
+            shared,
+            segments,
+            books: Books::default(),
+            known: Known::default(),
+            failed: None,
+        };
+        writer.know()?;
+        Ok(writer)
+    }
+
+    /// Reads afresh what is known of the rows.
+    fn know(&mut self) -> rusqlite::Result<()> {
+        let last = |table: &str| -> rusqlite::Result<i64> {
+            let query = format!("SELECT coalesce(max(seq), 0) FROM {table}");
+            self.connection.query_row(&query, [], |row| row.get(0))
+        };
+        self.known = Known {
+            generation: unsigned(meta(self.connection, "routes_generation")?),
+            next_packet: last("packets")? + 1,
+            next_task: last("tasks")? + 1,
+            ..Known::default()
+        };
+        self.books = Books::default();
+        Ok(())
+    }
+
+    /// Works until the store is closed or every handle is gone.
+    pub(crate) fn run(mut self, mut receiver: mpsc::Receiver<Op>) -> End {
+        let mut ops = Vec::new();
+        loop {
+            let count = receiver.blocking_recv_many(&mut ops, self.shared.options.group.max(1));
+            if count == 0 {
+                return End::Dropped;
+            }
+            if let Some(reply) = self.work(&mut ops) {
+                receiver.close();
+                let closed = self.close();
+                return End::Closed(reply, closed);
+            }
+            self.checkpoint();
+        }
+    }
+
+    /// Does what waits, in one or more groups; returns who asked to close.
+    fn work(&mut self, ops: &mut Vec<Op>) -> Option<Reply<()>> {
+        let mut waiting = ops.drain(..).peekable();
+        while waiting.peek().is_some() {
+            let mut group = Group::new(self.shared.options.clock.now());
+            let mut begun = self.begin();
+            let mut closing = None;
+            while group.weight < self.shared.options.group.max(1) {
+                let Some(op) = waiting.next() else { break };
+                if let Op::Close { reply } = op {
+                    closing = Some(reply);
+                    break;
+                }
+                match &begun {
+                    Ok(()) => begun = self.apply(&mut group, op),
+                    Err(error) => op.fail(error.clone()),
+                }
+            }
+            self.finish(group, begun);
+            if closing.is_some() {
+                return closing;
+            }
+        }
+        None
+    }
+
+    fn begin(&mut self) -> Result<(), StoreError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        self.sql.begin.execute([])?;
+        Ok(())
+    }
+
+    /// Writes the rows of one operation. An error is of the whole group.
+    fn apply(&mut self, group: &mut Group, op: Op) -> Result<(), StoreError> {
+        group.weight += op.weight();
+        match op {
+            Op::Accept {
+                generation,
+                arrivals,
+                reply,
+                ..
+            } => self.apply_accept(group, generation, arrivals, reply),
+            Op::Refuse {
+                refusals,
+                lengths,
+                reply,
+                ..
+            } => self.apply_refuse(group, &refusals, &lengths, reply),
+            Op::Unconfirmed {
+                source,
+                frames,
+                reply,
+            } => self.apply_unconfirmed(group, &source, frames, reply),
+            Op::Listening {
+                source,
+                listening,
+                reply,
+            } => self.apply_listening(group, source, listening, reply),
+            Op::Submit {
+                submissions, reply, ..
+            } => self.apply_submit(group, submissions, reply),
+            Op::Commit { commits, reply, .. } => self.apply_commits(group, commits, reply),
+            Op::PutBlob {
+                digest,
+                bytes,
+                reply,
+                ..
+            } => self.apply_blob(group, &digest, &bytes, reply),
+            Op::Claim {
+                plugin,
+                name,
+                task,
+                reply,
+            } => self.apply_claim(group, &plugin, &name, task, reply),
+            Op::PutRoute {
+                plugin,
+                digest,
+                manifest,
+                reply,
+            } => self.apply_route(group, &plugin, Some((digest, &manifest)), reply),
+            Op::RemoveRoute { plugin, reply } => self.apply_route(group, &plugin, None, reply),
+            Op::Close { reply } => {
+                group.answers.push(answer(reply, Ok(())));
+                Ok(())
+            }
+        }
+    }
+
+    /// Commits or takes back a group, and answers.
+    fn finish(&mut self, group: Group, written: Result<(), StoreError>) {
+        let Group {
+            answers,
+            changes,
+            packets,
+            args,
+            sources,
+            now,
+            ..
+        } = group;
+        let committed = written.and_then(|()| self.commit_rows(now, &sources));
+        if let Err(error) = &committed {
+            self.take_back(error);
+        } else {
+            self.segments.named();
+            for record in packets {
+                self.shared.cache.insert_packet(record);
+            }
+            for (task, args) in args {
+                self.shared.cache.insert_args(task, args);
+            }
+            self.shared.queues.publish(changes);
+        }
+        for answer in answers {
+            answer(committed.as_ref().err());
+        }
+    }
+
+    fn commit_rows(
+        &mut self,
+        now: Nanos,
+        sources: &HashMap<String, Nanos>,
+    ) -> Result<(), StoreError> {
+        self.books.write(&mut self.sql)?;
+        self.note_sources(sources)?;
+        self.sql.set_meta.execute(("last_commit", now))?;
+        if let Some((number, end)) = self.segments.sync()? {
+            self.sql.name_segment.execute((number, end, now))?;
+        }
+        self.sql.commit.execute([])?;
+        Ok(())
+    }
+
+    /// Forgets a group. After a failed sync nothing is believed and nothing more is written.
+    fn take_back(&mut self, error: &StoreError) {
+        if self.failed.is_some() {
+            return;
+        }
+        self.segments.take_back();
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            self.fail(StoreError::from(error));
+            return;
+        }
+        if error.is_fatal() {
+            self.fail(error.clone());
+        } else {
+            tracing::warn!(%error, "group of operations taken back");
+            if let Err(error) = self.know() {
+                self.fail(StoreError::from(error));
+            }
+        }
+    }
+
+    fn fail(&mut self, error: StoreError) {
+        let error = match error {
+            StoreError::Unavailable { cause } | StoreError::Full { cause } => {
+                StoreError::Failed { cause }
+            }
+            other => other,
+        };
+        tracing::error!(%error, "store writes nothing more");
+        self.shared.queues.refuse(error.clone());
+        self.failed = Some(error);
+    }
+
+    fn close(&mut self) -> Result<(), StoreError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        self.connection.execute_batch(
+            "BEGIN IMMEDIATE;
+             UPDATE sources SET listening = 0;
+             UPDATE meta SET value = 1 WHERE name = 'clean';
+             COMMIT;",
+        )?;
+        self.empty_log()
+    }
+}

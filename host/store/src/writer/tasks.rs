@@ -1,0 +1,222 @@
+//! Making tasks.
+
+use std::sync::Arc;
+
+use rusqlite::{OptionalExtension, params};
+
+use super::books::made;
+use super::{Group, Reply, Writer, answer};
+use crate::error::StoreError;
+use crate::queues::Change;
+use crate::record::{NewTask, Submission, TaskId};
+use crate::schedule::{HandlerRow, OpenTask, Tally};
+use crate::schema::{Seal, column, origin_code, seal_of};
+
+/// Most handler rows remembered; beyond it all are read again.
+const MOST_HANDLERS: usize = 4_096;
+
+/// What makes one row of `handlers`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Shape {
+    plugin: String,
+    handler: String,
+    queue: String,
+    retries: u32,
+    backoff_ms: u64,
+    max_backoff_ms: u64,
+    timeout_ms: u64,
+}
+
+/// What stands behind a task.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Behind {
+    /// The packet that it is run on.
+    pub(super) packet: Option<i64>,
+    /// Where it is counted.
+    pub(super) account: i64,
+}
+
+/// The fixed columns of a task.
+pub(crate) struct Fixed<'a> {
+    pub(crate) seq: i64,
+    pub(crate) id: &'a TaskId,
+    pub(crate) handler: i64,
+    pub(crate) origin: i64,
+    pub(crate) account: i64,
+    pub(crate) packet: Option<i64>,
+    pub(crate) parent: Option<&'a [u8]>,
+    pub(crate) priority: i64,
+    pub(crate) order_key: Option<&'a str>,
+    pub(crate) made: i64,
+    pub(crate) deadline: Option<i64>,
+}
+
+impl Fixed<'_> {
+    pub(crate) fn seal(&self) -> i64 {
+        Seal::new(self.seq)
+            .bytes(&self.id.0)
+            .number(self.handler)
+            .number(self.origin)
+            .number(self.account)
+            .maybe(self.packet)
+            .maybe_bytes(self.parent)
+            .number(self.priority)
+            .maybe_bytes(self.order_key.map(str::as_bytes))
+            .number(self.made)
+            .maybe(self.deadline)
+            .column()
+    }
+}
+
+impl Writer<'_> {
+    pub(super) fn apply_submit(
+        &mut self,
+        group: &mut Group,
+        submissions: Vec<Submission>,
+        reply: Reply<Vec<bool>>,
+    ) -> Result<(), StoreError> {
+        let mut fresh = Vec::with_capacity(submissions.len());
+        let mut behind = Vec::with_capacity(submissions.len());
+        for submission in &submissions {
+            let packet = submission.packet.map(|seq| seq.0);
+            let Some(found) = self.behind(group, packet)? else {
+                let what = format!("packet {}", packet.unwrap_or_default());
+                let unknown = StoreError::Unknown { what };
+                group.answers.push(answer(reply, Err(unknown)));
+                return Ok(());
+            };
+            behind.push(found);
+        }
+        for (submission, behind) in submissions.into_iter().zip(behind) {
+            fresh.push(self.make(group, submission.task, behind)?);
+        }
+        group.answers.push(answer(reply, Ok(fresh)));
+        Ok(())
+    }
+
+    /// Finds where a task is counted that no arrival makes: on its packet's account, else on
+    /// today's account of no stream. `None` if there is no such packet.
+    fn behind(&mut self, group: &Group, packet: Option<i64>) -> rusqlite::Result<Option<Behind>> {
+        let account = match packet {
+            Some(seq) => self
+                .sql
+                .packet_account
+                .query_row([seq], |row| row.get(0))
+                .optional()?,
+            None => Some(self.books.account(&mut self.sql, "", group.now)?),
+        };
+        Ok(account.map(|account| Behind { packet, account }))
+    }
+
+    /// Makes a task; returns whether it was not known.
+    pub(super) fn make(
+        &mut self,
+        group: &mut Group,
+        task: NewTask,
+        behind: Behind,
+    ) -> Result<bool, StoreError> {
+        let handler = self.handler_row(Shape {
+            plugin: task.plugin,
+            handler: task.handler,
+            queue: task.queue,
+            retries: task.policy.retries,
+            backoff_ms: task.policy.backoff_ms,
+            max_backoff_ms: task.policy.max_backoff_ms,
+            timeout_ms: task.policy.timeout_ms,
+        })?;
+        let fixed = Fixed {
+            seq: self.known.next_task,
+            id: &task.id,
+            handler: handler.row,
+            origin: origin_code(task.origin),
+            account: behind.account,
+            packet: behind.packet,
+            parent: task.parent.as_ref().map(|id| id.0.as_slice()),
+            priority: i64::from(task.priority),
+            order_key: task.order_key.as_deref(),
+            made: group.now,
+            deadline: task.policy.deadline,
+        };
+        if !self.insert_task(&fixed, task.due)? {
+            return Ok(false);
+        }
+        let seq = fixed.seq;
+        self.known.next_task += 1;
+        if let Some(args) = task.args {
+            let seal = seal_of(seq, &args);
+            self.sql.insert_args.execute((seq, args.as_ref(), seal))?;
+            group.args.push((seq, args));
+        }
+        self.books.count(behind.account, made(task.origin));
+        group.changes.push(Change::Made(OpenTask {
+            seq,
+            id: task.id,
+            handler,
+            origin: task.origin,
+            priority: task.priority,
+            due: task.due,
+            made: group.now,
+            deadline: task.policy.deadline,
+            packet: behind.packet,
+            account: behind.account,
+            attempts: 0,
+            journal: Tally::default(),
+            pinned: None,
+        }));
+        Ok(true)
+    }
+
+    fn insert_task(&mut self, fixed: &Fixed<'_>, due: i64) -> rusqlite::Result<bool> {
+        let written = self.sql.insert_task.execute(params![
+            fixed.seq,
+            fixed.id.0,
+            fixed.handler,
+            fixed.origin,
+            fixed.account,
+            fixed.packet,
+            fixed.parent,
+            fixed.priority,
+            fixed.order_key,
+            fixed.made,
+            fixed.deadline,
+            fixed.seal(),
+            due,
+        ])?;
+        Ok(written > 0)
+    }
+
+    fn handler_row(&mut self, shape: Shape) -> rusqlite::Result<Arc<HandlerRow>> {
+        if let Some(handler) = self.known.handlers.get(&shape) {
+            return Ok(Arc::clone(handler));
+        }
+        let columns = params![
+            shape.plugin,
+            shape.handler,
+            shape.queue,
+            shape.retries,
+            column(shape.backoff_ms),
+            column(shape.max_backoff_ms),
+            column(shape.timeout_ms),
+        ];
+        self.sql.make_handler.execute(columns)?;
+        let row = self
+            .sql
+            .find_handler
+            .query_row(columns, |row| row.get(0))?;
+        let handler = Arc::new(HandlerRow {
+            row,
+            plugin: shape.plugin.clone(),
+            handler: shape.handler.clone(),
+            queue: shape.queue.clone(),
+            retries: shape.retries,
+            backoff_ms: shape.backoff_ms,
+            max_backoff_ms: shape.max_backoff_ms,
+            timeout_ms: shape.timeout_ms,
+        });
+        if self.known.handlers.len() >= MOST_HANDLERS {
+            self.known.handlers.clear();
+        }
+        self.known.handlers.insert(shape, Arc::clone(&handler));
+        Ok(handler)
+    }
+}

@@ -1,0 +1,159 @@
+//! Plugin values, claims, routes and blobs.
+
+use bytes::Bytes;
+use rusqlite::{OptionalExtension, params};
+
+use super::{Group, Reply, Writer, answer};
+use crate::error::StoreError;
+use crate::record::{Commit, KvWrite, Nanos, TaskId};
+use crate::schedule::OpenTask;
+use crate::schema::{column, length_column, seal_of};
+
+/// How long a claim holds.
+const CLAIM: Nanos = 30 * 86_400 * 1_000_000_000;
+
+impl Writer<'_> {
+    /// Writes a commit's values.
+    pub(super) fn write_values(
+        &mut self,
+        commit: &Commit,
+        task: &OpenTask,
+    ) -> rusqlite::Result<()> {
+        for write in &commit.kv {
+            self.write_value(&task.handler.plugin, write)?;
+        }
+        Ok(())
+    }
+
+    fn write_value(&mut self, plugin: &str, write: &KvWrite) -> rusqlite::Result<()> {
+        match write {
+            KvWrite::Set { key, value } => {
+                let version = self.value(plugin, key)?.map_or(0, |(version, _)| version);
+                self.set_value(plugin, key, version + 1, value)
+            }
+            KvWrite::Delete { key } => {
+                self.sql.delete_kv.execute((plugin, key))?;
+                Ok(())
+            }
+            KvWrite::Add { key, delta } => {
+                let (version, value) = self.value(plugin, key)?.unwrap_or_default();
+                let sum = decimal(&value).saturating_add(*delta);
+                self.set_value(plugin, key, version + 1, sum.to_string().as_bytes())
+            }
+        }
+    }
+
+    fn value(&mut self, plugin: &str, key: &str) -> rusqlite::Result<Option<(i64, Vec<u8>)>> {
+        self.sql
+            .get_kv
+            .query_row((plugin, key), |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()
+    }
+
+    fn set_value(
+        &mut self,
+        plugin: &str,
+        key: &str,
+        version: i64,
+        value: &[u8],
+    ) -> rusqlite::Result<()> {
+        let seal = seal_of(version, value);
+        self.sql
+            .set_kv
+            .execute((plugin, key, version, value, seal))?;
+        Ok(())
+    }
+
+    pub(super) fn apply_claim(
+        &mut self,
+        group: &mut Group,
+        plugin: &str,
+        name: &str,
+        task: TaskId,
+        reply: Reply<bool>,
+    ) -> Result<(), StoreError> {
+        let held: Option<([u8; 16], Nanos)> = self
+            .sql
+            .find_claim
+            .query_row((plugin, name), |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let holder = held
+            .filter(|(_, made)| group.now.saturating_sub(*made) < CLAIM)
+            .map(|(holder, _)| holder);
+        if holder.is_none() {
+            self.sql
+                .set_claim
+                .execute((plugin, name, task.0, group.now))?;
+        }
+        let is_first = holder.is_none_or(|holder| holder == task.0);
+        group.answers.push(answer(reply, Ok(is_first)));
+        Ok(())
+    }
+
+    pub(super) fn apply_route(
+        &mut self,
+        group: &mut Group,
+        plugin: &str,
+        route: Option<([u8; 32], &str)>,
+        reply: Reply<u64>,
+    ) -> Result<(), StoreError> {
+        let generation = self.known.generation + 1;
+        match route {
+            Some((digest, manifest)) => {
+                self.sql
+                    .set_route
+                    .execute((plugin, column(generation), digest, manifest))?;
+            }
+            None => {
+                self.sql.delete_route.execute([plugin])?;
+            }
+        }
+        self.sql
+            .set_meta
+            .execute(("routes_generation", column(generation)))?;
+        self.known.generation = generation;
+        group.answers.push(answer(reply, Ok(generation)));
+        Ok(())
+    }
+
+    pub(super) fn apply_blob(
+        &mut self,
+        group: &mut Group,
+        digest: &[u8; 32],
+        bytes: &Bytes,
+        reply: Reply<()>,
+    ) -> Result<(), StoreError> {
+        if !self.mention(digest, group.now)? {
+            let is_large = bytes.len() > self.shared.options.segment_threshold;
+            let place = if is_large {
+                Some(self.segments.append(digest, bytes)?)
+            } else {
+                None
+            };
+            self.sql.insert_blob.execute(params![
+                digest,
+                group.now,
+                place.map(|place| place.segment),
+                place.map(|place| place.offset),
+                length_column(bytes.len()),
+                (!is_large).then_some(bytes.as_ref()),
+            ])?;
+        }
+        group.answers.push(answer(reply, Ok(())));
+        Ok(())
+    }
+
+    /// Notes that a blob was mentioned; returns whether there is one.
+    pub(super) fn mention(&mut self, digest: &[u8; 32], now: Nanos) -> rusqlite::Result<bool> {
+        let found = self.sql.mention_blob.execute((digest, now))?;
+        Ok(found > 0)
+    }
+}
+
+/// Reads a decimal integer; anything else is 0.
+fn decimal(value: &[u8]) -> i64 {
+    std::str::from_utf8(value)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0)
+}
