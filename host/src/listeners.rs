@@ -6,3 +6,4 @@
 
 pub mod backoff;
 pub mod state;
+pub mod vtp;
