@@ -5,6 +5,12 @@
 //!
 //! The channel is bounded: when the disk is slow, listeners stop reading, and the sender waits
 //! in its socket. This module knows neither handlers nor the store behind it.
+//!
+//! Each delivery carries the listener's own count, so that the commit which keeps a packet
+//! writes down in the same moment how many were read: what was read and not kept is then the
+//! difference of two durable numbers.
+
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -33,13 +39,34 @@ pub enum Kept {
     Duplicate,
 }
 
+/// How much a listener has read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tally {
+    /// The connection that counts, e.g. `gcn 127.0.0.1:8099`; a source may have several.
+    pub listener: Arc<str>,
+    /// Packets and refusals that it has read since the process began, this one included. It
+    /// grows by more than one where something was read and could not be handed over.
+    pub read: u64,
+}
+
+/// What is handed over.
+#[derive(Clone, Debug)]
+pub enum Arrival {
+    /// A packet.
+    Packet(Packet),
+    /// Bytes that are no packet; they are kept for a person to look at.
+    Refusal(Refusal),
+}
+
 /// One hand-over, and where its answer goes.
 #[derive(Debug)]
-pub enum Delivery {
-    /// A packet.
-    Packet(Packet, oneshot::Sender<Result<Kept, NotKept>>),
-    /// Bytes that are no packet; they are kept for a person to look at.
-    Refusal(Refusal, oneshot::Sender<Result<Kept, NotKept>>),
+pub struct Delivery {
+    /// What is handed over.
+    pub arrival: Arrival,
+    /// The count of the listener that hands it over.
+    pub tally: Tally,
+    /// Takes the answer.
+    pub answer: oneshot::Sender<Result<Kept, NotKept>>,
 }
 
 /// The listeners' end.
@@ -59,29 +86,19 @@ impl Intake {
         (Self { deliveries }, receiver)
     }
 
-    /// Hands over a packet: waits for room, not for the disk. Await the answer before the
+    /// Hands over what was read: waits for room, not for the disk. Await the answer before the
     /// sender gets its receipt.
     ///
     /// # Errors
     /// [`NotKept::Closed`] when nobody takes packets any more.
-    pub async fn deliver(&self, packet: Packet) -> Result<Pending, NotKept> {
-        self.hand_over(|answer| Delivery::Packet(packet, answer)).await
-    }
-
-    /// Hands over bytes that are no packet.
-    ///
-    /// # Errors
-    /// [`NotKept::Closed`] when nobody takes packets any more.
-    pub async fn refuse(&self, refusal: Refusal) -> Result<Pending, NotKept> {
-        self.hand_over(|answer| Delivery::Refusal(refusal, answer)).await
-    }
-
-    async fn hand_over(
-        &self,
-        delivery: impl FnOnce(oneshot::Sender<Result<Kept, NotKept>>) -> Delivery,
-    ) -> Result<Pending, NotKept> {
+    pub async fn deliver(&self, arrival: Arrival, tally: Tally) -> Result<Pending, NotKept> {
         let (answer, pending) = oneshot::channel();
-        match self.deliveries.send(delivery(answer)).await {
+        let delivery = Delivery {
+            arrival,
+            tally,
+            answer,
+        };
+        match self.deliveries.send(delivery).await {
             Ok(()) => Ok(Pending(pending)),
             Err(_closed) => Err(NotKept::Closed),
         }
@@ -89,11 +106,12 @@ impl Intake {
 }
 
 impl Pending {
-    /// Waits until the delivery is on disk.
+    /// Waits until the delivery is on disk. A wait that was dropped may be taken up again; the
+    /// answer comes once.
     ///
     /// # Errors
     /// [`NotKept`] when it is not, and will not be.
-    pub async fn kept(self) -> Result<Kept, NotKept> {
-        self.0.await.unwrap_or(Err(NotKept::Closed))
+    pub async fn kept(&mut self) -> Result<Kept, NotKept> {
+        (&mut self.0).await.unwrap_or(Err(NotKept::Closed))
     }
 }

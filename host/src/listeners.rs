@@ -3,3 +3,7 @@
 //!
 //! A listener knows no handlers. It reconnects by itself for ever, and acknowledges to its
 //! sender only what [`Intake`](crate::intake::Intake) answered to be on disk.
+
+pub mod backoff;
+pub mod state;
+pub mod vtp;

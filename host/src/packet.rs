@@ -6,8 +6,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use gwasp_formats::notice_type::NoticeType;
-use gwasp_formats::role::Role;
+use gwasp_formats::{NoticeType, Role};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
@@ -88,6 +87,10 @@ pub enum Flag {
     UnknownRole,
     /// `Packet_Type` is there and is no number in `0..=65535`.
     BadNoticeType,
+    /// `Packet_Type` is there more than once, and the first counts.
+    RepeatedNoticeType,
+    /// The IVORN does not begin with `ivo://`, or has white space in it.
+    OddIvorn,
     /// The IVORN came before, with other bytes.
     SameIdOtherBytes,
     /// The handler asked for an order, and the packet lacks what it is ordered by.
@@ -100,6 +103,8 @@ impl Flag {
         match self {
             Self::UnknownRole => "unknown-role",
             Self::BadNoticeType => "bad-notice-type",
+            Self::RepeatedNoticeType => "repeated-notice-type",
+            Self::OddIvorn => "odd-ivorn",
             Self::SameIdOtherBytes => "same-id-other-bytes",
             Self::NoOrderingKey => "no-ordering-key",
         }

@@ -1,0 +1,172 @@
+//! VOEvent Transport Protocol: the subscriber, and the broker and author beside it.
+//!
+//! [`VtpListener`] holds one connection to each broker of its table, for ever. It answers each
+//! iamalive, hands every event to the intake, and acknowledges it once it is on disk.
+//!
+//! **Invariant:** no event is acknowledged before it is kept, acks go out in the order in which
+//! events came, and a subscriber never sends a nak, because a nak is permanent. What cannot be
+//! kept gets no receipt and ends the connection.
+//!
+//! The wire is the IVOA Recommendation 2.0 of 2017 (unchanged since the Note 1.1 of 2009), with
+//! the timers that brokers in use show. This module knows no handlers and no store.
+
+mod config;
+mod dial;
+mod document;
+pub mod frame;
+mod session;
+pub mod transport;
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, info, info_span, warn};
+
+pub use self::config::{BrokerAddress, NoAddress, TlsConfig, VtpConfig};
+use self::dial::{Dial, TcpDial};
+pub use self::dial::{DialError, TlsSetupError};
+use self::session::{End, Session};
+use super::backoff::Backoff;
+use super::state::{Count, ListenerState, Phase};
+use crate::intake::Intake;
+
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Listens to VOEvent brokers.
+#[derive(Debug)]
+pub struct VtpListener {
+    connections: Vec<(TcpDial, Arc<ListenerState>)>,
+    config: Arc<VtpConfig>,
+}
+
+impl VtpListener {
+    /// Prepares a connection per broker; nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`TlsSetupError`] when the certificates of the `tls` table cannot be read.
+    pub fn new(config: VtpConfig) -> Result<Self, TlsSetupError> {
+        let tls = config.tls.as_ref().map(dial::client_config).transpose()?;
+        let connections = config
+            .brokers
+            .iter()
+            .map(|broker| {
+                let state = ListenerState::new(format!("{} {broker}", config.source));
+                let dial = TcpDial::new(broker.clone(), tls.clone(), config.connect_timeout);
+                (dial, Arc::new(state))
+            })
+            .collect();
+        Ok(Self {
+            connections,
+            config: Arc::new(config),
+        })
+    }
+
+    /// The states of the connections, in the order of the brokers.
+    pub fn states(&self) -> impl ExactSizeIterator<Item = &Arc<ListenerState>> {
+        self.connections.iter().map(|(_, state)| state)
+    }
+
+    /// Listens until `stop`. Then it reads no further, waits for what is under way to be kept,
+    /// acknowledges it, and closes.
+    pub async fn run(self, intake: Intake, stop: CancellationToken) {
+        let mut tasks = JoinSet::new();
+        for (dial, state) in self.connections {
+            let span = info_span!("listener", name = %state.name());
+            let link = Link {
+                config: Arc::clone(&self.config),
+                intake: intake.clone(),
+                state,
+                stop: stop.clone(),
+                clock: Timestamp::now,
+                jitter: rand::random,
+            };
+            tasks.spawn(link.run(dial).instrument(span));
+        }
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "listener task failed");
+            }
+        }
+    }
+}
+
+/// One broker's connection, over and over.
+struct Link {
+    config: Arc<VtpConfig>,
+    intake: Intake,
+    state: Arc<ListenerState>,
+    stop: CancellationToken,
+    clock: fn() -> Timestamp,
+    jitter: fn() -> f64,
+}
+
+impl Link {
+    async fn run(self, mut dial: impl Dial) {
+        let mut backoff = Backoff::new(SHORTEST_WAIT, LONGEST_WAIT);
+        while let Some(end) = self.once(&mut dial).await {
+            let time = (self.clock)();
+            let reason = self.state.failed(time, &*end.reason);
+            if end.healthy {
+                backoff.reset();
+            }
+            let wait = backoff.after_loss((self.jitter)());
+            warn!(?wait, reason, "connection to broker ended");
+            let until = SignedDuration::try_from(wait).map_or(time, |wait| time + wait);
+            self.state.enter(Phase::Waiting { until });
+            if self
+                .stop
+                .run_until_cancelled(tokio::time::sleep(wait))
+                .await
+                .is_none()
+            {
+                break;
+            }
+            self.state.count(Count::Reconnects);
+        }
+        self.state.enter(Phase::Stopped);
+    }
+
+    /// Connects once and stays connected; `None` when told to stop.
+    async fn once(&self, dial: &mut impl Dial) -> Option<Lost> {
+        self.state.enter(Phase::Connecting);
+        let stream = match self.stop.run_until_cancelled(dial.dial()).await? {
+            Ok(stream) => stream,
+            Err(error) => {
+                return Some(Lost {
+                    reason: Box::new(error),
+                    healthy: false,
+                });
+            }
+        };
+        self.state.enter(Phase::Up {
+            since: (self.clock)(),
+        });
+        info!("connected to broker");
+        let session = Session {
+            config: &self.config,
+            intake: &self.intake,
+            state: &self.state,
+            stop: self.stop.child_token(),
+            clock: self.clock,
+        };
+        let ended = session.run(stream).await;
+        match ended.end {
+            End::Stopped => None,
+            end => Some(Lost {
+                reason: Box::new(end),
+                healthy: ended.healthy,
+            }),
+        }
+    }
+}
+
+/// Why there is no connection.
+struct Lost {
+    reason: Box<dyn Error + Send + Sync>,
+    healthy: bool,
+}
