@@ -3,6 +3,7 @@
 //!
 //! The way of a packet, and which module may know which, are told in `ARCHITECTURE.md`.
 
+pub mod guest_build;
 pub mod intake;
 pub mod listeners;
 pub mod packet;
