@@ -4,5 +4,13 @@
 //! parser takes bytes from strangers.
 
 pub mod notice_type;
+mod oddity;
+mod role;
+pub mod scan;
+mod xml;
 
 pub use notice_type::{NoticeType, UnknownNoticeType, notices};
+pub use oddity::Oddity;
+pub use role::Role;
+pub use scan::{Scan, TransportHead, TransportRole, VoEventHead, scan};
+pub use xml::{XmlError, XmlFault};

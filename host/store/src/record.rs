@@ -277,8 +277,11 @@ pub enum Step {
         /// Why.
         failure: Failure,
     },
-    /// Puts it back untouched: the attempt is not counted.
-    GiveBack,
+    /// Puts it back: the attempt is not counted, the journal stays.
+    GiveBack {
+        /// Not before.
+        due: Nanos,
+    },
 }
 
 /// One change of one task, all or nothing.

@@ -1,0 +1,212 @@
+//! The code beside the function: a registration, and for tasks a way to make one.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{FnArg, ItemFn, Pat, ReturnType};
+
+use crate::attribute::{self, Attribute, Kind};
+use crate::errors::Errors;
+use crate::signature::{self, Signature};
+
+/// Expands an attribute; on a mistake the function stays, so that its users compile.
+pub(crate) fn expand(kind: Kind, arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    let attribute = attribute::read(kind, arguments, &mut errors);
+    let Ok(function) = syn::parse2::<ItemFn>(item.clone()) else {
+        let word = kind.word();
+        errors.at_span(
+            Span::call_site(),
+            format!("`#[{word}]` stands in front of a function with a body"),
+        );
+        let errors = errors.into_tokens();
+        return quote!(#errors #item);
+    };
+    let signature = signature::read(kind, &function, &mut errors);
+    if !errors.is_empty() {
+        let errors = errors.into_tokens();
+        return quote!(#errors #function);
+    }
+    let warnings = attribute.keys.iter().filter_map(|key| key.warning());
+    let run = run(kind, &function, &signature);
+    let registration = registration(kind, &attribute, &function.sig.ident);
+    let companion = (kind == Kind::Task).then(|| companion(&attribute, &function));
+    quote! {
+        #function
+        #companion
+        #(#warnings)*
+        const _: () = {
+            #run
+            #registration
+        };
+    }
+}
+
+fn registration(kind: Kind, attribute: &Attribute, function: &Ident) -> TokenStream {
+    let kind = match kind {
+        Kind::Handler => quote!(Handler),
+        Kind::Task => quote!(Task),
+        Kind::Periodic => quote!(Periodic),
+    };
+    let function = function.to_string();
+    let name = match &attribute.name {
+        Some(name) => quote!(::core::option::Option::Some(#name)),
+        None => quote!(::core::option::Option::None),
+    };
+    let keys = attribute.keys.iter().map(|key| key.expression());
+    let options = attribute
+        .options
+        .iter()
+        .map(|(name, value)| quote!((#name, #value)));
+    quote! {
+        ::gwasp_sdk::__private::submit! {
+            ::gwasp_sdk::__private::Registration {
+                kind: ::gwasp_sdk::__private::Kind::#kind,
+                module: ::core::module_path!(),
+                function: #function,
+                name: #name,
+                keys: &[#(#keys),*],
+                options: &[#(#options),*],
+                run: run,
+            }
+        }
+    }
+}
+
+/// The function that the host's call ends in: arguments out of the input, result into the outcome.
+fn run(kind: Kind, function: &ItemFn, signature: &Signature) -> TokenStream {
+    let (prepare, arguments) = match kind {
+        Kind::Handler => from_packet(signature),
+        Kind::Task => from_json(signature),
+        Kind::Periodic => from_tick(signature),
+    };
+    let name = &function.sig.ident;
+    // A wrong type of the result is reported at that type.
+    let returned = match &function.sig.output {
+        ReturnType::Default => name.span(),
+        ReturnType::Type(_, returned) => returned.span(),
+    };
+    let called = quote_spanned!(returned=> returned);
+    quote! {
+        fn run(
+            input: ::gwasp_sdk::__private::Input,
+        ) -> ::gwasp_sdk::Result<::gwasp_sdk::__private::Output> {
+            #prepare
+            let returned = #name(#(#arguments),*);
+            ::gwasp_sdk::__private::outcome(#called)
+        }
+    }
+}
+
+fn from_packet(signature: &Signature) -> (TokenStream, Vec<TokenStream>) {
+    let prepare = quote! {
+        use ::gwasp_sdk::__private::{ByJson as _, ByNothing as _, ByPacket as _, Want};
+        let packet = ::gwasp_sdk::__private::packet(input)?;
+    };
+    let arguments = signature.arguments.iter().map(|argument| {
+        // A wrong type of an argument is reported at that type.
+        let read = quote_spanned!(argument.span()=> read);
+        quote!((&&&Want::<#argument>::new()).#read(&packet)?)
+    });
+    (prepare, arguments.collect())
+}
+
+fn from_json(signature: &Signature) -> (TokenStream, Vec<TokenStream>) {
+    let names: Vec<Ident> = (0..signature.arguments.len())
+        .map(|index| format_ident!("argument_{index}"))
+        .collect();
+    let types = &signature.arguments;
+    // One argument is JSON by itself, several are an array.
+    let (pattern, wanted) = match (names.as_slice(), types.as_slice()) {
+        ([name], [one]) => (quote!(#name), quote!(#one)),
+        _ => (quote!((#(#names),*)), quote!((#(#types),*))),
+    };
+    let prepare = quote! {
+        let json = ::gwasp_sdk::__private::call(input)?;
+        let #pattern = ::gwasp_sdk::__private::arguments::<#wanted>(&json)?;
+    };
+    (prepare, names.iter().map(|name| quote!(#name)).collect())
+}
+
+fn from_tick(signature: &Signature) -> (TokenStream, Vec<TokenStream>) {
+    let prepare = quote!(let due = ::gwasp_sdk::__private::tick(input)?;);
+    match signature.arguments.first() {
+        Some(argument) => {
+            let due = quote_spanned!(argument.span()=> due);
+            (prepare, vec![due])
+        }
+        None => (quote!(#prepare let _ = due;), Vec::new()),
+    }
+}
+
+/// `f::spawn(…)` beside the task `f`: an empty type of the same name, which a `use` of the
+/// function brings along.
+///
+/// `call` belongs here too, as soon as the boundary has it.
+fn companion(attribute: &Attribute, function: &ItemFn) -> TokenStream {
+    let (name, visibility) = (&function.sig.ident, &function.vis);
+    let text = name.to_string();
+    let own_name = match &attribute.name {
+        Some(name) => quote!(#name),
+        None => quote! {
+            &::gwasp_sdk::__private::own_name(::core::module_path!(), #text)
+        },
+    };
+    let parameters: Vec<TokenStream> = parameters(function);
+    let names: Vec<Ident> = (0..parameters.len())
+        .map(|n| parameter_name(function, n))
+        .collect();
+    let payload = match names.as_slice() {
+        [one] => quote!(&#one),
+        _ => quote!(&(#(&#names),*)),
+    };
+    let generics = &function.sig.generics;
+    let about = format!("Makes tasks of [`fn@{name}`].");
+    let about_spawn =
+        format!("Makes a task of [`fn@{name}`] with this run's outcome; returns its id.");
+    quote! {
+        #[doc = #about]
+        #[allow(non_camel_case_types)]
+        #[derive(Debug)]
+        #visibility enum #name {}
+
+        impl #name {
+            #[doc = #about_spawn]
+            #[allow(dead_code)]
+            #visibility fn spawn #generics(
+                #(#parameters),*
+            ) -> ::gwasp_sdk::Result<::std::string::String> {
+                ::gwasp_sdk::__private::spawn(#own_name, #payload)
+            }
+        }
+    }
+}
+
+fn parameters(function: &ItemFn) -> Vec<TokenStream> {
+    let typed = function
+        .sig
+        .inputs
+        .iter()
+        .filter_map(|argument| match argument {
+            FnArg::Typed(typed) => Some(&typed.ty),
+            FnArg::Receiver(_) => None,
+        });
+    typed
+        .enumerate()
+        .map(|(index, argument)| {
+            let name = parameter_name(function, index);
+            quote!(#name: #argument)
+        })
+        .collect()
+}
+
+/// The author's own name for the argument, where it is a plain one.
+fn parameter_name(function: &ItemFn, index: usize) -> Ident {
+    match function.sig.inputs.iter().nth(index) {
+        Some(FnArg::Typed(typed)) => match &*typed.pat {
+            Pat::Ident(pattern) => pattern.ident.clone(),
+            _ => format_ident!("argument_{index}"),
+        },
+        _ => format_ident!("argument_{index}"),
+    }
+}

@@ -1,0 +1,142 @@
+//! The host's functions, and the two that the host calls.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::error::{Error, FailureKind};
+use crate::log::Level;
+use crate::packet::Packet;
+use crate::registry::{self, Input};
+use crate::tasks::{Options, TaskError};
+
+#[expect(
+    unsafe_code,
+    reason = "generated calls across the component boundary have no safe form"
+)]
+mod bindings {
+    wit_bindgen::generate!({
+        path: "wit/dev",
+        world: "plugin",
+    });
+    export!(Plugin);
+
+    /// What the host sees.
+    pub(super) struct Plugin;
+}
+
+use bindings::gwasp::plugin as host;
+use bindings::{Guest, Plugin};
+use host::types;
+
+impl Guest for Plugin {
+    fn describe() -> String {
+        report_panics();
+        registry::describe()
+    }
+
+    fn handle(handler: String, input: types::Input) -> Result<Option<Vec<u8>>, types::Failure> {
+        report_panics();
+        registry::run(&handler, input.into()).map_err(types::Failure::from)
+    }
+}
+
+/// Writes a panic as a line of the log before it becomes a trap, which has no text.
+///
+/// The host looks for the word `panicked` at the beginning of an error line.
+fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let message = panic.payload_as_str().unwrap_or("(no message)");
+        let line = match panic.location() {
+            Some(place) => format!("panicked at {place}: {message}"),
+            None => format!("panicked: {message}"),
+        };
+        log(Level::Error, &line);
+    }));
+}
+
+impl From<types::Input> for Input {
+    fn from(input: types::Input) -> Self {
+        match input {
+            types::Input::Packet(packet) => Self::Packet(packet.into()),
+            types::Input::Call(arguments) => Self::Call(arguments),
+            types::Input::Tick(due) => Self::Tick(due.into()),
+        }
+    }
+}
+
+impl From<types::Packet> for Packet {
+    fn from(packet: types::Packet) -> Self {
+        Self {
+            source: packet.source,
+            key: packet.key,
+            id: packet.id,
+            received: packet.received.into(),
+            content_type: packet.content_type,
+            headers: packet.headers,
+            payload: packet.payload,
+        }
+    }
+}
+
+impl From<types::Datetime> for Timestamp {
+    fn from(moment: types::Datetime) -> Self {
+        Self::from_unix(moment.seconds, moment.nanoseconds)
+    }
+}
+
+impl From<Error> for types::Failure {
+    fn from(error: Error) -> Self {
+        let chain = error.chain();
+        Self {
+            kind: match error.kind() {
+                FailureKind::Error => types::FailureKind::Error,
+                FailureKind::Parse => types::FailureKind::Parse,
+                FailureKind::Permanent => types::FailureKind::Permanent,
+                FailureKind::InDoubt => types::FailureKind::InDoubt,
+            },
+            retry_after: error.delay().map(milliseconds),
+            message: chain.join(": ").replace('\n', " "),
+            detail: (chain.len() > 1).then(|| chain.join("\ncaused by: ")),
+        }
+    }
+}
+
+pub(crate) fn log(level: Level, message: &str) {
+    let level = match level {
+        Level::Trace => host::log::Level::Trace,
+        Level::Debug => host::log::Level::Debug,
+        Level::Info => host::log::Level::Info,
+        Level::Warn => host::log::Level::Warn,
+        Level::Error => host::log::Level::Error,
+    };
+    host::log::write(level, message);
+}
+
+pub(crate) fn progress(fraction: f64, message: &str) {
+    host::progress::report(fraction, message);
+}
+
+pub(crate) fn now() -> Timestamp {
+    host::clock::now().into()
+}
+
+pub(crate) fn random(len: u32) -> Vec<u8> {
+    host::random::get_bytes(len)
+}
+
+pub(crate) fn spawn(name: &str, arguments: Vec<u8>, options: Options) -> Result<String, TaskError> {
+    let options = host::tasks::Options {
+        queue: options.queue,
+        delay: options.delay.map(milliseconds),
+        priority: options.priority,
+    };
+    host::tasks::spawn(name, &arguments, &options).map_err(|error| match error {
+        host::tasks::Error::Unknown(text) => TaskError::Unknown(text),
+        host::tasks::Error::Denied(text) => TaskError::Denied(text),
+        host::tasks::Error::Limit(text) => TaskError::Limit(text),
+    })
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

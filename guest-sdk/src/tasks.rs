@@ -1,0 +1,104 @@
+//! Other tasks: made by this run, run on their own.
+//!
+//! What a run makes becomes real with its outcome, in one commit: a run that fails has made
+//! nothing, a run that is taken up again makes nothing twice.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::boundary;
+
+/// Makes a task of the function `name` and does not wait for it; returns the task's id.
+///
+/// `name` is `plugin.function`; without a dot it is a function of this plugin. `arguments` travel
+/// as JSON: one is written as itself, several as a tuple, none as `&()`. Within a plugin
+/// `function::spawn(…)` is the same with types, see [`task`](macro@crate::task).
+///
+/// # Errors
+/// No such function, no permission, too many tasks: see [`TaskError`].
+///
+/// ```
+/// use gwasp_sdk::{tasks, testing};
+///
+/// tasks::spawn("annotate.plot", &("S190425z", 3))?;
+/// assert_eq!(testing::spawned()[0].arguments, br#"["S190425z",3]"#);
+/// # Ok::<(), tasks::TaskError>(())
+/// ```
+pub fn spawn<T: Serialize + ?Sized>(name: &str, arguments: &T) -> Result<String, TaskError> {
+    spawn_with(name, arguments, Options::default())
+}
+
+/// Makes a task as [`spawn`] does, with another queue, a delay or a priority.
+///
+/// # Errors
+/// No such function, no permission, too many tasks: see [`TaskError`].
+///
+/// ```
+/// use std::time::Duration;
+/// use gwasp_sdk::tasks::{self, Options};
+///
+/// let later = Options { delay: Some(Duration::from_secs(300)), ..Options::default() };
+/// tasks::spawn_with("annotate.plot", "S190425z", later)?;
+/// # assert_eq!(gwasp_sdk::testing::spawned()[0].options.delay, Some(Duration::from_secs(300)));
+/// # Ok::<(), tasks::TaskError>(())
+/// ```
+pub fn spawn_with<T: Serialize + ?Sized>(
+    name: &str,
+    arguments: &T,
+    options: Options,
+) -> Result<String, TaskError> {
+    let json = serde_json::to_vec(arguments).map_err(TaskError::Arguments)?;
+    boundary::spawn(name, json, options)
+}
+
+/// What a new task has other than its function says.
+///
+/// ```
+/// use gwasp_sdk::tasks::Options;
+///
+/// let urgent = Options { priority: Some(0), ..Options::default() };
+/// assert_eq!(urgent.queue, None);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The queue to run in.
+    pub queue: Option<String>,
+    /// How long to wait before the first attempt.
+    pub delay: Option<Duration>,
+    /// 0 (served first) to 9.
+    pub priority: Option<u8>,
+}
+
+/// Why a task was not made.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// No such function; the text names the nearest.
+    Unknown(String),
+    /// The host's configuration does not allow it; the text has the lines to add.
+    Denied(String),
+    /// A limit, named with its value.
+    Limit(String),
+    /// The arguments cannot be written as JSON.
+    Arguments(serde_json::Error),
+}
+
+impl fmt::Display for TaskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(text) | Self::Denied(text) | Self::Limit(text) => f.write_str(text),
+            Self::Arguments(_) => f.write_str("arguments of a task cannot be written as JSON"),
+        }
+    }
+}
+
+impl std::error::Error for TaskError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Arguments(source) => Some(source),
+            Self::Unknown(_) | Self::Denied(_) | Self::Limit(_) => None,
+        }
+    }
+}
