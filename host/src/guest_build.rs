@@ -23,11 +23,12 @@ use toolchain::Toolchain;
 
 /// What a plugin needs of its release profile; passed to Cargo, so that an author's
 /// `Cargo.toml` needs none of it. Names stay in: they are a trap's backtrace.
-const PROFILE: [&str; 5] = [
+const PROFILE: [&str; 6] = [
     "profile.release.opt-level='s'",
     "profile.release.lto=true",
     "profile.release.codegen-units=1",
     "profile.release.panic='abort'",
+    "profile.release.debug=false",
     "profile.release.strip='debuginfo'",
 ];
 
