@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod dispatch;
 pub mod effects;
+pub mod guest_build;
 pub mod host;
 pub mod intake;
 pub mod listeners;

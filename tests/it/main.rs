@@ -1,2 +1,11 @@
-//! To be written.
-fn main() {}
+//! GWASP end to end: the real binary, real files, real sockets, and other people's programs at
+//! the other end of them. `cargo xtask test` builds what they need and says where it is.
+
+#[cfg(test)]
+mod first_slice;
+#[cfg(test)]
+mod guest_build;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod tidy;

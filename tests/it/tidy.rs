@@ -1,0 +1,357 @@
+//! The repository's own rules: who may know whom, how long a file may be, what lies where.
+//!
+//! The tables are those of ARCHITECTURE.md ("Rooms"). A rule that stands in the way of good
+//! code is changed here and there together.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use toml::Table;
+
+use crate::harness::root;
+
+/// Modules of the host, and which others each may name.
+const MODULES: [(&str, &[&str]); 19] = [
+    ("packet", &[]),
+    ("task", &["packet", "broker"]),
+    ("routes", &["packet"]),
+    ("intake", &["packet"]),
+    ("config", &["packet", "task"]),
+    ("listeners", &["packet", "intake", "config"]),
+    ("broker", &["packet", "task", "routes"]),
+    (
+        "dispatch",
+        &["packet", "task", "routes", "intake", "config", "broker"],
+    ),
+    ("plugins", &["packet", "task", "routes", "config"]),
+    ("services", &["packet", "config"]),
+    (
+        "effects",
+        &["packet", "task", "config", "broker", "services"],
+    ),
+    (
+        "workers",
+        &["packet", "task", "config", "broker", "plugins", "effects"],
+    ),
+    ("beat", &["task", "routes", "config", "broker"]),
+    ("monitor", &["packet", "task", "routes", "config", "broker"]),
+    (
+        "control",
+        &[
+            "packet", "task", "routes", "config", "broker", "plugins", "workers", "monitor",
+        ],
+    ),
+    ("guest_build", &[]),
+    ("lib", &[]),
+    ("host", &["*"]),
+    ("cli", &["*"]),
+];
+
+/// Packages, which of ours each may depend on, and which of others it must not.
+const PACKAGES: [(&str, &[&str], &[&str]); 8] = [
+    (
+        "gwasp",
+        &["gwasp-formats", "gwasp-store", "gwasp-kernels"],
+        &[],
+    ),
+    (
+        "gwasp-store",
+        &[],
+        &["reqwest", "wasmtime", "rustls"],
+    ),
+    (
+        "gwasp-kernels",
+        &[],
+        &["tokio", "reqwest", "wasmtime", "rustls", "rusqlite"],
+    ),
+    (
+        "gwasp-formats",
+        &[],
+        &["tokio", "reqwest", "wasmtime", "rustls", "rusqlite"],
+    ),
+    ("gwasp-macros", &["gwasp-formats"], &["tokio", "wasmtime"]),
+    (
+        "gwasp-sdk",
+        &["gwasp-formats", "gwasp-macros"],
+        &["tokio", "wasmtime"],
+    ),
+    ("gwasp-tests", &[], &["tokio", "wasmtime"]),
+    ("xtask", &["gwasp-tests"], &["tokio", "wasmtime"]),
+];
+
+/// What may lie beside these, dot-files apart.
+const TOP_LEVEL: [&str; 16] = [
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "README.md",
+    "clippy.toml",
+    "docs",
+    "examples",
+    "guest-sdk",
+    "host",
+    "plugins",
+    "rustfmt.toml",
+    "tests",
+    "xtask",
+];
+
+/// Lines of a file before its tests, comments and blanks apart.
+const MAX_LINES: usize = 500;
+
+/// Files of the repository, relative to its root: what git knows or would add.
+fn files() -> Vec<PathBuf> {
+    let listed = Command::new("git")
+        .current_dir(root())
+        .args([
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ])
+        .output();
+    let files: Vec<PathBuf> = match listed {
+        Ok(output) if output.status.success() => {
+            let names = String::from_utf8(output.stdout).unwrap();
+            names.split_terminator('\0').map(PathBuf::from).collect()
+        }
+        // A copy without its history.
+        _ => walk(root()),
+    };
+    let mut files: Vec<PathBuf> = files
+        .into_iter()
+        .filter(|file| root().join(file).is_file())
+        .collect();
+    files.sort();
+    files.dedup();
+    assert!(
+        files.len() > 50,
+        "only {} files found in {}",
+        files.len(),
+        root().display()
+    );
+    files
+}
+
+fn walk(dir: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() && name != "target" && !name.starts_with('.') {
+            files.extend(walk(&path));
+        } else if path.is_file() && path.extension().is_none_or(|extension| extension != "wasm") {
+            files.push(path.strip_prefix(root()).unwrap().to_owned());
+        }
+    }
+    files
+}
+
+fn is_rust(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension == "rs")
+}
+
+/// The lines before a file's tests, numbered from 1, comments and blanks apart.
+fn production_lines(file: &Path) -> Vec<(usize, String)> {
+    if file.ends_with("tests.rs") || file.components().any(|part| part.as_os_str() == "tests") {
+        return Vec::new();
+    }
+    let text = std::fs::read_to_string(root().join(file)).unwrap();
+    text.lines()
+        .enumerate()
+        .take_while(|(_, line)| !line.starts_with("#[cfg(test)]"))
+        .filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with("//"))
+        .map(|(index, line)| (index + 1, line.to_owned()))
+        .collect()
+}
+
+/// Fails with all that is wrong at once.
+#[track_caller]
+fn check_none(wrong: &[String]) {
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+/// The host's module that a file belongs to.
+fn module(file: &Path) -> Option<String> {
+    let inside = file.strip_prefix("host/src").ok()?;
+    let first = inside.iter().next()?.to_string_lossy().into_owned();
+    Some(first.trim_end_matches(".rs").to_owned())
+}
+
+/// Modules that a line names by `crate::`.
+fn named_modules(line: &str) -> Vec<String> {
+    line.split("crate::")
+        .skip(1)
+        .filter(|rest| !rest.starts_with('{'))
+        .map(|rest| {
+            rest.chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect()
+        })
+        .collect()
+}
+
+#[test]
+fn a_module_knows_only_those_that_its_room_allows() {
+    let mut wrong = Vec::new();
+    for file in files().iter().filter(|file| is_rust(file)) {
+        let Some(module) = module(file).filter(|module| module != "main") else {
+            continue;
+        };
+        let Some((_, allowed)) = MODULES.iter().find(|(name, _)| *name == module) else {
+            wrong.push(format!(
+                "{}: no room for `{module}` in tidy.rs",
+                file.display()
+            ));
+            continue;
+        };
+        for (number, line) in production_lines(file) {
+            for named in named_modules(&line) {
+                if named != module && !allowed.contains(&named.as_str()) && *allowed != ["*"] {
+                    let place = format!("{}:{number}", file.display());
+                    wrong.push(format!("{place}: `{module}` may not know `{named}`"));
+                }
+            }
+        }
+    }
+    check_none(&wrong);
+}
+
+#[test]
+fn the_host_knows_no_subcommand() {
+    let mut wrong = Vec::new();
+    for file in files().iter().filter(|file| is_rust(file)) {
+        if module(file).is_some_and(|module| module != "cli" && module != "main") {
+            let lines = production_lines(file);
+            let named = lines
+                .iter()
+                .find(|(_, line)| named_modules(line).iter().any(|m| m == "cli"));
+            if let Some((number, _)) = named {
+                wrong.push(format!("{}:{number}: names `cli`", file.display()));
+            }
+        }
+    }
+    check_none(&wrong);
+}
+
+#[test]
+fn a_package_depends_only_on_those_that_its_room_allows() {
+    let mut wrong = Vec::new();
+    for file in files().iter().filter(|file| file.ends_with("Cargo.toml")) {
+        let manifest: Table = std::fs::read_to_string(root().join(file))
+            .unwrap()
+            .parse()
+            .unwrap();
+        let Some(name) = manifest
+            .get("package")
+            .and_then(|package| package.get("name"))
+        else {
+            continue;
+        };
+        let name = name.as_str().unwrap();
+        let known = PACKAGES.iter().find(|(package, ..)| *package == name);
+        let (ours, banned): (&[&str], &[&str]) = match known {
+            Some((_, ours, banned)) => (ours, banned),
+            None if is_plugin(file) => (&["gwasp-sdk"], &["tokio", "wasmtime"]),
+            None => panic!(
+                "{}: no room for package `{name}` in tidy.rs",
+                file.display()
+            ),
+        };
+        let dependencies = manifest.get("dependencies").and_then(toml::Value::as_table);
+        for dependency in dependencies.into_iter().flat_map(Table::keys) {
+            let foreign = !dependency.starts_with("gwasp");
+            if banned.contains(&dependency.as_str())
+                || !(foreign || ours.contains(&dependency.as_str()))
+            {
+                wrong.push(format!("{name} may not depend on {dependency}"));
+            }
+        }
+    }
+    check_none(&wrong);
+}
+
+/// Plugins see the SDK and nothing else of ours.
+fn is_plugin(manifest: &Path) -> bool {
+    ["plugins", "examples", "guest-sdk/examples", "tests/plugins"]
+        .iter()
+        .any(|room| manifest.starts_with(room))
+}
+
+#[test]
+fn a_file_of_production_code_has_at_most_500_lines() {
+    let mut wrong = Vec::new();
+    for file in files().iter().filter(|file| is_rust(file)) {
+        let lines = production_lines(file).len();
+        if lines > MAX_LINES {
+            wrong.push(format!(
+                "{}: {lines} lines; split it by its nouns",
+                file.display()
+            ));
+        }
+    }
+    check_none(&wrong);
+}
+
+#[test]
+fn a_module_with_parts_is_a_file_beside_its_folder() {
+    let found: Vec<String> = files()
+        .iter()
+        .filter(|file| file.ends_with("mod.rs"))
+        .map(|file| format!("{}: name it after its folder, beside it", file.display()))
+        .collect();
+    check_none(&found);
+}
+
+#[test]
+fn nothing_unknown_lies_at_the_top() {
+    let top: BTreeSet<String> = files()
+        .iter()
+        .filter_map(|file| Some(file.iter().next()?.to_string_lossy().into_owned()))
+        .collect();
+    let unknown: Vec<String> = top
+        .into_iter()
+        .filter(|name| !name.starts_with('.'))
+        .filter(|name| !TOP_LEVEL.contains(&name.as_str()))
+        .map(|name| format!("{name} lies at the top; find it a room"))
+        .collect();
+    check_none(&unknown);
+}
+
+#[test]
+fn no_file_names_a_path_of_somebodys_machine() {
+    // Put together here, so that this file does not contain them.
+    let paths = [
+        ["/wo", "rk/"],
+        ["/var/t", "mp/"],
+        ["/ro", "ot/"],
+        ["/ho", "me/"],
+    ]
+    .map(|halves| halves.concat());
+    let mut wrong = Vec::new();
+    for file in files() {
+        let Ok(text) = std::fs::read_to_string(root().join(&file)) else {
+            continue;
+        };
+        for (index, line) in text.lines().enumerate() {
+            if paths.iter().any(|path| names_path(line, path)) {
+                wrong.push(format!("{}:{}: {}", file.display(), index + 1, line.trim()));
+            }
+        }
+    }
+    check_none(&wrong);
+}
+
+/// Whether `path` begins in `line`, and is not the middle of a longer one.
+fn names_path(line: &str, path: &str) -> bool {
+    line.match_indices(path).any(|(at, _)| {
+        let before = line[..at].chars().next_back();
+        !before
+            .is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '~' | '}' | '/'))
+    })
+}

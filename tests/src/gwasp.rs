@@ -1,0 +1,172 @@
+//! The program under test.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::ledger::Ledger;
+use crate::process::{Line, Process};
+
+/// How long starting may take on a busy machine; compiled plugins are not in the cache yet.
+pub const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// The `gwasp` binary and a directory with built plugins.
+#[derive(Clone, Debug)]
+pub struct Gwasp {
+    binary: PathBuf,
+    plugins: PathBuf,
+}
+
+/// What a command left.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+/// A VOEvent broker that sends files.
+#[derive(Debug)]
+pub struct Replay {
+    /// It.
+    pub process: Process,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Gwasp {
+    /// Takes a binary and a plugin directory.
+    pub const fn new(binary: PathBuf, plugins: PathBuf) -> Self {
+        Self { binary, plugins }
+    }
+
+    /// Takes what `cargo xtask test` built: `GWASP_BIN` and `GWASP_PLUGINS`.
+    ///
+    /// # Errors
+    /// When a variable is missing.
+    pub fn from_environment() -> Result<Self> {
+        let path = |name: &str| {
+            let value = std::env::var_os(name);
+            let message = || format!("{name} is not set; run the tests by `cargo xtask test`");
+            value.map(PathBuf::from).with_context(message)
+        };
+        Ok(Self::new(path("GWASP_BIN")?, path("GWASP_PLUGINS")?))
+    }
+
+    /// The directory with built plugins.
+    pub fn plugins(&self) -> &Path {
+        &self.plugins
+    }
+
+    /// A command line that begins with the binary, free of settings of who runs it.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.env_remove("RUST_LOG").env_remove("RUST_BACKTRACE");
+        command
+    }
+
+    /// Runs a command to its end.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn answer(&self, args: &[&str]) -> Result<Answer> {
+        let output = self
+            .command()
+            .args(args)
+            .output()
+            .with_context(|| format!("running {} {args:?}", self.binary.display()))?;
+        Ok(Answer {
+            status: output.status,
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    /// Starts a broker for the files of `notices` on a free port, with further arguments.
+    ///
+    /// # Errors
+    /// When it does not say where it listens.
+    pub fn replay(&self, notices: &Path, args: &[&str]) -> Result<Replay> {
+        let mut command = self.command();
+        command
+            .arg("replay")
+            .arg(notices)
+            .args(["--listen", "127.0.0.1:0", "--json"])
+            .args(args);
+        let process = Process::spawn("gwasp replay", command)?;
+        let said = "listening on ";
+        let line = process.wait_for("an address", START_LIMIT, |line| line.text.contains(said))?;
+        let address = line
+            .text
+            .split(said)
+            .nth(1)
+            .and_then(|rest| rest.split_whitespace().next());
+        let address = address
+            .and_then(|address| address.trim_matches('"').parse().ok())
+            .with_context(|| format!("no address in {:?}", line.text))?;
+        Ok(Replay { process, address })
+    }
+
+    /// Starts the host with a configuration file.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn run(&self, config: &Path) -> Result<Process> {
+        let mut command = self.command();
+        command
+            .arg("run")
+            .arg("--config")
+            .arg(config)
+            .args(["--log-format", "json"]);
+        Process::spawn("gwasp run", command)
+    }
+
+    /// Reads the ledger of a state directory, recounted.
+    ///
+    /// # Errors
+    /// When the program says that it does not balance, or what it prints does not.
+    pub fn ledger(&self, state: &Path) -> Result<Ledger> {
+        let state = state
+            .to_str()
+            .context("a state directory that is no UTF-8")?;
+        let answer = self.answer(&["ledger", "--state", state, "--json", "--verify"])?;
+        if !answer.status.success() {
+            bail!(
+                "gwasp ledger: {}\n{}{}",
+                answer.status,
+                answer.stdout,
+                answer.stderr
+            );
+        }
+        let ledger = Ledger::parse(&answer.stdout)?;
+        if !ledger.balances() {
+            bail!("the ledger does not balance: {ledger:?}");
+        }
+        Ok(ledger)
+    }
+}
+
+/// Writes a configuration: one VTP listener `gcn`, one queue, everything else by default.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_config(file: &Path, broker: SocketAddr, plugins: &Path, state: &Path) -> Result<()> {
+    let text = format!(
+        "[listeners.gcn]\nkind = \"vtp\"\nbrokers = [\"{broker}\"]\n\n\
+         [queues.general]\nconcurrency = 8\n\n\
+         [plugins]\ndirectory = {plugins:?}\n\n\
+         [store]\ndirectory = {state:?}\n"
+    );
+    std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))
+}
+
+/// Whether a line says that the host is ready.
+pub fn is_ready(line: &Line) -> bool {
+    line.target() == "gwasp::host" && line.message() == "ready"
+}

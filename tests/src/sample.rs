@@ -1,0 +1,65 @@
+//! The example notices, and what the example plugins are to do with them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+/// Files of `examples/notices` with the handlers that run on them, by plugin; the other files
+/// have none.
+const HANDLERS: [(&str, &str); 2] = [
+    ("04_fermi_gbm_gnd_pos.xml", "log_position"),
+    ("05_fermi_gbm_fin_pos.xml", "log_position"),
+];
+
+/// A notice that the sample sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Its file.
+    pub file: PathBuf,
+    /// Its IVORN.
+    pub ivorn: String,
+    /// The handlers that run on it.
+    pub handlers: Vec<&'static str>,
+}
+
+/// Reads the notices in `dir`, in the order of their names.
+///
+/// # Errors
+/// When a file cannot be read, or a file with handlers is missing.
+pub fn notices(dir: &Path) -> Result<Vec<Notice>> {
+    let entries = std::fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))?;
+    let mut files: Vec<PathBuf> = entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<Vec<_>>>()?
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "xml"))
+        .collect();
+    files.sort();
+    for (file, _) in HANDLERS {
+        let path = dir.join(file);
+        anyhow::ensure!(files.contains(&path), "{} is missing", path.display());
+    }
+    files.into_iter().map(notice).collect()
+}
+
+fn notice(file: PathBuf) -> Result<Notice> {
+    let text =
+        std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+    let ivorn = text
+        .split("ivorn=\"")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next())
+        .with_context(|| format!("{} has no ivorn", file.display()))?
+        .to_owned();
+    let name = file.file_name().unwrap_or_default();
+    let handlers = HANDLERS
+        .iter()
+        .filter(|(of, _)| name == *of)
+        .map(|(_, handler)| *handler)
+        .collect();
+    Ok(Notice {
+        file,
+        ivorn,
+        handlers,
+    })
+}

@@ -1,0 +1,152 @@
+//! What happens in a host, told to a person while it happens, and counted.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, ensure};
+use gwasp_tests::ledger::Ledger;
+use gwasp_tests::process::Line;
+use gwasp_tests::sample::Notice;
+use serde_json::Value;
+
+/// A live account of a host's log.
+#[derive(Debug)]
+pub(crate) struct Account {
+    notices: Vec<Notice>,
+    /// Packets that were accepted, and how many tasks they made.
+    packets: BTreeMap<String, u64>,
+    /// Ends of tasks, by packet and handler.
+    ends: BTreeMap<(String, String), Vec<bool>>,
+}
+
+impl Account {
+    /// Begins an account of a host that is sent `notices`.
+    pub(crate) const fn new(notices: Vec<Notice>) -> Self {
+        Self {
+            notices,
+            packets: BTreeMap::new(),
+            ends: BTreeMap::new(),
+        }
+    }
+
+    /// Takes in one line of the host's log, and prints what a person wants to know of it.
+    pub(crate) fn tell(&mut self, line: &Line) {
+        let time = line.json["timestamp"]
+            .as_str()
+            .and_then(|stamp| stamp.get(11..23));
+        let time = time.unwrap_or("            ");
+        match (line.target(), line.message()) {
+            ("gwasp::packet", "packet accepted") => self.packet(time, line),
+            ("gwasp::task", "task succeeded") => self.task(time, line, true),
+            ("gwasp::task", "task failed") => self.task(time, line, false),
+            _ => Self::other(time, line),
+        }
+    }
+
+    fn packet(&mut self, time: &str, line: &Line) {
+        let id = text(line, "id");
+        let key = if text(line, "key").is_empty() {
+            "(no type)"
+        } else {
+            text(line, "key")
+        };
+        if line.field("duplicate") == &Value::Bool(true) {
+            println!("{time}  packet   {key:<28} known already  {id}");
+            return;
+        }
+        let tasks = line.field("tasks").as_u64().unwrap_or_default();
+        let handlers = match tasks {
+            0 => "no handler".to_owned(),
+            1 => "1 handler".to_owned(),
+            n => format!("{n} handlers"),
+        };
+        println!("{time}  packet   {key:<28} {handlers:<10}  {id}");
+        self.packets.insert(id.to_owned(), tasks);
+    }
+
+    fn task(&mut self, time: &str, line: &Line, succeeded: bool) {
+        let handler = text(line, "handler");
+        let outcome = if succeeded { "succeeded" } else { "failed" };
+        let ms = line.field("ms");
+        let attempt = line.field("attempt");
+        let id = text(line, "packet_id");
+        println!(
+            "{time}    task   {handler:<28} {outcome:<10}  in {ms} ms, attempt {attempt}, of {id}"
+        );
+        if !succeeded {
+            println!("{:14}  why: {}", "", text(line, "error"));
+        }
+        self.ends
+            .entry((id.to_owned(), handler.to_owned()))
+            .or_default()
+            .push(succeeded);
+    }
+
+    /// Warnings and errors are shown, and what plugins log.
+    fn other(time: &str, line: &Line) {
+        let level = line.json["level"].as_str().unwrap_or_default();
+        if level == "WARN" || level == "ERROR" || line.target() == "gwasp::guest" {
+            println!("{time}    {level:<5}  {}", line.message());
+        }
+    }
+
+    /// Whether each notice has arrived and each task has ended.
+    pub(crate) fn is_complete(&self) -> bool {
+        let arrived = self
+            .notices
+            .iter()
+            .all(|notice| self.packets.contains_key(&notice.ivorn));
+        let made: u64 = self.packets.values().sum();
+        arrived && u64::try_from(self.ends.len()).is_ok_and(|ended| ended >= made)
+    }
+
+    /// Prints what the ledger says.
+    pub(crate) fn summarise(&self, ledger: &Ledger) {
+        let tasks = ledger.tasks;
+        println!();
+        println!(
+            "read {} = refused {} + duplicate {} + accepted {}",
+            ledger.read, ledger.refused, ledger.duplicate, ledger.accepted
+        );
+        println!(
+            "accepted {} = matched {} + unmatched {}",
+            ledger.accepted, ledger.matched, ledger.unmatched
+        );
+        println!(
+            "tasks {} = succeeded {} + failed {} + revoked {} + open {}",
+            tasks.made, tasks.succeeded, tasks.failed, tasks.revoked, tasks.open
+        );
+        println!();
+    }
+
+    /// Compares with what the sample is to do.
+    pub(crate) fn verify(&self, ledger: &Ledger) -> Result<()> {
+        let mut expected = 0;
+        for notice in &self.notices {
+            for handler in &notice.handlers {
+                expected += 1;
+                let ends: Vec<bool> = self
+                    .ends
+                    .iter()
+                    .filter(|((id, name), _)| *id == notice.ivorn && name.ends_with(handler))
+                    .flat_map(|(_, ends)| ends.iter().copied())
+                    .collect();
+                ensure!(
+                    ends == [true],
+                    "{handler} was to succeed once on {}, but ended {ends:?}",
+                    notice.ivorn
+                );
+            }
+        }
+        let tasks = ledger.tasks;
+        ensure!(tasks.open == 0, "{} tasks are open", tasks.open);
+        ensure!(
+            tasks.succeeded == expected && tasks.made == expected,
+            "{expected} tasks were to succeed, the ledger has {tasks:?}"
+        );
+        Ok(())
+    }
+}
+
+fn text<'a>(line: &'a Line, field: &str) -> &'a str {
+    line.field(field).as_str().unwrap_or_default()
+}
