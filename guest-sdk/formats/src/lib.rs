@@ -3,6 +3,7 @@
 //! Nothing here reads a clock, a file or a socket, and nothing panics on what it is given: every
 //! parser takes bytes from strangers.
 
+mod lvalert;
 mod nearest;
 pub mod notice_type;
 mod oddity;
@@ -13,6 +14,7 @@ pub mod time;
 pub mod voevent;
 mod xml;
 
+pub use lvalert::{LvAlert, LvAlertError};
 pub use notice_type::{NoticeType, UnknownNoticeType, notices};
 pub use oddity::Oddity;
 pub use role::Role;
