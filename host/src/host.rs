@@ -6,7 +6,7 @@
 
 mod load;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -19,12 +19,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::broker::{Broker, BrokerError, Embedded};
-use crate::config::{Config, ListenerConfig, QueueError};
+use crate::config::{Config, Grant, ListenerConfig, QueueError};
 use crate::dispatch::Dispatcher;
+use crate::effects::World;
 use crate::intake::Intake;
 use crate::listeners::vtp::{TlsSetupError, VtpListener};
 use crate::plugins::{CompileError, Compiler, EngineError, Loader, Ticker};
 use crate::routes::Routes;
+use crate::services::{HttpError, HttpServices};
 use crate::workers::{Pool, PoolError, Registry, Shared};
 
 /// Deliveries that may wait between listeners and dispatch.
@@ -81,6 +83,9 @@ pub enum HostError {
         /// The lines to add.
         source: QueueError,
     },
+    /// A service's origin is no URL, or there is no TLS.
+    #[error("services cannot be used")]
+    Http(#[from] HttpError),
     /// A listener's certificates cannot be used.
     #[error("listener `{name}` cannot start")]
     Listener {
@@ -130,10 +135,17 @@ impl Host {
     ///
     /// # Errors
     /// [`HostError`].
-    pub async fn new(config: &Config, places: &Places, stop: StopSignal) -> Result<Self, HostError> {
-        let broker: Arc<dyn Broker> = Arc::new(Embedded::open(&places.store).map_err(|source| {
-            HostError::Store { directory: places.store.clone(), source: Box::new(source) }
-        })?);
+    pub async fn new(
+        config: &Config,
+        places: &Places,
+        stop: StopSignal,
+    ) -> Result<Self, HostError> {
+        let broker: Arc<dyn Broker> = Arc::new(Embedded::open(&places.store).map_err(
+            |source| HostError::Store {
+                directory: places.store.clone(),
+                source: Box::new(source),
+            },
+        )?);
         let ticker = Ticker::start()?;
         let compiler = Compiler::new(places.program.clone(), places.cache.clone())?;
         let loader = Loader::new(compiler, &ticker)?;
@@ -141,16 +153,23 @@ impl Host {
         let table = load::load_all(&*broker, &loader, &registry, &places.plugins).await?;
 
         let workers_stop = CancellationToken::new();
-        let shared = Shared {
+        let (routes, newest) =
+            watch::channel(Arc::new(Routes::new(table.generation, &table.plugins)));
+        let world = World {
             broker: Arc::clone(&broker),
+            http: HttpServices::new(&config.services, &config.secrets)?,
+            routes: newest,
+            clock: Arc::new(Timestamp::now),
+        };
+        let shared = Shared {
+            world: Arc::new(world),
+            grants: Arc::new(grants(config)),
             registry,
             ticker: ticker.clone(),
-            clock: Arc::new(Timestamp::now),
             stopping: workers_stop.clone(),
             cancelled: stop.now.clone(),
         };
         let pools = pools(config, &table, &shared)?;
-        let (routes, _) = watch::channel(Arc::new(Routes::new(table.generation, &table.plugins)));
         Ok(Self {
             broker,
             pools,
@@ -186,7 +205,10 @@ impl Host {
         self.stop.drain.cancelled().await;
         info!(target: "gwasp::host", "stopping: no more packets are taken");
         while listening.join_next().await.is_some() {}
-        if tokio::time::timeout(ACCEPT_DEADLINE, dispatch).await.is_err() {
+        if tokio::time::timeout(ACCEPT_DEADLINE, dispatch)
+            .await
+            .is_err()
+        {
             warn!(target: "gwasp::host", "some packets were read and not kept; their senders got no receipt");
         }
         self.workers_stop.cancel();
@@ -222,14 +244,21 @@ async fn drain(slots: Vec<JoinHandle<()>>, deadline: Duration, now: &Cancellatio
 }
 
 /// A pool for each queue that a handler or the configuration names.
-fn pools(config: &Config, table: &load::Table, shared: &Shared) -> Result<Vec<Arc<Pool>>, HostError> {
+fn pools(
+    config: &Config,
+    table: &load::Table,
+    shared: &Shared,
+) -> Result<Vec<Arc<Pool>>, HostError> {
     let mut queues = BTreeSet::new();
     for plugin in &table.plugins {
         for queue in plugin.manifest.queues() {
-            config.queues.get(queue).map_err(|source| HostError::Queue {
-                plugin: plugin.plugin.clone(),
-                source,
-            })?;
+            config
+                .queues
+                .get(queue)
+                .map_err(|source| HostError::Queue {
+                    plugin: plugin.plugin.clone(),
+                    source,
+                })?;
             queues.insert(queue);
         }
     }
@@ -242,12 +271,22 @@ fn pools(config: &Config, table: &load::Table, shared: &Shared) -> Result<Vec<Ar
     Ok(pools)
 }
 
+fn grants(config: &Config) -> HashMap<String, Arc<Grant>> {
+    config
+        .grants
+        .iter()
+        .map(|(plugin, grant)| (plugin.clone(), Arc::new(grant.clone())))
+        .collect()
+}
+
 fn listeners(config: &Config) -> Result<Vec<(String, VtpListener)>, HostError> {
     let mut listeners = Vec::new();
     for (name, listener) in &config.listeners {
         let ListenerConfig::Vtp(vtp) = listener;
-        let listener = VtpListener::new(vtp.clone())
-            .map_err(|source| HostError::Listener { name: name.clone(), source })?;
+        let listener = VtpListener::new(vtp.clone()).map_err(|source| HostError::Listener {
+            name: name.clone(),
+            source,
+        })?;
         listeners.push((name.clone(), listener));
     }
     Ok(listeners)

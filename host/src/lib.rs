@@ -7,6 +7,7 @@ pub mod broker;
 pub mod cli;
 pub mod config;
 pub mod dispatch;
+pub mod dryrun;
 pub mod effects;
 pub mod guest_build;
 pub mod host;

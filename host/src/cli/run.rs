@@ -1,5 +1,6 @@
 //! `gwasp run`.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -118,15 +119,24 @@ fn exit_code(error: &HostError) -> u8 {
             gwasp_store::OpenError::Locked { .. } => exit::TRY_LATER,
             _ => exit::CONFIG,
         },
-        HostError::Queue { .. } | HostError::Listener { .. } | HostError::Compiler(_) => exit::CONFIG,
+        HostError::Queue { .. } | HostError::Listener { .. } | HostError::Compiler(_) => {
+            exit::CONFIG
+        }
         _ => 1,
     }
 }
 
 fn start_log(args: &Args) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&args.log)
-        .with_context(|| format!("`--log {}` is no filter; try `info` or `gwasp=debug`", args.log))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_new(&args.log).with_context(|| {
+        format!(
+            "`--log {}` is no filter; try `info` or `gwasp=debug`",
+            args.log
+        )
+    })?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .with_writer(std::io::stderr);
     match args.log_format {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),
