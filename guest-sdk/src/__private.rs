@@ -1,6 +1,7 @@
 //! What the attributes expand to. No part of the public interface: it changes without notice.
 
 use std::marker::PhantomData;
+use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,44 @@ impl<T> Want<T> {
     }
 }
 
+/// Asks for a handler's argument of type `&T`.
+///
+/// As [`Want`], but before that for a reference into the packet. The result dereferences to `T`.
+#[derive(Debug)]
+pub struct WantRef<T: ?Sized>(PhantomData<fn() -> Box<T>>);
+
+impl<T: ?Sized> WantRef<T> {
+    #[expect(clippy::new_without_default, reason = "only the macros make one")]
+    pub const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+/// A value made of a packet for a handler that only borrows it.
+#[derive(Debug)]
+pub struct Held<T>(T);
+
+impl<T> Deref for Held<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+pub trait ByReference<'a, T: ?Sized + 'a> {
+    fn read(&self, packet: &'a Packet) -> Result<&'a T>;
+}
+
+impl<'a, T: ?Sized + 'a> ByReference<'a, T> for &&&WantRef<T>
+where
+    &'a T: FromPacket<'a>,
+{
+    fn read(&self, packet: &'a Packet) -> Result<&'a T> {
+        <&'a T>::from_packet(packet)
+    }
+}
+
 pub trait ByPacket<'a, T> {
     fn read(&self, packet: &'a Packet) -> Result<T>;
 }
@@ -39,6 +78,12 @@ impl<'a, T: FromPacket<'a>> ByPacket<'a, T> for &&Want<T> {
     }
 }
 
+impl<'a, T: FromPacket<'a>> ByPacket<'a, Held<T>> for &&WantRef<T> {
+    fn read(&self, packet: &'a Packet) -> Result<Held<T>> {
+        T::from_packet(packet).map(Held)
+    }
+}
+
 pub trait ByJson<'a, T> {
     fn read(&self, packet: &'a Packet) -> Result<T>;
 }
@@ -46,6 +91,12 @@ pub trait ByJson<'a, T> {
 impl<'a, T: Deserialize<'a>> ByJson<'a, T> for &Want<T> {
     fn read(&self, packet: &'a Packet) -> Result<T> {
         packet.json()
+    }
+}
+
+impl<'a, T: Deserialize<'a>> ByJson<'a, Held<T>> for &WantRef<T> {
+    fn read(&self, packet: &'a Packet) -> Result<Held<T>> {
+        packet.json().map(Held)
     }
 }
 
@@ -64,12 +115,26 @@ impl<T> ByNothing<T> for Want<T> {
     }
 }
 
+pub trait ByNothingRef<T: ?Sized> {
+    fn read(&self, packet: &Packet) -> Result<Box<T>>
+    where
+        T: Argument;
+}
+
+impl<T: ?Sized> ByNothingRef<T> for WantRef<T> {
+    fn read(&self, _packet: &Packet) -> Result<Box<T>>
+    where
+        T: Argument,
+    {
+        Err(Error::permanent("no such argument"))
+    }
+}
+
 /// Implemented by nothing; its message is what an author sees.
 #[diagnostic::on_unimplemented(
     message = "a packet cannot become `{Self}`",
     label = "not an argument for a handler",
-    note = "a handler takes `Packet`, `&Packet`, `&[u8]`, `&str`, `VoEvent`, `LvAlert`, or any type that JSON can become",
-    note = "other references than `&Packet`, `&[u8]` and `&str` are not made: take the value itself",
+    note = "a handler takes `Packet`, `&[u8]`, `&str`, `VoEvent`, `LvAlert` or any type that JSON can become, or a reference to it",
     note = "for JSON add `#[derive(serde::Deserialize)]` to it, for another format implement `gwasp_sdk::FromPacket`"
 )]
 pub trait Argument {}

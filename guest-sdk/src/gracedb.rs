@@ -1,9 +1,11 @@
-//! Files of GraceDB's events and superevents, over [`http`](crate::http).
+//! Files of GraceDB's events and superevents, over [`http`].
 //!
 //! Requests name the secret `gracedb`. An upload carries a key in its log message; the host finds
 //! out by it, after a crash, whether the upload happened.
 
 use std::fmt::Write as _;
+
+use gwasp_formats::LvAlert;
 
 use crate::blobs::Blob;
 use crate::error::{Error, Result};
@@ -65,6 +67,29 @@ impl Event {
     }
 }
 
+/// The event that the alert is about, at the server that it comes from: GraceDB writes addresses
+/// into most of its messages, of the event or of a part of it.
+impl TryFrom<&LvAlert> for Event {
+    type Error = Error;
+
+    fn try_from(alert: &LvAlert) -> Result<Self> {
+        let links = [&alert.object, &alert.data]
+            .into_iter()
+            .flat_map(|part| [part.pointer("/links/self"), part.get("self")]);
+        let mut servers = links
+            .flatten()
+            .filter_map(|link| link.as_str()?.split_once("/api/"));
+        match servers.next() {
+            Some((server, _)) => Ok(Self::new(server, &alert.uid)),
+            None => Err(Error::permanent(format!(
+                "the alert on {uid} does not say which server it comes from: name it, as in \
+                 `gracedb::Event::new(\"https://gracedb.ligo.org\", &alert.uid)`",
+                uid = alert.uid
+            ))),
+        }
+    }
+}
+
 impl From<&Self> for Event {
     fn from(event: &Self) -> Self {
         event.clone()
@@ -84,12 +109,18 @@ fn is_superevent(id: &str) -> bool {
 /// As a request's; a file that is not there is a permanent failure.
 ///
 /// ```
-/// use gwasp_sdk::{gracedb, testing};
+/// use gwasp_sdk::prelude::*;
 ///
-/// let event = gracedb::Event::new("https://gracedb.example", "G298048");
+/// #[handler("cbc_gstlal")]
+/// fn fetch(alert: &LvAlert) -> Result<Blob> {
+///     gracedb::download(alert, "coinc.xml")
+/// }
+///
+/// # use gwasp_sdk::testing;
+/// # let alert = testing::argument_from(r#"{"uid": "G298048", "alert_type": "new", "object":
+/// #     {"links": {"self": "https://gracedb.example/api/events/G298048/"}}}"#)?;
 /// testing::respond("https://gracedb.example/api/events/G298048/files/coinc.xml", 200, "<?xml");
-/// let coinc = gracedb::download(&event, "coinc.xml")?;
-/// assert_eq!(coinc.len(), 5);
+/// assert_eq!(fetch(&alert)?.len(), 5);
 /// # Ok::<(), gwasp_sdk::Error>(())
 /// ```
 pub fn download<E>(event: E, filename: &str) -> Result<Blob>
@@ -212,6 +243,24 @@ mod tests {
         check_url("G298048", "https://g.example/api/events/G298048");
         check_url("M394156", "https://g.example/api/events/M394156");
         check_url("E1/../G2", "https://g.example/api/events/E1%2F..%2FG2");
+    }
+
+    #[test]
+    fn an_alert_names_the_server_by_its_object() {
+        let alert = |object: &str| {
+            let text = format!(r#"{{"uid": "G1", "alert_type": "new", "object": {object}}}"#);
+            gwasp_formats::LvAlert::parse(text.as_bytes()).unwrap()
+        };
+        for object in [
+            r#"{"links": {"self": "https://g.example/api/events/G1/"}}"#,
+            r#"{"self": "https://g.example/api/events/G1/voevent/3"}"#,
+        ] {
+            let event = Event::try_from(&alert(object)).unwrap();
+            assert_eq!(event.url, "https://g.example/api/events/G1");
+        }
+        let error = Event::try_from(&alert("{}")).unwrap_err();
+        assert!(error.to_string().contains("gracedb::Event::new"), "{error}");
+        assert_eq!(error.kind(), FailureKind::Permanent);
     }
 
     #[test]

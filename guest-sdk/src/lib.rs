@@ -1,4 +1,76 @@
 //! What authors of GWASP plugins write against.
+//!
+//! A plugin is a library of ordinary functions. An attribute says for which packets the host runs
+//! one, and the function's argument says what it wants to have of the packet:
+//!
+//! ```
+//! use gwasp_sdk::prelude::*;
+//!
+//! #[handler(FERMI_GBM_GND_POS)]
+//! fn log_position(notice: &VoEvent) -> Result<()> {
+//!     let position = notice.position()?;
+//!     info!("Fermi GBM at ra {:.2}, dec {:.2}", position.ra, position.dec);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! That is a whole plugin: no `main`, no list of handlers. `gwasp new` makes the folder around it,
+//! `gwasp build` the plugin.
+//!
+//! # Packets
+//! Bare names are GCN notice types, [all of them](notices); a number is one that has no name yet;
+//! a string is a node or topic, with a `*` at its end all that begin with it. See
+//! [`handler`](macro@handler) for the options, and [`FromPacket`] for the arguments: an own type
+//! with `#[derive(Deserialize)]` is read from JSON.
+//!
+//! ```
+//! use gwasp_sdk::prelude::*;
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Alert {
+//!     superevent_id: String,
+//!     alert_type: String,
+//! }
+//!
+//! #[handler("igwn.gwalert", order_by = "/superevent_id", retries = 5, timeout = "30s")]
+//! fn note(alert: &Alert) -> Result<()> {
+//!     kv::set(&alert.superevent_id, &alert.alert_type)?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Errors
+//! `?` takes any error and knows what it means for another attempt: see [`Error`].
+//!
+//! # The world
+//! A plugin has no clock, randomness, files or sockets of its own. What it needs comes from the
+//! host, through the modules of this crate: [`clock`], [`random`], [`kv`], [`blobs`], [`http`],
+//! [`gracedb`], [`tasks`], [`log`] and [`progress`]. The host notes each answer, so a handler can
+//! be taken up again after a crash where it was, without doing anything twice. A handler is
+//! therefore written as if it ran once, from top to bottom.
+//!
+//! # Tests
+//! In a native build the same functions are answered by a stand-in, see `testing`: handlers are
+//! tested by plain `cargo test`.
+//!
+//! ```
+//! use gwasp_sdk::prelude::*;
+//! use gwasp_sdk::testing;
+//!
+//! #[handler("gcn.circulars")]
+//! fn count(text: &str) -> Result<()> {
+//!     kv::add("circulars", 1)?;
+//!     info!("{} bytes", text.len());
+//!     Ok(())
+//! }
+//!
+//! # fn main() -> Result<()> {
+//! count("TITLE: GCN CIRCULAR")?;
+//! assert_eq!(kv::get("circulars")?.as_deref(), Some(b"1".as_slice()));
+//! assert_eq!(testing::log_lines(), ["info: 19 bytes"]);
+//! # Ok(())
+//! # }
+//! ```
 
 #[doc(hidden)]
 pub mod __private;
@@ -22,8 +94,112 @@ pub mod testing;
 
 pub use blobs::Blob;
 pub use error::{Context, Error, FailureKind, Result};
+/// The alert formats, as a crate of their own.
 pub use gwasp_formats as formats;
-pub use gwasp_formats::{NoticeType, VoEvent, notices};
-pub use gwasp_macros::{handler, periodic, task};
+pub use gwasp_formats::{LvAlert, NoticeType, VoEvent, notices};
 pub use outcome::IntoOutcome;
 pub use packet::{FromPacket, Packet};
+
+/// Lets the host run a function for each packet of the kinds that it names.
+///
+/// Kinds are notice types by name or number, and nodes or topics as strings; any of them runs the
+/// function. A mistyped name is an error that suggests the right one.
+///
+/// ```
+/// use gwasp_sdk::prelude::*;
+///
+/// #[handler(SWIFT_BAT_GRB_POS_ACK, SWIFT_XRT_POSITION, 999)]
+/// fn follow_up(notice: &VoEvent) -> Result<()> {
+///     info!("burst at {}", notice.time()?);
+///     Ok(())
+/// }
+///
+/// #[handler("cbc_*", "mdc_superevent", queue = "superevent", retries = 10, backoff = "1s",
+///           max_backoff = "10m", timeout = "30s", order_by = "/uid", accept(test))]
+/// fn log_uid(packet: &Packet, alert: serde_json::Value) {
+///     info!("{} on {}", alert["uid"], packet.key);
+/// }
+/// ```
+///
+/// # Arguments
+/// Up to four, each made of the packet: [`Packet`], `&[u8]`, `&str`, [`VoEvent`], [`LvAlert`] or a type of your
+/// own by [`FromPacket`], any other type with `serde::Deserialize` of its JSON; or a reference to
+/// one of these. A packet of which one cannot be made is set aside with a message that names the
+/// place.
+///
+/// # Options
+/// | option | what it does | without it |
+/// |---|---|---|
+/// | `queue = "openmp"` | runs in that queue | `general` |
+/// | `retries = 10` | attempts after the first that failed | 3 |
+/// | `backoff = "1s"` | wait before the first retry; doubled for each further one | 1 s |
+/// | `max_backoff = "10m"` | longest wait before a retry | 10 min |
+/// | `timeout = "30s"` | longest time to run between two waits | the queue's |
+/// | `deadline = "1h"` | longest time since the packet was accepted, waits included | none |
+/// | `priority = 0` | 0 (served first) to 9 | 5 |
+/// | `order_by = "/uid"` | packets with the same value take turns: a JSON pointer, `param:TrigID`, `ivorn` or `id` | no order |
+/// | `accept(test, old)` | gets packets of these roles too | observations, predictions, utility |
+/// | `only(test)` | gets packets of these roles and no others | |
+/// | `name = "bat"` | its name in the host | its path in the plugin, as `swift::handle_bat` |
+///
+/// # Result
+/// `()`, `Result<()>`, or `Result<T>` where `T` can be written as JSON: see [`IntoOutcome`].
+#[doc(inline)]
+pub use gwasp_macros::handler;
+
+/// Lets the host run a function when its task is made by name, here or in another plugin.
+///
+/// Arguments and result travel as JSON; a [`Blob`] travels as its digest. Beside the function
+/// `f` stands `f::spawn`, which makes a task of it with this run's outcome and does not wait.
+/// Between plugins the task is made by its name, see [`tasks::spawn`].
+///
+/// ```
+/// use gwasp_sdk::prelude::*;
+///
+/// #[task(queue = "openmp", timeout = "10m")]
+/// fn reverse(map: Blob) -> Result<Blob> {
+///     let mut bytes = map.bytes()?;
+///     bytes.reverse();
+///     Ok(Blob::put(bytes)?)
+/// }
+///
+/// #[handler("skymaps")]
+/// fn on_map(bytes: &[u8]) -> Result<()> {
+///     reverse::spawn(Blob::put(bytes)?)?;
+///     Ok(())
+/// }
+/// # fn main() -> Result<()> {
+/// # on_map(b"map")?;
+/// # assert!(gwasp_sdk::testing::spawned()[0].name.ends_with("reverse"));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Of the options of [`handler`](macro@handler) it takes all but those about packets: `queue`,
+/// `retries`, `backoff`, `max_backoff`, `timeout`, `deadline`, `priority` and `name`.
+#[doc(inline)]
+pub use gwasp_macros::task;
+
+/// Lets the host run a function by a schedule: five fields as in `crontab`, in UTC, or an interval.
+///
+/// Fields are minute, hour, day of month, month and day of week. The function takes nothing, or
+/// the moment for which it was due.
+///
+/// ```
+/// use gwasp_sdk::prelude::*;
+///
+/// #[periodic("*/5 * * * *")]
+/// fn sweep(due: clock::Timestamp) {
+///     info!("the sweep of {due}");
+/// }
+///
+/// #[periodic(every = "1h", retries = 0)]
+/// fn forget() -> Result<()> {
+///     kv::delete("last")?;
+///     Ok(())
+/// }
+/// ```
+///
+/// Other options are those of [`task`](macro@task).
+#[doc(inline)]
+pub use gwasp_macros::periodic;

@@ -1,6 +1,6 @@
 //! The packet, and what a handler can make of it by naming a type.
 
-use gwasp_formats::VoEvent;
+use gwasp_formats::{LvAlert, VoEvent};
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -38,18 +38,6 @@ pub struct Packet {
 }
 
 impl Packet {
-    pub(crate) fn of(payload: Vec<u8>) -> Self {
-        Self {
-            source: String::new(),
-            key: String::new(),
-            id: String::new(),
-            received: Timestamp::UNIX_EPOCH,
-            content_type: String::new(),
-            headers: Vec::new(),
-            payload,
-        }
-    }
-
     /// Returns the first header of this name; case does not matter.
     ///
     /// ```
@@ -177,6 +165,13 @@ impl FromPacket<'_> for String {
 
 /// The payload as a VOEvent.
 impl FromPacket<'_> for VoEvent {
+    fn from_packet(packet: &Packet) -> Result<Self> {
+        Ok(Self::parse(&packet.payload)?)
+    }
+}
+
+/// The payload as a message of GraceDB.
+impl FromPacket<'_> for LvAlert {
     fn from_packet(packet: &Packet) -> Result<Self> {
         Ok(Self::parse(&packet.payload)?)
     }

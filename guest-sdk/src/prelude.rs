@@ -1,7 +1,18 @@
 //! What nearly every plugin uses: `use gwasp_sdk::prelude::*;`
+//!
+//! ```
+//! use gwasp_sdk::prelude::*;
+//!
+//! #[handler(ICECUBE_ASTROTRACK_GOLD)]
+//! fn note(notice: &VoEvent) -> Result<()> {
+//!     let ivorn = notice.ivorn.as_deref().context("notice has no IVORN")?;
+//!     info!("{ivorn} at {}", clock::now());
+//!     Ok(())
+//! }
+//! ```
 
 pub use crate::{
-    Blob, Context, Error, FromPacket, NoticeType, Packet, Result, VoEvent, bail, clock, debug,
-    error, gracedb, handler, http, info, kv, notices, periodic, progress, random, task, tasks,
-    trace, warn,
+    Blob, Context, Error, FromPacket, LvAlert, NoticeType, Packet, Result, VoEvent, bail, clock,
+    debug, error, gracedb, handler, http, info, kv, notices, periodic, progress, random, task,
+    tasks, trace, warn,
 };

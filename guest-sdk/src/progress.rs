@@ -11,6 +11,6 @@ use crate::boundary;
 /// assert_eq!(testing::progress(), Some((0.25, "1 of 4 detectors".to_owned())));
 /// ```
 pub fn report(fraction: f64, message: &str) {
-    // Of a NaN `max` makes 0.
-    boundary::progress(fraction.max(0.0).min(1.0), message);
+    let fraction = if fraction.is_nan() { 0.0 } else { fraction };
+    boundary::progress(fraction.clamp(0.0, 1.0), message);
 }

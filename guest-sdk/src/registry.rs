@@ -114,7 +114,9 @@ pub(crate) fn full_name(module: &str, function: &str) -> String {
 
 /// Modules between the crate and the function, empty at the crate's root.
 fn modules(module: &str) -> &str {
-    module.split_once("::").map_or("", |(_, rest)| rest)
+    module
+        .split_once(':')
+        .map_or("", |(_, rest)| rest.trim_start_matches(':'))
 }
 
 /// Returns the manifest as JSON, entries by name.
@@ -128,7 +130,7 @@ pub(crate) fn describe() -> String {
             options: registration.options,
         })
         .collect();
-    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     let manifest = Manifest {
         sdk: env!("CARGO_PKG_VERSION"),
         entries,

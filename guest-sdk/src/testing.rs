@@ -20,7 +20,7 @@
 //! ```
 
 use crate::boundary::native::with;
-use crate::clock::Timestamp;
+use crate::clock::{self, Timestamp};
 use crate::error::Result;
 use crate::http::{HttpError, Response};
 use crate::packet::{FromPacket, Packet};
@@ -28,7 +28,7 @@ use crate::registry::{self, Input};
 
 pub use crate::boundary::native::{Sent, Spawned};
 
-/// Makes a packet of these bytes, as a listener would; its other fields are empty.
+/// Makes a packet of these bytes, as a listener would: received now, its other fields empty.
 ///
 /// ```
 /// let packet = gwasp_sdk::testing::packet_from(br#"{"uid": "G298048"}"#);
@@ -36,7 +36,15 @@ pub use crate::boundary::native::{Sent, Spawned};
 /// ```
 #[must_use]
 pub fn packet_from(payload: impl AsRef<[u8]>) -> Packet {
-    Packet::of(payload.as_ref().to_vec())
+    Packet {
+        source: String::new(),
+        key: String::new(),
+        id: String::new(),
+        received: clock::now(),
+        content_type: String::new(),
+        headers: Vec::new(),
+        payload: payload.as_ref().to_vec(),
+    }
 }
 
 /// Makes a handler's argument of these bytes, as the host would.

@@ -1,5 +1,11 @@
 //! A plugin of several modules, as the host sees it: its manifest, and runs by name.
 
+#![expect(clippy::unwrap_used, reason = "a failure ends the test")]
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "both forms of arguments are tested"
+)]
+
 use gwasp_sdk::prelude::*;
 use gwasp_sdk::{FailureKind, testing};
 use serde::{Deserialize, Serialize};
@@ -51,6 +57,21 @@ fn handle_alert(alert: Alert<'_>) -> Result<String> {
 #[handler("raw", only(test))]
 fn all_forms(packet: &Packet, bytes: &[u8], text: String) {
     info!("{} {} {}", packet.payload.len(), bytes.len(), text);
+}
+
+#[handler("superevent")]
+fn handle_lvalert(alert: LvAlert) {
+    info!("{}", alert.uid);
+}
+
+#[handler("borrowed")]
+fn borrowed(notice: &VoEvent, value: &Value, alert: &Alert<'_>, text: &str) {
+    info!("{:?} {} {} {text}", notice.ivorn, value["far"], alert.far);
+}
+
+#[task]
+fn borrowing(name: &str, numbers: &[f64], coinc: &Blob) -> Result<String> {
+    Ok(format!("{name} {numbers:?} {}", coinc.len()))
 }
 
 #[task(queue = "openmp")]
@@ -121,8 +142,11 @@ fn the_manifest_lists_every_module_by_name() {
         names,
         [
             "all_forms",
+            "borrowed",
+            "borrowing",
             "handle_alert",
             "handle_fermi",
+            "handle_lvalert",
             "localize",
             "point",
             "sweep",
@@ -186,9 +210,25 @@ fn a_handler_gets_the_type_it_asks_for() {
 }
 
 #[test]
+fn an_argument_may_be_a_reference_to_any_of_the_types() {
+    let packet = testing::packet_from(r#"{"uid": "G1", "far": 0.5}"#);
+    let error = testing::handle("borrowed", packet).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "this is not XML: it looks like JSON (byte 0)"
+    );
+    let coinc = Blob::put("coinc").unwrap();
+    borrowing::spawn("a \"name\"", &[0.5, 1.0], &coinc).unwrap();
+    let task = testing::spawned().remove(0);
+    let result = testing::call(&task.name, task.arguments).unwrap();
+    let expected = serde_json::to_vec("a \"name\" [0.5, 1.0] 5").unwrap();
+    assert_eq!(result, Some(expected));
+}
+
+#[test]
 fn a_handler_stays_an_ordinary_function() {
     let notice = testing::argument_from(NOTICE).unwrap();
-    assert_eq!(handle_fermi(notice).unwrap(), 172.0);
+    assert!((handle_fermi(notice).unwrap() - 172.0).abs() < 1e-9);
     let alert = Alert {
         uid: "G1",
         far: 0.5,
@@ -203,6 +243,12 @@ fn a_payload_that_does_not_parse_names_field_and_byte() {
         r#"{"uid": "G298048", "far": null}"#,
         FailureKind::Parse,
         "payload does not fit at /far (byte 26): invalid type: null, expected f64",
+    );
+    check_failure(
+        "handle_lvalert",
+        r#"{"uid": "G1", "alert_type": 5}"#,
+        FailureKind::Parse,
+        "the alert's field `alert_type` is a number and not a text",
     );
     check_failure(
         "handle_fermi",

@@ -61,7 +61,7 @@ pub struct VoEventHead {
     pub oddities: Vec<Oddity>,
 }
 
-/// Reads what the host needs of `payload`; `params` names the params whose values are wanted.
+/// Reads what the host needs of `payload`; `params` names the params whose values are wanted, if any.
 ///
 /// ```
 /// use gwasp_formats::{Role, Scan, notices, scan};
@@ -81,7 +81,7 @@ pub struct VoEventHead {
 ///
 /// When the payload is not one well-formed XML document within the limits of
 /// [`XmlFault`](crate::XmlFault). A well-formed document of another kind is no error.
-pub fn scan(payload: &[u8], params: &[impl AsRef<str>]) -> Result<Scan, XmlError> {
+pub fn scan(payload: &[u8], params: &[&str]) -> Result<Scan, XmlError> {
     let document = Decoded::strict(payload)?;
     let mut walker = Walker::new(&document.text);
     let scanned = scan_root(&mut walker, params);
@@ -92,7 +92,7 @@ pub fn scan(payload: &[u8], params: &[impl AsRef<str>]) -> Result<Scan, XmlError
     Ok(scan)
 }
 
-fn scan_root(walker: &mut Walker<'_>, params: &[impl AsRef<str>]) -> Result<Scan, Fault> {
+fn scan_root(walker: &mut Walker<'_>, params: &[&str]) -> Result<Scan, Fault> {
     let scan = match walker.child()? {
         Some("VOEvent") => Scan::VoEvent(scan_event(walker, params)?),
         Some("Transport") => Scan::Transport(transport::scan(walker)?),
@@ -105,7 +105,7 @@ fn scan_root(walker: &mut Walker<'_>, params: &[impl AsRef<str>]) -> Result<Scan
     Ok(scan)
 }
 
-fn scan_event(walker: &mut Walker<'_>, params: &[impl AsRef<str>]) -> Result<VoEventHead, Fault> {
+fn scan_event(walker: &mut Walker<'_>, params: &[&str]) -> Result<VoEventHead, Fault> {
     let mut head = VoEventHead {
         params: vec![None; params.len()],
         ..VoEventHead::default()
@@ -145,7 +145,7 @@ impl VoEventHead {
     fn read_what(
         &mut self,
         walker: &mut Walker<'_>,
-        params: &[impl AsRef<str>],
+        params: &[&str],
         packet_type: &mut PacketType,
     ) -> Result<(), Fault> {
         while let Some(child) = walker.child()? {
@@ -159,7 +159,7 @@ impl VoEventHead {
             };
             let is_packet_type = name == PACKET_TYPE;
             let slots = self.params.iter_mut().zip(params);
-            let slots = slots.filter(|(slot, wanted)| slot.is_none() && wanted.as_ref() == name);
+            let slots = slots.filter(|(slot, wanted)| slot.is_none() && **wanted == name);
             let mut slots: Vec<_> = slots.map(|(slot, _)| slot).collect();
             if !is_packet_type && slots.is_empty() {
                 walker.skip()?;

@@ -1,5 +1,7 @@
 //! Documents that were cut, bent or made up: nothing panics, and both readers agree.
 
+#![expect(clippy::expect_used, reason = "a failure ends the test")]
+
 use gwasp_formats::scan::TransportRole;
 use gwasp_formats::{NoticeSummary, NoticeTime, NoticeType, Scan, VoEvent, VoEventError, scan};
 use proptest::prelude::*;
@@ -50,15 +52,26 @@ fn check_readers_agree(bytes: &[u8]) {
         }
     }
     if let Ok(event) = VoEvent::parse(bytes) {
-        let _ = (event.time(), event.position(), NoticeSummary::from(&event));
-        for param in &event.what.params {
-            let _ = (
+        check_values(&event);
+    }
+}
+
+/// Whatever is asked of an event's values is answered, one way or the other.
+fn check_values(event: &VoEvent) {
+    let notice = NoticeSummary::from(event);
+    assert_eq!(notice.time.is_some(), event.time().is_ok());
+    assert!(notice.ra.is_some() || event.position().is_err());
+    for param in &event.what.params {
+        let answers = format!(
+            "{:?}",
+            (
                 param.as_f64(),
                 param.as_i64(),
                 param.as_bool(),
-                param.unit(),
-            );
-        }
+                param.unit()
+            )
+        );
+        assert!(param.value.is_some() || answers.contains("NoValue"));
     }
 }
 
@@ -183,7 +196,13 @@ proptest! {
              <Value2><C1>{text}</C1><C2>1</C2></Value2></Position2D></AstroCoords></WhereWhen></VOEvent>"
         );
         check_readers_agree(document.as_bytes());
-        let _ = (word.parse::<NoticeType>(), NoticeType::nearest(&word), NoticeTime::parse(&word));
+        prop_assert!(NoticeType::nearest(&word).len() <= 3);
+        if let Ok(kind) = word.parse::<NoticeType>() {
+            prop_assert_eq!(kind.to_string().parse(), Ok(kind));
+        }
+        if let Ok(time) = NoticeTime::parse(&text) {
+            prop_assert_eq!(NoticeTime::parse(&time.to_string()), Ok(time));
+        }
     }
 }
 
@@ -191,10 +210,10 @@ proptest! {
 fn the_documents_are_good_before_they_are_bent() {
     for (document, encoding) in DOCUMENTS.iter().zip([0, 1, 0, 0]) {
         let bytes = encoded(document, encoding);
-        assert!(scan(&bytes, &[""]).is_ok(), "{document}");
+        assert!(scan(&bytes, &[]).is_ok(), "{document}");
         check_readers_agree(&bytes);
     }
-    let Ok(Scan::Transport(head)) = scan(DOCUMENTS[3].as_bytes(), &[""]) else {
+    let Ok(Scan::Transport(head)) = scan(DOCUMENTS[3].as_bytes(), &[]) else {
         panic!()
     };
     assert_eq!(head.role, Some(TransportRole::IAmAlive));

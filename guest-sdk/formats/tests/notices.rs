@@ -1,6 +1,8 @@
 //! Real notices against what is known of them from elsewhere: the index of the sample collection,
 //! and Python's XML reader as an independent opinion.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failure ends the test")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 

@@ -1,5 +1,7 @@
 //! Schedules in the five fields of crontab(5).
 
+use crate::errors::Mistake;
+
 struct Field {
     name: &'static str,
     from: u8,
@@ -44,29 +46,29 @@ const FIELDS: [Field; 5] = [
 ];
 
 /// Checks a schedule; the message names the field and what it may hold.
-pub(crate) fn check(text: &str) -> Result<(), String> {
+pub(crate) fn check(text: &str) -> Result<(), Mistake> {
     let fields: Vec<&str> = text.split_whitespace().collect();
     if fields.len() != FIELDS.len() {
-        return Err(format!(
+        return Err(Mistake::new(format!(
             "a schedule has five fields (minute, hour, day of month, month, day of week), this has \
              {}: e.g. \"*/5 * * * *\" is every five minutes; seconds are written as \
              `every = \"30s\"`",
             fields.len()
-        ));
+        )));
     }
     let mut pairs = FIELDS.iter().zip(fields);
     pairs.try_for_each(|(field, text)| field.check(text))
 }
 
 impl Field {
-    fn check(&self, text: &str) -> Result<(), String> {
+    fn check(&self, text: &str) -> Result<(), Mistake> {
         match text.split(',').all(|part| self.accepts(part)) {
             true => Ok(()),
-            false => Err(format!(
+            false => Err(Mistake::new(format!(
                 "`{text}` is no {}: write `*`, numbers from {} to {}, ranges as `1-5`, steps as \
                  `*/5`, or several of them with commas",
                 self.name, self.from, self.to
-            )),
+            ))),
         }
     }
 
@@ -141,7 +143,7 @@ mod tests {
             ("+5 * * * *", "minute"),
             ("* * * * sunday", "day of week"),
         ] {
-            let message = check(text).unwrap_err();
+            let message = check(text).unwrap_err().to_string();
             assert!(message.contains(&format!("is no {field}:")), "{message}");
         }
     }
@@ -149,7 +151,8 @@ mod tests {
     #[test]
     fn other_than_five_fields_are_counted() {
         for text in ["", "* * * *", "0 */5 * * * *", "@hourly"] {
-            assert!(check(text).unwrap_err().contains("five fields"), "{text}");
+            let message = check(text).unwrap_err().to_string();
+            assert!(message.contains("five fields"), "{message}");
         }
     }
 }

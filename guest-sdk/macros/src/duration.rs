@@ -1,5 +1,7 @@
 //! Durations as the host reads them: `500ms`, `90s`, `1h30m`.
 
+use crate::errors::Mistake;
+
 const UNITS: &[(&str, u64)] = &[
     ("ms", 1),
     ("s", 1000),
@@ -9,14 +11,14 @@ const UNITS: &[(&str, u64)] = &[
 ];
 
 /// Checks that `text` is a duration above zero; returns it as it is.
-pub(crate) fn check(text: &str) -> Result<String, String> {
+pub(crate) fn check(text: &str) -> Result<String, Mistake> {
     match milliseconds(text) {
-        Some(0) => Err(format!("\"{text}\" is no time at all")),
+        Some(0) => Err(Mistake::new(format!("\"{text}\" is no time at all"))),
         Some(_) => Ok(text.to_owned()),
-        None => Err(format!(
+        None => Err(Mistake::new(format!(
             "\"{text}\" is no duration: write numbers with a unit (ms, s, m, h, d), e.g. \
              \"500ms\", \"90s\" or \"1h30m\""
-        )),
+        ))),
     }
 }
 

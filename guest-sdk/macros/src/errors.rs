@@ -3,6 +3,22 @@
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
 
+/// What is wrong, in words for the author; who asked knows the place.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Mistake(String);
+
+impl Mistake {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+impl std::fmt::Display for Mistake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// The mistakes found so far.
 #[derive(Default)]
 pub(crate) struct Errors(Vec<syn::Error>);

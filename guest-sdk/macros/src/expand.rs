@@ -10,7 +10,7 @@ use crate::errors::Errors;
 use crate::signature::{self, Signature};
 
 /// Expands an attribute; on a mistake the function stays, so that its users compile.
-pub(crate) fn expand(kind: Kind, arguments: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn expand(kind: Kind, arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let attribute = attribute::read(kind, arguments, &mut errors);
     let Ok(function) = syn::parse2::<ItemFn>(item.clone()) else {
@@ -99,23 +99,41 @@ fn run(kind: Kind, function: &ItemFn, signature: &Signature) -> TokenStream {
 }
 
 fn from_packet(signature: &Signature) -> (TokenStream, Vec<TokenStream>) {
+    let names = names(signature);
+    let reads = signature
+        .arguments
+        .iter()
+        .zip(&names)
+        .map(|(argument, name)| {
+            // A wrong type of an argument is reported at that type.
+            let (read, want) = match argument {
+                Type::Reference(reference) => {
+                    let borrowed = &reference.elem;
+                    let read = quote_spanned!(borrowed.span()=> read);
+                    (read, quote!(&&&&WantRef::<#borrowed>::new()))
+                }
+                owned => {
+                    let read = quote_spanned!(owned.span()=> read);
+                    (read, quote!(&&&Want::<#owned>::new()))
+                }
+            };
+            quote!(let #name = (#want).#read(&packet)?;)
+        });
     let prepare = quote! {
-        use ::gwasp_sdk::__private::{ByJson as _, ByNothing as _, ByPacket as _, Want};
+        #[allow(unused_imports)]
+        use ::gwasp_sdk::__private::{
+            ByJson as _, ByNothing as _, ByNothingRef as _, ByPacket as _, ByReference as _, Want,
+            WantRef,
+        };
         let packet = ::gwasp_sdk::__private::packet(input)?;
+        #(#reads)*
     };
-    let arguments = signature.arguments.iter().map(|argument| {
-        // A wrong type of an argument is reported at that type.
-        let read = quote_spanned!(argument.span()=> read);
-        quote!((&&&Want::<#argument>::new()).#read(&packet)?)
-    });
-    (prepare, arguments.collect())
+    (prepare, passed(signature, &names))
 }
 
 fn from_json(signature: &Signature) -> (TokenStream, Vec<TokenStream>) {
-    let names: Vec<Ident> = (0..signature.arguments.len())
-        .map(|index| format_ident!("argument_{index}"))
-        .collect();
-    let types = &signature.arguments;
+    let names = names(signature);
+    let types: Vec<TokenStream> = signature.arguments.iter().map(owned).collect();
     // One argument is JSON by itself, several are an array.
     let (pattern, wanted) = match (names.as_slice(), types.as_slice()) {
         ([name], [one]) => (quote!(#name), quote!(#one)),
@@ -125,7 +143,42 @@ fn from_json(signature: &Signature) -> (TokenStream, Vec<TokenStream>) {
         let json = ::gwasp_sdk::__private::call(input)?;
         let #pattern = ::gwasp_sdk::__private::arguments::<#wanted>(&json)?;
     };
-    (prepare, names.iter().map(|name| quote!(#name)).collect())
+    (prepare, passed(signature, &names))
+}
+
+fn names(signature: &Signature) -> Vec<Ident> {
+    let indices = 0..signature.arguments.len();
+    indices
+        .map(|index| format_ident!("argument_{index}"))
+        .collect()
+}
+
+/// What is read of JSON for an argument that may be a reference: JSON's text cannot be lent, its
+/// escapes are resolved in a copy.
+fn owned(argument: &Type) -> TokenStream {
+    let Type::Reference(reference) = argument else {
+        return quote!(#argument);
+    };
+    match &*reference.elem {
+        Type::Slice(slice) => {
+            let element = &slice.elem;
+            quote_spanned!(slice.span()=> ::std::vec::Vec<#element>)
+        }
+        Type::Path(path) if path.path.is_ident("str") => {
+            quote_spanned!(path.span()=> ::std::string::String)
+        }
+        other => quote!(#other),
+    }
+}
+
+fn passed(signature: &Signature, names: &[Ident]) -> Vec<TokenStream> {
+    let pairs = signature.arguments.iter().zip(names);
+    pairs
+        .map(|(argument, name)| match argument {
+            Type::Reference(_) => quote!(&#name),
+            _ => quote!(#name),
+        })
+        .collect()
 }
 
 fn from_tick(signature: &Signature) -> (TokenStream, Vec<TokenStream>) {

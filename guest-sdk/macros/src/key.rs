@@ -5,7 +5,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::{LitInt, LitStr};
 
-use crate::errors::one_of;
+use crate::errors::{Mistake, one_of};
 
 /// A checked key.
 pub(crate) enum Key {
@@ -43,7 +43,7 @@ impl Key {
 }
 
 /// Looks a notice type up in GCN's table.
-pub(crate) fn notice(name: &Ident) -> Result<Key, String> {
+pub(crate) fn notice(name: &Ident) -> Result<Key, Mistake> {
     let word = name.to_string();
     if let Some(notice) = NoticeType::from_name(&word) {
         return check_not_a_keepalive(notice)
@@ -55,44 +55,48 @@ pub(crate) fn notice(name: &Ident) -> Result<Key, String> {
             .to_owned(),
         names => format!("did you mean {}?", one_of(names)),
     };
-    Err(format!("GCN has no notice type `{word}`: {advice}"))
+    Err(Mistake::new(format!(
+        "GCN has no notice type `{word}`: {advice}"
+    )))
 }
 
 /// Takes a notice type by number, known or not.
-pub(crate) fn number(number: &LitInt) -> Result<Key, String> {
-    let value: u16 = number
-        .base10_parse()
-        .map_err(|_| "a notice type is a number from 0 to 65535".to_owned())?;
+pub(crate) fn number(number: &LitInt) -> Result<Key, Mistake> {
+    let Ok(value) = number.base10_parse::<u16>() else {
+        return Err(Mistake::new("a notice type is a number from 0 to 65535"));
+    };
     check_not_a_keepalive(NoticeType(value))?;
     Ok(Key::Number(value))
 }
 
-fn check_not_a_keepalive(notice: NoticeType) -> Result<NoticeType, String> {
+fn check_not_a_keepalive(notice: NoticeType) -> Result<NoticeType, Mistake> {
     match notice.is_keepalive() {
-        true => Err(format!(
+        true => Err(Mistake::new(format!(
             "`{notice}` is a sign of life of the transport: the listener answers it, no handler \
              gets it"
-        )),
+        ))),
         false => Ok(notice),
     }
 }
 
 /// Takes a node or topic, or a prefix of one with a `*` at its end.
-pub(crate) fn node(text: &LitStr) -> Result<Key, String> {
+pub(crate) fn node(text: &LitStr) -> Result<Key, Mistake> {
     let node = text.value();
     if NoticeType::from_name(&node).is_some() {
-        return Err(format!(
+        return Err(Mistake::new(format!(
             "a string is a node or topic and never a notice type: write `{node}` without quotes"
-        ));
+        )));
     }
     let exact = node.strip_suffix('*').unwrap_or(&node);
     if exact.contains('*') {
-        return Err(
-            "a `*` may stand at the end of a node only, where it means \"begins with\"".into(),
-        );
+        return Err(Mistake::new(
+            "a `*` may stand at the end of a node only, where it means \"begins with\"",
+        ));
     }
     if node.is_empty() || node.contains(char::is_whitespace) {
-        return Err("a node or topic has no spaces and is not empty; all of them are \"*\"".into());
+        return Err(Mistake::new(
+            "a node or topic has no spaces and is not empty; all of them are \"*\"",
+        ));
     }
     Ok(Key::Node(node))
 }

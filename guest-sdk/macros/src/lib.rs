@@ -23,17 +23,17 @@ use attribute::Kind;
 #[expect(missing_docs, reason = "documented where it is re-exported")]
 #[proc_macro_attribute]
 pub fn handler(arguments: TokenStream, function: TokenStream) -> TokenStream {
-    expand::expand(Kind::Handler, arguments.into(), function.into()).into()
+    expand::expand(Kind::Handler, arguments.into(), &function.into()).into()
 }
 
 #[expect(missing_docs, reason = "documented where it is re-exported")]
 #[proc_macro_attribute]
 pub fn task(arguments: TokenStream, function: TokenStream) -> TokenStream {
-    expand::expand(Kind::Task, arguments.into(), function.into()).into()
+    expand::expand(Kind::Task, arguments.into(), &function.into()).into()
 }
 
 #[expect(missing_docs, reason = "documented where it is re-exported")]
 #[proc_macro_attribute]
 pub fn periodic(arguments: TokenStream, function: TokenStream) -> TokenStream {
-    expand::expand(Kind::Periodic, arguments.into(), function.into()).into()
+    expand::expand(Kind::Periodic, arguments.into(), &function.into()).into()
 }

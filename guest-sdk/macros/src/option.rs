@@ -7,7 +7,7 @@ use proc_macro2::{Ident, Span};
 use syn::Lit;
 
 use crate::attribute::{Attribute, Kind};
-use crate::errors::{Errors, nearest, one_of};
+use crate::errors::{Errors, Mistake, nearest, one_of};
 use crate::{duration, order};
 
 /// What a value must be.
@@ -173,32 +173,37 @@ fn example(option: &Known) -> String {
     }
 }
 
-fn text(option: &Known, value: &Lit) -> Result<String, String> {
+fn text(option: &Known, value: &Lit) -> Result<String, Mistake> {
     match (option.form, value) {
         (Form::Queue, Lit::Str(text)) => word(&text.value(), "a queue's name"),
         (Form::Name, Lit::Str(text)) => word(&text.value(), "a name"),
         (Form::Duration, Lit::Str(text)) => duration::check(&text.value()),
         (Form::Order, Lit::Str(text)) => order::check(&text.value()),
-        (Form::Count, Lit::Int(number)) => number
-            .base10_parse::<u16>()
-            .map(|count| count.to_string())
-            .map_err(|_| format!("`{}` is a number from 0 to 65535", option.word)),
+        (Form::Count, Lit::Int(number)) => match number.base10_parse::<u16>() {
+            Ok(count) => Ok(count.to_string()),
+            Err(_) => Err(Mistake::new(format!(
+                "`{}` is a number from 0 to 65535",
+                option.word
+            ))),
+        },
         (Form::Priority, Lit::Int(number)) => match number.base10_parse::<u8>() {
             Ok(priority @ 0..=9) => Ok(priority.to_string()),
-            _ => Err("a priority is a number from 0 (served first) to 9".into()),
+            _ => Err(Mistake::new(
+                "a priority is a number from 0 (served first) to 9",
+            )),
         },
-        _ => Err(format!("write `{}`", example(option))),
+        _ => Err(Mistake::new(format!("write `{}`", example(option)))),
     }
 }
 
 /// A dot parts a plugin's name from a function's, so neither holds one.
-fn word(text: &str, what: &str) -> Result<String, String> {
+fn word(text: &str, what: &str) -> Result<String, Mistake> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ':');
     let fits = !text.is_empty() && text.len() <= 128 && text.chars().all(allowed);
     match fits {
         true => Ok(text.to_owned()),
-        false => Err(format!(
+        false => Err(Mistake::new(format!(
             "{what} is made of letters, digits, `_`, `-` and `:`"
-        )),
+        ))),
     }
 }

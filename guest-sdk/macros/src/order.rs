@@ -1,18 +1,20 @@
 //! `order_by`: where in a packet the host finds the key whose tasks take turns.
 
+use crate::errors::Mistake;
+
 /// Checks one of the four forms; returns it as it is.
-pub(crate) fn check(text: &str) -> Result<String, String> {
+pub(crate) fn check(text: &str) -> Result<String, Mistake> {
     let fits = match text.strip_prefix("param:") {
         Some(name) => !name.trim().is_empty(),
         None => matches!(text, "ivorn" | "id") || is_pointer(text),
     };
     match fits {
         true => Ok(text.to_owned()),
-        false => Err(format!(
+        false => Err(Mistake::new(format!(
             "\"{text}\" is no place in a packet: write a JSON pointer such as \
              \"/object/superevent_id\", \"param:TrigID\" for a VOEvent's parameter, \"ivorn\" or \
              \"id\""
-        )),
+        ))),
     }
 }
 

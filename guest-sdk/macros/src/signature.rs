@@ -68,6 +68,12 @@ fn arguments(word: &str, function: &ItemFn, errors: &mut Errors) -> Vec<Type> {
             FnArg::Typed(typed) if matches!(*typed.ty, Type::ImplTrait(_)) => {
                 errors.at(&typed.ty, format!("name the type that this {word} takes"));
             }
+            FnArg::Typed(typed) if is_mutable_reference(&typed.ty) => {
+                errors.at(
+                    &typed.ty,
+                    format!("what a {word} takes is its own: take the value and make it `mut`"),
+                );
+            }
             FnArg::Typed(typed) => {
                 let mut argument = (*typed.ty).clone();
                 Anonymous.visit_type_mut(&mut argument);
@@ -76,6 +82,10 @@ fn arguments(word: &str, function: &ItemFn, errors: &mut Errors) -> Vec<Type> {
         }
     }
     types
+}
+
+fn is_mutable_reference(argument: &Type) -> bool {
+    matches!(argument, Type::Reference(reference) if reference.mutability.is_some())
 }
 
 fn check_count(kind: Kind, function: &ItemFn, errors: &mut Errors) {

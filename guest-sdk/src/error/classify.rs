@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
-use gwasp_formats::{FieldError, PositionError, TimeError, VoEventError};
+use gwasp_formats::{FieldError, LvAlertError, PositionError, TimeError, VoEventError};
 
 use super::FailureKind;
 use crate::blobs::BlobError;
@@ -32,6 +32,7 @@ fn known(error: &(dyn StdError + 'static)) -> Option<(FailureKind, Option<Durati
     }
     // The same bytes would be read in the same way.
     let parse = error.is::<VoEventError>()
+        || error.is::<LvAlertError>()
         || error.is::<FieldError>()
         || error.is::<PositionError>()
         || error.is::<TimeError>();

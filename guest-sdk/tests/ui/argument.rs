@@ -6,7 +6,7 @@ struct Alert;
 fn not_of_a_packet(_: Alert) {}
 
 #[handler("cbc_gstlal")]
-fn by_reference(_: &VoEvent) {}
+fn by_reference(_: &Alert) {}
 
 #[task]
 fn not_of_json(_: Alert) {}

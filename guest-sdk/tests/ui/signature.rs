@@ -16,6 +16,9 @@ fn nameless(_: impl Clone) -> impl Clone {}
 fn five(_: &Packet, _: &[u8], _: &str, _: String, _: VoEvent) {}
 
 #[handler(FERMI_GBM_GND_POS)]
+fn to_change(_: &mut VoEvent) {}
+
+#[handler(FERMI_GBM_GND_POS)]
 struct Burst;
 
 struct Bursts;

@@ -9,11 +9,9 @@ use crate::Inner;
 use crate::cache::Key;
 use crate::error::StoreError;
 use crate::reader::Reader;
-use crate::record::{
-    Commit, Failure, Input, JournalEntry, Lease, RetryPolicy, Step, Token,
-};
+use crate::record::{Commit, Failure, Input, JournalEntry, Lease, RetryPolicy, Step, Token};
 use crate::schedule::OpenTask;
-use crate::writer::Op;
+use crate::writer::{Op, Request};
 
 /// How long a task waits whose input cannot be read just now.
 const UNREADABLE: Duration = Duration::from_secs(1);
@@ -80,11 +78,11 @@ impl Inner {
         };
         let op = Op::Commit {
             commits: vec![commit],
-            permit: None,
             reply,
         };
+        let request = Request { op, permit: None };
         let sender = self.sender.as_ref();
-        if sender.is_none_or(|sender| sender.try_send(op).is_err()) {
+        if sender.is_none_or(|sender| sender.try_send(request).is_err()) {
             self.queues.put_back(token.lease, UNREADABLE);
         }
     }

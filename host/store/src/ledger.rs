@@ -95,7 +95,10 @@ impl fmt::Display for Imbalance {
             left,
             right,
         } = self;
-        write!(f, "{source} on day {day}: {rule} does not hold: {left} and {right}")
+        write!(
+            f,
+            "{source} on day {day}: {rule} does not hold: {left} and {right}"
+        )
     }
 }
 

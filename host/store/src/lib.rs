@@ -1,6 +1,6 @@
 //! The crash-safe engine under GWASP's embedded broker.
 //!
-//! A [`Store`] keeps packets, tasks, plugin values and blobs in one directory: SQLite for the
+//! A [`Store`] keeps packets, tasks, plugin values and blobs in one directory: `SQLite` for the
 //! rows, segment files for large bytes. One writer thread gathers what waits into one
 //! transaction with one sync (*group commit*); an operation is answered after that sync and
 //! never before.
@@ -43,7 +43,7 @@ use cache::Cache;
 use limits::{check_arrivals, check_commit, check_submission, commit_bytes};
 use queues::Queues;
 use reader::Pool;
-use writer::{Op, Reply};
+use writer::{Op, Reply, Request};
 
 pub use error::{Cause, OpenError, StoreError};
 pub use ledger::{
@@ -59,8 +59,8 @@ pub use record::{
     Submission, TaskId, Token,
 };
 pub use view::{
-    Depth, FailedAttempt, GapMark, KvEntry, PacketFilter, PacketView, RefusalView, TaskDetail,
-    TaskFilter, TaskFound, TaskView,
+    Depth, FailedAttempt, GapMark, KvEntry, PacketFilter, PacketView, RefusalView, Running,
+    TaskDetail, TaskFilter, TaskFound, TaskView,
 };
 
 /// Operations smaller than this do not wait for [`Options::waiting_bytes`]: their number is
@@ -91,7 +91,7 @@ impl fmt::Debug for Store {
 struct Inner {
     options: Options,
     incarnation: u64,
-    sender: Option<mpsc::Sender<Op>>,
+    sender: Option<mpsc::Sender<Request>>,
     waiting: Arc<Semaphore>,
     queues: Arc<Queues>,
     cache: Arc<Cache>,
@@ -146,10 +146,9 @@ impl Store {
     ) -> Result<Vec<Accepted>, StoreError> {
         let bytes = check_arrivals(&arrivals, &self.inner.options)?;
         let permit = self.room(bytes).await?;
-        self.ask(|reply| Op::Accept {
+        self.ask(permit, |reply| Op::Accept {
             generation: routes_generation,
             arrivals,
-            permit,
             reply,
         })
         .await
@@ -179,11 +178,12 @@ impl Store {
                 refusal.payload = Bytes::copy_from_slice(refusal.payload.get(..cut).unwrap_or(&[]));
             }
         }
-        let permit = self.room(lengths.iter().map(|length| (*length).min(cut)).sum()).await?;
-        self.ask(|reply| Op::Refuse {
+        let permit = self
+            .room(lengths.iter().map(|length| (*length).min(cut)).sum())
+            .await?;
+        self.ask(permit, |reply| Op::Refuse {
             refusals,
             lengths,
-            permit,
             reply,
         })
         .await
@@ -195,7 +195,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Failed`] or [`StoreError::Closed`].
     pub async fn note_unconfirmed(&self, source: &str, frames: u64) -> Result<(), StoreError> {
-        self.ask(|reply| Op::Unconfirmed {
+        self.ask(None, |reply| Op::Unconfirmed {
             source: source.to_owned(),
             frames,
             reply,
@@ -209,7 +209,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Failed`] or [`StoreError::Closed`].
     pub async fn note_listening(&self, source: &str, listening: bool) -> Result<(), StoreError> {
-        self.ask(|reply| Op::Listening {
+        self.ask(None, |reply| Op::Listening {
             source: source.to_owned(),
             listening,
             reply,
@@ -229,12 +229,8 @@ impl Store {
             bytes += check_submission(submission)?;
         }
         let permit = self.room(bytes).await?;
-        self.ask(|reply| Op::Submit {
-            submissions,
-            permit,
-            reply,
-        })
-        .await
+        self.ask(permit, |reply| Op::Submit { submissions, reply })
+            .await
     }
 
     /// Leases the next task of a queue: of those that are due, the one with the lowest priority
@@ -275,6 +271,11 @@ impl Store {
         self.inner.queues.depth(queue)
     }
 
+    /// Lists what is leased, in the order of leasing.
+    pub fn running(&self) -> Vec<Running> {
+        self.inner.queues.running()
+    }
+
     /// Writes commits, each all or nothing, and answers for each in order.
     ///
     /// The answers' errors: [`StoreError::Fenced`] under an old token,
@@ -312,10 +313,9 @@ impl Store {
         limits::check_length("a blob", bytes.len(), self.inner.options.max_payload)?;
         let digest = segments::digest_of(&bytes);
         let permit = self.room(bytes.len()).await?;
-        self.ask(|reply| Op::PutBlob {
+        self.ask(permit, |reply| Op::PutBlob {
             digest,
             bytes,
-            permit,
             reply,
         })
         .await?;
@@ -347,7 +347,7 @@ impl Store {
     /// [`StoreError::Failed`] or [`StoreError::Closed`].
     pub async fn claim(&self, plugin: &str, name: &str, task: TaskId) -> Result<bool, StoreError> {
         limits::check_length("the name of a claim", name.len(), MAX_KEY)?;
-        self.ask(|reply| Op::Claim {
+        self.ask(None, |reply| Op::Claim {
             plugin: plugin.to_owned(),
             name: name.to_owned(),
             task,
@@ -376,7 +376,7 @@ impl Store {
         manifest: &str,
     ) -> Result<u64, StoreError> {
         limits::check_length("a manifest", manifest.len(), MAX_VALUE)?;
-        self.ask(|reply| Op::PutRoute {
+        self.ask(None, |reply| Op::PutRoute {
             plugin: plugin.to_owned(),
             digest,
             manifest: manifest.to_owned(),
@@ -390,7 +390,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Failed`] or [`StoreError::Closed`].
     pub async fn remove_route(&self, plugin: &str) -> Result<u64, StoreError> {
-        self.ask(|reply| Op::RemoveRoute {
+        self.ask(None, |reply| Op::RemoveRoute {
             plugin: plugin.to_owned(),
             reply,
         })
@@ -412,7 +412,7 @@ impl Store {
     /// [`StoreError::Full`] or [`StoreError::Failed`]: nothing is lost, but the next start
     /// leaves gap marks. [`StoreError::Closed`] if it was closed before.
     pub async fn close(&self) -> Result<(), StoreError> {
-        let closed = self.ask(|reply| Op::Close { reply }).await;
+        let closed = self.ask(None, |reply| Op::Close { reply }).await;
         self.inner.queues.stop();
         closed
     }
@@ -426,12 +426,8 @@ impl Store {
             return Ok(Vec::new());
         }
         let permit = self.room(bytes).await?;
-        self.ask(|reply| Op::Commit {
-            commits,
-            permit,
-            reply,
-        })
-        .await
+        self.ask(permit, |reply| Op::Commit { commits, reply })
+            .await
     }
 
     /// Waits until so many bytes may wait for the writer.
@@ -449,10 +445,16 @@ impl Store {
         Ok(Some(permit))
     }
 
-    async fn ask<T>(&self, op: impl FnOnce(Reply<T>) -> Op) -> Result<T, StoreError> {
+    async fn ask<T>(
+        &self,
+        permit: Option<OwnedSemaphorePermit>,
+        op: impl FnOnce(Reply<T>) -> Op,
+    ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         let sender = self.inner.sender.as_ref().ok_or(StoreError::Closed)?;
-        sender.send(op(reply)).await.or(Err(StoreError::Closed))?;
+        let op = op(reply);
+        let request = Request { op, permit };
+        sender.send(request).await.or(Err(StoreError::Closed))?;
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
 }

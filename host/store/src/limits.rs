@@ -20,10 +20,7 @@ pub(crate) fn check_length(
 }
 
 /// Checks arrivals and returns how many bytes they hold.
-pub(crate) fn check_arrivals(
-    arrivals: &[Arrival],
-    options: &Options,
-) -> Result<usize, StoreError> {
+pub(crate) fn check_arrivals(arrivals: &[Arrival], options: &Options) -> Result<usize, StoreError> {
     let mut bytes = 0;
     for arrival in arrivals {
         let packet = &arrival.packet;
@@ -45,7 +42,10 @@ pub(crate) fn check_submission(submission: &Submission) -> Result<usize, StoreEr
 
 /// Checks all of a commit that needs no look at the store.
 pub(crate) fn check_commit(commit: &Commit) -> Result<(), StoreError> {
-    if let Step::Succeed { result: Some(bytes) } = &commit.step {
+    if let Step::Succeed {
+        result: Some(bytes),
+    } = &commit.step
+    {
         check_length("a result", bytes.len(), MAX_VALUE)?;
     }
     for write in &commit.kv {
@@ -56,13 +56,19 @@ pub(crate) fn check_commit(commit: &Commit) -> Result<(), StoreError> {
     }
     let entries = commit.journal.len();
     check_length("the entries of a journal", entries, MAX_JOURNAL_ENTRIES)?;
-    check_length("a journal", journal_bytes(&commit.journal), MAX_JOURNAL_BYTES)
+    check_length(
+        "a journal",
+        journal_bytes(&commit.journal),
+        MAX_JOURNAL_BYTES,
+    )
 }
 
 /// Returns how many bytes a commit holds.
 pub(crate) fn commit_bytes(commit: &Commit) -> usize {
     let result = match &commit.step {
-        Step::Succeed { result: Some(bytes) } => bytes.len(),
+        Step::Succeed {
+            result: Some(bytes),
+        } => bytes.len(),
         Step::Succeed { result: None }
         | Step::Note
         | Step::Retry { .. }

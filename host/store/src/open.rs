@@ -22,7 +22,7 @@ use crate::reader::Pool;
 use crate::record::Nanos;
 use crate::schema::{APPLICATION, DATABASE, FORMAT, PAGE_SIZE, TABLES, meta, prepare, unsigned};
 use crate::segments::Appender;
-use crate::writer::{End, Op, Shared, Writer};
+use crate::writer::{End, Request, Shared, Writer};
 
 mod recover;
 
@@ -38,11 +38,7 @@ pub(crate) struct Threads {
 }
 
 impl Threads {
-    fn start(
-        &self,
-        name: &str,
-        work: impl FnOnce() + Send + 'static,
-    ) -> io::Result<()> {
+    fn start(&self, name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let handle = thread::Builder::new().name(name.to_owned()).spawn(work)?;
         let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
         handles.push(handle);
@@ -116,7 +112,7 @@ fn start(
     dir: &Path,
     threads: &Threads,
     writer: WriterThread,
-    receiver: mpsc::Receiver<Op>,
+    receiver: mpsc::Receiver<Request>,
 ) -> Result<(), OpenError> {
     let spawned = |source| io_error("start a thread for", dir, source);
     let (ready, readiness) = std::sync::mpsc::sync_channel(1);
@@ -135,7 +131,7 @@ fn start(
 
 fn write_until_end(
     thread: WriterThread,
-    receiver: mpsc::Receiver<Op>,
+    receiver: mpsc::Receiver<Request>,
     ready: &std::sync::mpsc::SyncSender<rusqlite::Result<()>>,
 ) {
     let WriterThread {

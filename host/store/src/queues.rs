@@ -14,7 +14,7 @@ use crate::error::StoreError;
 use crate::options::Clock;
 use crate::record::{Nanos, TaskId};
 use crate::schedule::{Leased, OpenTask, Schedule, Tally};
-use crate::view::Depth;
+use crate::view::{Depth, Running};
 
 /// The timer looks at the clock at least so often while a task is due later, so that a step of
 /// the clock is seen.
@@ -175,6 +175,22 @@ impl Queues {
         let now = self.clock.now();
         let state = self.state();
         state.stopped.is_some() || state.schedule.is_ready(queue, now)
+    }
+
+    /// Lists what is leased, in the order of leasing.
+    pub(crate) fn running(&self) -> Vec<Running> {
+        let state = self.state();
+        let leased = state.schedule.all_leased();
+        leased
+            .map(|leased| Running {
+                task: leased.task.id,
+                plugin: leased.task.handler.plugin.clone(),
+                handler: leased.task.handler.handler.clone(),
+                queue: leased.task.handler.queue.clone(),
+                worker: leased.worker,
+                since: leased.since,
+            })
+            .collect()
     }
 
     pub(crate) fn depth(&self, queue: &str) -> Depth {

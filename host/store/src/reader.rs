@@ -180,8 +180,7 @@ impl Reader {
     /// # Errors
     /// [`StoreError::Unavailable`] where they cannot be read.
     pub fn gaps(&self, limit: Option<u32>) -> Result<Vec<GapMark>, StoreError> {
-        let mut query =
-            Query::new("SELECT source, last_packet, last_commit, next_start FROM gaps");
+        let mut query = Query::new("SELECT source, last_packet, last_commit, next_start FROM gaps");
         query.finish("seq DESC", limit);
         query.run(&self.connection, |row| {
             Ok(Ok(GapMark {
@@ -281,7 +280,8 @@ impl Query {
 
     fn finish(&mut self, order: &str, limit: Option<u32>) {
         let limit = limit.unwrap_or(ROWS);
-        self.text.push_str(&format!(" ORDER BY {order} LIMIT {limit}"));
+        self.text
+            .push_str(&format!(" ORDER BY {order} LIMIT {limit}"));
     }
 
     fn run<T>(

@@ -138,6 +138,13 @@ impl Schedule {
             .filter(|leased| leased.task.id == task)
     }
 
+    /// Returns all that is leased, in the order of leasing.
+    pub(crate) fn all_leased(&self) -> impl Iterator<Item = &Leased> {
+        let mut leases: Vec<_> = self.leases.iter().collect();
+        leases.sort_unstable_by_key(|(lease, _)| **lease);
+        leases.into_iter().map(|(_, leased)| leased)
+    }
+
     /// Notes how long the journal of a leased task is, and who writes it.
     pub(crate) fn note(&mut self, lease: u64, journal: Tally, pinned: Option<[u8; 32]>) {
         if let Some(leased) = self.leases.get_mut(&lease) {
@@ -194,6 +201,3 @@ impl Schedule {
             .unwrap_or_default()
     }
 }
-
-#[cfg(test)]
-mod tests;

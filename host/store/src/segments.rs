@@ -81,7 +81,8 @@ pub(crate) fn read(dir: &Path, place: Place, digest: &[u8; 32]) -> Result<Bytes,
         return Err(place.corrupt());
     }
     let mut record = vec![0; PREFIX + length];
-    file.read_exact_at(&mut record, offset).map_err(unreadable)?;
+    file.read_exact_at(&mut record, offset)
+        .map_err(unreadable)?;
     let record = Bytes::from(record);
     let bytes = record.slice(PREFIX..);
     let prefix = prefix_of(place.length, digest);

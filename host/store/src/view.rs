@@ -167,7 +167,7 @@ pub struct RefusalView {
 pub struct GapMark {
     /// The stream.
     pub source: String,
-    /// When the last packet of this stream was kept.
+    /// When the last packet of this stream was read that was kept or refused.
     pub last_packet: Option<Nanos>,
     /// When the store last committed anything: the process was alive.
     pub last_commit: Nanos,
@@ -197,4 +197,21 @@ pub struct Depth {
     pub later: usize,
     /// Tasks that are leased.
     pub leased: usize,
+}
+
+/// A task that a worker holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// The task.
+    pub task: TaskId,
+    /// Plugin that holds the handler.
+    pub plugin: String,
+    /// Handler or task name.
+    pub handler: String,
+    /// Queue that it came from.
+    pub queue: String,
+    /// The caller's number for who runs it.
+    pub worker: u32,
+    /// When it was leased.
+    pub since: Nanos,
 }

@@ -5,7 +5,7 @@
 //! operations answered. If anything of that fails, the whole group is taken back and each of
 //! its operations is answered with the error.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -43,20 +43,18 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 /// What a commit is answered with.
 pub(crate) type CommitAnswers = Vec<Result<(), StoreError>>;
 
-/// What the writer is asked for. A permit is given back with its operation.
+/// What the writer is asked for.
 #[derive(Debug)]
 pub(crate) enum Op {
     Accept {
         generation: u64,
         arrivals: Vec<Arrival>,
-        permit: Option<OwnedSemaphorePermit>,
         reply: Reply<Vec<Accepted>>,
     },
     Refuse {
         refusals: Vec<NewRefusal>,
         /// Lengths before the cut.
         lengths: Vec<usize>,
-        permit: Option<OwnedSemaphorePermit>,
         reply: Reply<()>,
     },
     Unconfirmed {
@@ -71,18 +69,15 @@ pub(crate) enum Op {
     },
     Submit {
         submissions: Vec<Submission>,
-        permit: Option<OwnedSemaphorePermit>,
         reply: Reply<Vec<bool>>,
     },
     Commit {
         commits: Vec<Commit>,
-        permit: Option<OwnedSemaphorePermit>,
         reply: Reply<CommitAnswers>,
     },
     PutBlob {
         digest: [u8; 32],
         bytes: Bytes,
-        permit: Option<OwnedSemaphorePermit>,
         reply: Reply<()>,
     },
     Claim {
@@ -149,6 +144,14 @@ impl Op {
     }
 }
 
+/// An operation on its way to the writer.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) op: Op,
+    /// Given back when the operation is done.
+    pub(crate) permit: Option<OwnedSemaphorePermit>,
+}
+
 /// Sends an answer; whoever asked may have gone.
 fn send<T>(reply: Reply<T>, answer: Result<T, StoreError>) {
     drop(reply.send(answer));
@@ -167,6 +170,7 @@ struct Group {
     now: Nanos,
     weight: usize,
     answers: Vec<Answer>,
+    permits: Vec<OwnedSemaphorePermit>,
     changes: Vec<Change>,
     packets: Vec<Arc<PacketRecord>>,
     args: Vec<(i64, Bytes)>,
@@ -182,6 +186,7 @@ impl Group {
             now,
             weight: 0,
             answers: Vec::new(),
+            permits: Vec::new(),
             changes: Vec::new(),
             packets: Vec::new(),
             args: Vec::new(),
@@ -207,7 +212,6 @@ struct Known {
     next_packet: i64,
     next_task: i64,
     handlers: HashMap<Shape, Arc<HandlerRow>>,
-    listening: HashSet<String>,
 }
 
 /// How the writer ended.
@@ -265,14 +269,15 @@ impl<'c> Writer<'c> {
     }
 
     /// Works until the store is closed or every handle is gone.
-    pub(crate) fn run(mut self, mut receiver: mpsc::Receiver<Op>) -> End {
-        let mut ops = Vec::new();
+    pub(crate) fn run(mut self, mut receiver: mpsc::Receiver<Request>) -> End {
+        let mut requests = Vec::new();
         loop {
-            let count = receiver.blocking_recv_many(&mut ops, self.shared.options.group.max(1));
+            let count =
+                receiver.blocking_recv_many(&mut requests, self.shared.options.group.max(1));
             if count == 0 {
                 return End::Dropped;
             }
-            if let Some(reply) = self.work(&mut ops) {
+            if let Some(reply) = self.work(&mut requests) {
                 receiver.close();
                 let closed = self.close();
                 return End::Closed(reply, closed);
@@ -282,14 +287,17 @@ impl<'c> Writer<'c> {
     }
 
     /// Does what waits, in one or more groups; returns who asked to close.
-    fn work(&mut self, ops: &mut Vec<Op>) -> Option<Reply<()>> {
-        let mut waiting = ops.drain(..).peekable();
+    fn work(&mut self, requests: &mut Vec<Request>) -> Option<Reply<()>> {
+        let mut waiting = requests.drain(..).peekable();
         while waiting.peek().is_some() {
             let mut group = Group::new(self.shared.options.clock.now());
             let mut begun = self.begin();
             let mut closing = None;
             while group.weight < self.shared.options.group.max(1) {
-                let Some(op) = waiting.next() else { break };
+                let Some(Request { op, permit }) = waiting.next() else {
+                    break;
+                };
+                group.permits.extend(permit);
                 if let Op::Close { reply } = op {
                     closing = Some(reply);
                     break;
@@ -323,13 +331,11 @@ impl<'c> Writer<'c> {
                 generation,
                 arrivals,
                 reply,
-                ..
             } => self.apply_accept(group, generation, arrivals, reply),
             Op::Refuse {
                 refusals,
                 lengths,
                 reply,
-                ..
             } => self.apply_refuse(group, &refusals, &lengths, reply),
             Op::Unconfirmed {
                 source,
@@ -340,23 +346,20 @@ impl<'c> Writer<'c> {
                 source,
                 listening,
                 reply,
-            } => self.apply_listening(group, source, listening, reply),
-            Op::Submit {
-                submissions, reply, ..
-            } => self.apply_submit(group, submissions, reply),
-            Op::Commit { commits, reply, .. } => self.apply_commits(group, commits, reply),
+            } => self.apply_listening(group, &source, listening, reply),
+            Op::Submit { submissions, reply } => self.apply_submit(group, submissions, reply),
+            Op::Commit { commits, reply } => self.apply_commits(group, commits, reply),
             Op::PutBlob {
                 digest,
                 bytes,
                 reply,
-                ..
             } => self.apply_blob(group, &digest, &bytes, reply),
             Op::Claim {
                 plugin,
                 name,
                 task,
                 reply,
-            } => self.apply_claim(group, &plugin, &name, task, reply),
+            } => self.apply_claim(group, (&plugin, &name), task, reply),
             Op::PutRoute {
                 plugin,
                 digest,
@@ -380,6 +383,7 @@ impl<'c> Writer<'c> {
             args,
             sources,
             now,
+            permits,
             ..
         } = group;
         let committed = written.and_then(|()| self.commit_rows(now, &sources));
@@ -395,6 +399,7 @@ impl<'c> Writer<'c> {
             }
             self.shared.queues.publish(changes);
         }
+        drop(permits);
         for answer in answers {
             answer(committed.as_ref().err());
         }

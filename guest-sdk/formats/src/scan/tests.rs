@@ -28,7 +28,7 @@ fn head(payload: impl AsRef<[u8]>) -> VoEventHead {
 
 #[track_caller]
 fn transport(payload: &str) -> TransportHead {
-    match scan(payload.as_bytes(), NO_PARAMS) {
+    match scan(payload.as_bytes(), &[]) {
         Ok(Scan::Transport(head)) => head,
         other => panic!("not a transport message: {other:?}"),
     }
@@ -36,7 +36,7 @@ fn transport(payload: &str) -> TransportHead {
 
 #[track_caller]
 fn check_fault(payload: impl AsRef<[u8]>, expected: impl Fn(&XmlFault) -> bool, offset: usize) {
-    let error = scan(payload.as_ref(), NO_PARAMS).unwrap_err();
+    let error = scan(payload.as_ref(), &[]).unwrap_err();
     assert!(expected(&error.fault), "{error:?}");
     assert_eq!(error.offset, offset, "{error}");
 }
@@ -50,8 +50,6 @@ fn check_type(params: &str, number: Option<u16>, oddities: &[Oddity]) {
     assert_eq!(head.notice_type, number.map(NoticeType), "{params}");
     assert_eq!(head.oddities, oddities, "{params}");
 }
-
-const NO_PARAMS: &[&str] = &[];
 
 #[test]
 fn an_event_yields_what_accept_needs() {
@@ -379,7 +377,7 @@ fn text_before_and_after_the_document() {
 fn html_doc() {
     let page = b"<!DOCTYPE html>\n<html><head><meta charset=utf-8></head><body>503 &nbsp;</html>";
     let root = "html".to_owned();
-    assert_eq!(scan(page, NO_PARAMS), Ok(Scan::Other { root }));
+    assert_eq!(scan(page, &[]), Ok(Scan::Other { root }));
 }
 
 #[test]
@@ -412,7 +410,7 @@ fn two_docs_in_frame() {
 fn a_document_that_is_cut_short_says_where() {
     let payload = good();
     let cut = payload.split_at(payload.find("<What>").unwrap() + 6).0;
-    let error = scan(cut.as_bytes(), NO_PARAMS).unwrap_err();
+    let error = scan(cut.as_bytes(), &[]).unwrap_err();
     assert_eq!(
         error.to_string(),
         format!(

@@ -138,7 +138,12 @@ pub(super) fn segments(
     for (number, end) in &named {
         let length = fs::metadata(path_of(folder, *number)).map_or(0, |file| file.len());
         if length < unsigned(*end) {
-            tracing::error!(number, length, end, "segment file is shorter than its records");
+            tracing::error!(
+                number,
+                length,
+                end,
+                "segment file is shorter than its records"
+            );
         }
     }
     let folder = folder.to_owned();

@@ -100,8 +100,11 @@ fn each(
     Ok(())
 }
 
+/// Where a sum is put.
+type Place = fn(&mut Account) -> &mut u64;
+
 fn recount_arrivals(connection: &Connection, accounts: &mut Accounts) -> Result<(), StoreError> {
-    let sums: [(&str, fn(&mut Account) -> &mut u64); 3] = [
+    let sums: [(&str, Place); 3] = [
         (
             "SELECT account, count(*) FROM refusals GROUP BY account",
             |account| &mut account.listener.refused,

@@ -107,9 +107,9 @@ impl Reader {
     }
 
     fn stored(&self, seq: i64) -> Result<Option<Stored>, StoreError> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT segment, offset, length, payload FROM packets WHERE seq = ?1")?;
+        let mut statement = self.connection.prepare_cached(
+            "SELECT segment, offset, length, payload FROM packets WHERE seq = ?1",
+        )?;
         let stored = statement.query_row([seq], |row| {
             Ok(Stored {
                 table: "packet",
@@ -128,7 +128,9 @@ impl Reader {
         &self,
         mut see: impl FnMut(Result<PacketRow, StoreError>),
     ) -> Result<(), StoreError> {
-        let mut statement = self.connection.prepare(&format!("{COLUMNS} ORDER BY seq"))?;
+        let mut statement = self
+            .connection
+            .prepare(&format!("{COLUMNS} ORDER BY seq"))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             see(packet_row(row).unwrap_or_else(|error| Err(error.into())));
@@ -165,8 +167,10 @@ fn packet_row(row: &Row<'_>) -> rusqlite::Result<Result<PacketRow, StoreError>> 
         place: format!("row of packet {seq}"),
     };
     let (headers, flags): (Option<Vec<u8>>, Option<Vec<u8>>) = (row.get(11)?, row.get(12)?);
-    let (Some(pairs), Some(words)) = (split_texts(headers.as_deref()), split_texts(flags.as_deref()))
-    else {
+    let (Some(pairs), Some(words)) = (
+        split_texts(headers.as_deref()),
+        split_texts(flags.as_deref()),
+    ) else {
         return Ok(Err(corrupt()));
     };
     let length: i64 = row.get(17)?;
@@ -193,7 +197,8 @@ fn packet_row(row: &Row<'_>) -> rusqlite::Result<Result<PacketRow, StoreError>> 
         },
         unmatched: row.get(13)?,
         same_as: row.get(14)?,
-        place: Option::zip(row.get(15)?, row.get(16)?).map(|(segment, offset)| place(segment, offset)),
+        place: Option::zip(row.get(15)?, row.get(16)?)
+            .map(|(segment, offset)| place(segment, offset)),
         length,
         repeats: row.get(19)?,
     };

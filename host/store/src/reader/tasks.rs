@@ -46,7 +46,9 @@ impl Reader {
             query.and("t.made >= ?", since);
         }
         query.finish("t.seq DESC", filter.limit);
-        query.run(&self.connection, |row| Ok(task_row(row)?.map(|(_, task)| task)))
+        query.run(&self.connection, |row| {
+            Ok(task_row(row)?.map(|(_, task)| task))
+        })
     }
 
     /// Finds a task by its id or the beginning of it, in UUID text form; dashes and case do not
@@ -58,9 +60,9 @@ impl Reader {
         let Some((low, high)) = id_range(prefix) else {
             return Ok(TaskFound::None);
         };
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT id FROM tasks WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT 8")?;
+        let mut statement = self.connection.prepare_cached(
+            "SELECT id FROM tasks WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT 8",
+        )?;
         let ids = statement.query_map([low, high], |row| row.get(0).map(TaskId))?;
         let ids: Vec<TaskId> = ids.take(SEVERAL).collect::<Result<_, _>>()?;
         match ids.as_slice() {
@@ -258,14 +260,18 @@ fn failure(row: &Row<'_>) -> rusqlite::Result<Option<Failure>> {
 fn id_range(prefix: &str) -> Option<([u8; 16], [u8; 16])> {
     let digits = prefix.chars().filter(|digit| *digit != '-');
     let digits: Vec<u8> = digits
-        .map(|digit| digit.to_digit(16).and_then(|value| u8::try_from(value).ok()))
+        .map(|digit| {
+            digit
+                .to_digit(16)
+                .and_then(|value| u8::try_from(value).ok())
+        })
         .collect::<Option<_>>()?;
     if digits.is_empty() || digits.len() > 32 {
         return None;
     }
     let digit = |position: usize, absent: u8| digits.get(position).copied().unwrap_or(absent);
-    let filled = |absent| std::array::from_fn(|byte| {
-        digit(2 * byte, absent) << 4 | digit(2 * byte + 1, absent)
-    });
+    let filled = |absent| {
+        std::array::from_fn(|byte| digit(2 * byte, absent) << 4 | digit(2 * byte + 1, absent))
+    };
     Some((filled(0x0), filled(0xf)))
 }

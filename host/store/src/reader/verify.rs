@@ -92,9 +92,6 @@ fn differences(counted: Ledger, recounted: Ledger) -> Vec<Difference> {
     pairs
         .into_values()
         .filter(|(counted, recounted)| counted != recounted)
-        .map(|(counted, recounted)| Difference {
-            counted,
-            recounted,
-        })
+        .map(|(counted, recounted)| Difference { counted, recounted })
         .collect()
 }

@@ -9,9 +9,7 @@ use super::books::{ACCEPTED, DUPLICATE, MATCHED, READ, REFUSED, UNCONFIRMED, unm
 use super::tasks::Behind;
 use super::{Group, Reply, Writer, answer};
 use crate::error::StoreError;
-use crate::record::{
-    Accepted, Arrival, Nanos, NewPacket, NewRefusal, PacketRecord, PacketSeq,
-};
+use crate::record::{Accepted, Arrival, Nanos, NewPacket, NewRefusal, PacketRecord, PacketSeq};
 use crate::schema::{Seal, column, join_texts, length_column};
 use crate::segments::Place;
 
@@ -296,16 +294,14 @@ impl Writer<'_> {
     pub(super) fn apply_listening(
         &mut self,
         group: &mut Group,
-        source: String,
+        source: &str,
         listening: bool,
         reply: Reply<()>,
     ) -> Result<(), StoreError> {
         if listening {
-            self.sql
-                .note_source
-                .execute((source.as_str(), None::<Nanos>))?;
+            self.sql.note_source.execute((source, None::<Nanos>))?;
         } else {
-            self.sql.end_source.execute([source.as_str()])?;
+            self.sql.end_source.execute([source])?;
         }
         group.answers.push(answer(reply, Ok(())));
         Ok(())

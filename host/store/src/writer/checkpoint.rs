@@ -1,6 +1,6 @@
 //! Moving the log into the database.
 //!
-//! SQLite's own automatic checkpoint ignores errors; a sync that failed there and is repeated
+//! `SQLite`'s own automatic checkpoint ignores errors; a sync that failed there and is repeated
 //! may be believed wrongly. So checkpoints are made here, and a failed one ends the writer.
 
 use rusqlite::Connection;

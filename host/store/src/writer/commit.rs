@@ -47,7 +47,7 @@ impl Writer<'_> {
         for commit in commits {
             answers.push(match self.admit(group, &commit) {
                 Ok((leased, journal)) => {
-                    self.write(group, commit, leased, journal)?;
+                    self.write(group, commit, &leased, journal)?;
                     Ok(())
                 }
                 Err(refused) => Err(refused),
@@ -74,7 +74,11 @@ impl Writer<'_> {
             None => leased.task.journal,
         };
         let tally = grown(tally, &commit.journal);
-        check_length("the entries of a journal", tally.entries, MAX_JOURNAL_ENTRIES)?;
+        check_length(
+            "the entries of a journal",
+            tally.entries,
+            MAX_JOURNAL_ENTRIES,
+        )?;
         check_length("a journal", tally.bytes, MAX_JOURNAL_BYTES)?;
         Ok((leased, tally))
     }
@@ -83,7 +87,7 @@ impl Writer<'_> {
         &mut self,
         group: &mut Group,
         commit: Commit,
-        leased: Leased,
+        leased: &Leased,
         journal: Tally,
     ) -> Result<(), StoreError> {
         let seq = leased.task.seq;
@@ -98,7 +102,7 @@ impl Writer<'_> {
             self.mention(digest, group.now)?;
         }
         let moving = self.step(group, &commit, &leased.task, journal)?;
-        self.update(&commit, &leased, &moving)?;
+        self.update(&commit, leased, &moving)?;
         self.publish(group, &commit, &leased.task, &moving);
         if matches!(commit.step, Step::Succeed { .. }) {
             self.write_values(&commit, &leased.task)?;

@@ -199,10 +199,7 @@ impl Writer<'_> {
             column(shape.timeout_ms),
         ];
         self.sql.make_handler.execute(columns)?;
-        let row = self
-            .sql
-            .find_handler
-            .query_row(columns, |row| row.get(0))?;
+        let row = self.sql.find_handler.query_row(columns, |row| row.get(0))?;
         let handler = Arc::new(HandlerRow {
             row,
             plugin: shape.plugin.clone(),

@@ -67,8 +67,7 @@ impl Writer<'_> {
     pub(super) fn apply_claim(
         &mut self,
         group: &mut Group,
-        plugin: &str,
-        name: &str,
+        (plugin, name): (&str, &str),
         task: TaskId,
         reply: Reply<bool>,
     ) -> Result<(), StoreError> {

@@ -1,0 +1,244 @@
+//! What the tests share: a store in a temporary directory and short ways to make things.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use bytes::Bytes;
+use gwasp_store::{
+    Accepted, Arrival, Clock, Commit, Failure, Lease, Nanos, NewPacket, NewTask, Options, Origin,
+    PacketSeq, RetryPolicy, Step, Store, StoreError, TaskId,
+};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+pub(crate) const SECOND: Nanos = 1_000_000_000;
+/// 2026-01-02T00:00:00Z.
+pub(crate) const START: Nanos = 1_767_312_000 * SECOND;
+pub(crate) const QUEUE: &str = "general";
+
+/// A clock that stands until it is moved.
+#[derive(Debug)]
+pub(crate) struct Hand(AtomicI64);
+
+impl Hand {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(START)))
+    }
+
+    pub(crate) fn advance(&self, by: Nanos) {
+        self.0.fetch_add(by, Ordering::SeqCst);
+    }
+}
+
+impl Clock for Hand {
+    fn now(&self) -> Nanos {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// A store in a directory of its own, with a clock that stands.
+pub(crate) struct Rig {
+    dir: TempDir,
+    pub(crate) clock: Arc<Hand>,
+    pub(crate) options: Options,
+    pub(crate) store: Option<Store>,
+}
+
+impl Rig {
+    pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub(crate) fn with(change: impl FnOnce(&mut Options)) -> Self {
+        let clock = Hand::new();
+        let mut options = Options {
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            ..Options::default()
+        };
+        change(&mut options);
+        let dir = tempfile::tempdir().unwrap();
+        let mut rig = Self {
+            dir,
+            clock,
+            options,
+            store: None,
+        };
+        rig.open();
+        rig
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.path().join("store")
+    }
+
+    pub(crate) fn open(&mut self) {
+        let store = Store::open(&self.path(), self.options.clone()).unwrap();
+        self.store = Some(store);
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        self.store.as_ref().unwrap()
+    }
+
+    /// Leaves what a crash would leave, and opens again.
+    pub(crate) fn crash(&mut self) {
+        self.store = None;
+        self.open();
+    }
+
+    pub(crate) fn close(&mut self) {
+        wait(self.store().close()).unwrap();
+        self.store = None;
+    }
+
+    #[track_caller]
+    pub(crate) fn accept(&self, arrival: Arrival) -> Accepted {
+        let generation = self.store().routes().unwrap().0;
+        let accepted = wait(self.store().accept(generation, vec![arrival])).unwrap();
+        assert_eq!(accepted.len(), 1);
+        accepted[0]
+    }
+
+    #[track_caller]
+    pub(crate) fn keep(&self, arrival: Arrival) -> PacketSeq {
+        match self.accept(arrival) {
+            Accepted::New(seq) => seq,
+            Accepted::Duplicate(seq) => panic!("{seq:?} was known"),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn lease(&self) -> Lease {
+        self.try_lease().expect("a task is due")
+    }
+
+    pub(crate) fn try_lease(&self) -> Option<Lease> {
+        self.store().lease(QUEUE, 0).unwrap()
+    }
+
+    #[track_caller]
+    pub(crate) fn commit(&self, commit: Commit) {
+        self.try_commit(commit).unwrap();
+    }
+
+    pub(crate) fn try_commit(&self, commit: Commit) -> Result<(), StoreError> {
+        let mut answers = wait(self.store().commit(vec![commit]));
+        assert_eq!(answers.len(), 1);
+        answers.remove(0)
+    }
+
+    #[track_caller]
+    pub(crate) fn check_sound(&self) {
+        check_sound(&self.path());
+    }
+}
+
+/// Checks that counters, rows and bytes of a store agree.
+#[track_caller]
+pub(crate) fn check_sound(dir: &Path) {
+    let reader = gwasp_store::Reader::open(dir).unwrap();
+    let ledger = reader.ledger(i64::MIN).unwrap();
+    ledger.balances().unwrap();
+    let found = reader.verify(true).unwrap();
+    assert!(found.is_sound(), "{found:#?}");
+}
+
+/// Runs a future to its end on this thread.
+pub(crate) fn wait<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(future)
+}
+
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+pub(crate) fn task_id(name: &str) -> TaskId {
+    let digest = sha256(name.as_bytes());
+    TaskId(*digest.first_chunk().unwrap())
+}
+
+pub(crate) fn packet(name: &str) -> NewPacket {
+    packet_of(
+        name,
+        Bytes::from(format!("<voe:VOEvent>{name}</voe:VOEvent>")),
+    )
+}
+
+pub(crate) fn packet_of(name: &str, payload: Bytes) -> NewPacket {
+    NewPacket {
+        source: "gcn".to_owned(),
+        key: "FERMI_GBM_GND_POS".to_owned(),
+        id: format!("ivo://nasa.gsfc.gcn/Fermi#{name}"),
+        identity: sha256(&payload),
+        digest: sha256(&payload),
+        role: "observation".to_owned(),
+        received: START,
+        sent: None,
+        content_type: "application/xml".to_owned(),
+        headers: vec![("topic".to_owned(), "gcn.classic".to_owned())],
+        flags: Vec::new(),
+        payload,
+    }
+}
+
+pub(crate) fn task(name: &str) -> NewTask {
+    NewTask {
+        id: task_id(name),
+        plugin: "fermi-log".to_owned(),
+        handler: "on_position".to_owned(),
+        queue: QUEUE.to_owned(),
+        origin: Origin::Packet,
+        parent: None,
+        priority: 5,
+        due: START,
+        order_key: None,
+        policy: RetryPolicy {
+            retries: 3,
+            backoff_ms: 1_000,
+            max_backoff_ms: 600_000,
+            timeout_ms: 30_000,
+            deadline: None,
+        },
+        args: None,
+    }
+}
+
+/// A packet with tasks of these names.
+pub(crate) fn arrival(name: &str, tasks: &[&str]) -> Arrival {
+    Arrival {
+        packet: packet(name),
+        tasks: tasks.iter().map(|name| task(name)).collect(),
+        unmatched: None,
+    }
+}
+
+pub(crate) fn commit(lease: &Lease, step: Step) -> Commit {
+    Commit {
+        task: lease.task,
+        token: lease.token,
+        version: [7; 32],
+        cpu: 1_000,
+        journal: Vec::new(),
+        kv: Vec::new(),
+        spawns: Vec::new(),
+        blobs: Vec::new(),
+        step,
+    }
+}
+
+pub(crate) fn success(lease: &Lease) -> Commit {
+    commit(lease, Step::Succeed { result: None })
+}
+
+pub(crate) fn failure(message: &str) -> Failure {
+    Failure {
+        kind: "error".to_owned(),
+        message: message.to_owned(),
+        detail: None,
+    }
+}
