@@ -146,7 +146,7 @@ fn arrays_are_read_from_text_and_from_every_base64() {
     use base64::Engine as _;
     let encode = |bytes: Vec<u8>| base64::engine::general_purpose::STANDARD.encode(bytes);
     let values = [0.0_f64, 0.25, 1.0, -2.0];
-    let single = values.map(|x| crate::numeric::narrow(x));
+    let single = values.map(crate::numeric::narrow);
     check_array("real_8", ">0 1 0.25 -2");
     check_array("real_4", " Encoding='Text'>\n 0  1\n 0.25 -2\n");
     for (kind, order, bytes) in [
