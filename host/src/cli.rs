@@ -23,6 +23,8 @@ use clap::{Parser, Subcommand};
 
 /// Exit codes (sysexits.h), for supervisors and scripts.
 pub(crate) mod exit {
+    /// The disk failed under the store; starting again reads what is on it.
+    pub(crate) const DISK: u8 = 74;
     /// Another process has what this one needs; try again later.
     pub(crate) const TRY_LATER: u8 = 75;
     /// The configuration cannot be used; starting again does not help.

@@ -15,6 +15,7 @@ use crate::broker::{
 use crate::intake::{self, Delivery, Kept, NotKept};
 use crate::packet::{Digest, Packet, Refusal};
 use crate::routes::{Route, Routes};
+use crate::stop::StopSignal;
 use crate::task::{packet_task_id, policy_of};
 
 /// Most deliveries that are accepted in one commit.
@@ -27,15 +28,22 @@ type Receipt = oneshot::Sender<Result<Kept, NotKept>>;
 pub struct Dispatcher {
     broker: Arc<dyn Broker>,
     routes: watch::Receiver<Arc<Routes>>,
+    stop: StopSignal,
     read: HashMap<Arc<str>, u64>,
 }
 
 impl Dispatcher {
-    /// Makes a dispatcher that matches by the newest of `routes`.
-    pub fn new(broker: Arc<dyn Broker>, routes: watch::Receiver<Arc<Routes>>) -> Self {
+    /// Makes a dispatcher that matches by the newest of `routes`, and stops the host when the
+    /// broker keeps nothing any more.
+    pub fn new(
+        broker: Arc<dyn Broker>,
+        routes: watch::Receiver<Arc<Routes>>,
+        stop: StopSignal,
+    ) -> Self {
         Self {
             broker,
             routes,
+            stop,
             read: HashMap::new(),
         }
     }
@@ -94,6 +102,7 @@ impl Dispatcher {
                 }
             }
             Err(error) => {
+                self.stop.heed(&error);
                 error!(target: "gwasp::packet", %error, packets = packets.len(), "packets not kept");
                 let not_kept = not_kept(&error);
                 for receipt in receipts {
@@ -146,7 +155,10 @@ impl Dispatcher {
             .await;
         let result = match kept {
             Ok(()) => Ok(Kept::New),
-            Err(error) => Err(not_kept(&error)),
+            Err(error) => {
+                self.stop.heed(&error);
+                Err(not_kept(&error))
+            }
         };
         for receipt in receipts {
             answer(receipt, result.clone());

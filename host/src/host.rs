@@ -27,6 +27,8 @@ use crate::listeners::vtp::{TlsSetupError, VtpListener};
 use crate::plugins::{CompileError, Compiler, EngineError, Loader, Ticker};
 use crate::routes::Routes;
 use crate::services::{HttpError, HttpServices};
+use crate::stop::StopSignal;
+use crate::text::chain;
 use crate::workers::{Pool, PoolError, Registry, Shared};
 
 /// Deliveries that may wait between listeners and dispatch.
@@ -103,15 +105,8 @@ pub enum End {
     Clean,
     /// It was told to stop at once.
     Hasty,
-}
-
-/// Tells a host to stop: once in order, a second time at once.
-#[derive(Clone, Debug, Default)]
-pub struct StopSignal {
-    /// Stop taking packets and tasks, finish what runs.
-    pub drain: CancellationToken,
-    /// Give back what runs.
-    pub now: CancellationToken,
+    /// The disk failed under the store: what is on it is not known until the next start.
+    DiskFailed,
 }
 
 /// A host whose parts are made and that runs nothing yet.
@@ -167,7 +162,7 @@ impl Host {
             registry,
             ticker: ticker.clone(),
             stopping: workers_stop.clone(),
-            cancelled: stop.now.clone(),
+            stop: stop.clone(),
         };
         let pools = pools(config, &table, &shared)?;
         Ok(Self {
@@ -192,7 +187,11 @@ impl Host {
             slots.extend(pool.start()?);
         }
         let (intake, deliveries) = Intake::channel(INTAKE_CAPACITY);
-        let dispatcher = Dispatcher::new(Arc::clone(&self.broker), self.routes.subscribe());
+        let dispatcher = Dispatcher::new(
+            Arc::clone(&self.broker),
+            self.routes.subscribe(),
+            self.stop.clone(),
+        );
         let dispatch = tokio::spawn(dispatcher.run(deliveries));
         let mut listening = JoinSet::new();
         for (name, listener) in self.listeners {
@@ -215,9 +214,13 @@ impl Host {
         let end = drain(slots, self.drain_deadline, &self.stop.now).await;
         self.ticker.close();
         if let Err(error) = self.broker.close().await {
-            error!(target: "gwasp::host", %error, "the store did not close cleanly");
+            error!(target: "gwasp::host", error = %chain(&error), "the store did not close cleanly");
         }
-        Ok(end)
+        Ok(if self.stop.has_failed() {
+            End::DiskFailed
+        } else {
+            end
+        })
     }
 }
 

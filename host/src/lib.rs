@@ -17,6 +17,7 @@ pub mod packet;
 pub mod plugins;
 pub mod routes;
 pub mod services;
+pub mod stop;
 pub mod task;
 pub mod text;
 pub mod workers;

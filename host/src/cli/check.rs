@@ -35,7 +35,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let ticker = Ticker::start()?;
     let loader = Loader::new(Compiler::new(places.program, places.cache)?, &ticker)?;
     let mut out = std::io::stdout().lock();
-    for (name, _) in &config.listeners {
+    for name in config.listeners.keys() {
         writeln!(out, "listener  {name}")?;
     }
     let mut failed = false;

@@ -11,7 +11,8 @@ use tracing_subscriber::EnvFilter;
 
 use super::{exit, places};
 use crate::config::Config;
-use crate::host::{End, Host, HostError, Places, StopSignal};
+use crate::host::{End, Host, HostError, Places};
+use crate::stop::StopSignal;
 
 /// Runs the host until SIGTERM or Ctrl-C: the first ends it in order, the second at once.
 #[derive(Debug, clap::Args)]
@@ -64,6 +65,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match runtime.block_on(serve(&config, &places)) {
         Ok(End::Clean) => Ok(ExitCode::SUCCESS),
         Ok(End::Hasty) => Ok(ExitCode::FAILURE),
+        Ok(End::DiskFailed) => Ok(ExitCode::from(exit::DISK)),
         Err(error) => {
             let code = exit_code(&error);
             super::complain(&anyhow::Error::new(error));

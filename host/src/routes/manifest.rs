@@ -342,8 +342,12 @@ fn duration(option: &str, value: &str) -> Result<Duration, String> {
         .map_err(|error| format!("`{option} = \"{value}\"` is no duration: {error}"))
 }
 
-fn number<T: std::str::FromStr>(option: &str, value: &str) -> Result<T, String> {
+fn number<T>(option: &str, value: &str) -> Result<T, String>
+where
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
     value
         .parse()
-        .map_err(|_| format!("`{option} = {value}` is no number in range"))
+        .map_err(|error| format!("`{option} = {value}` is no number in range: {error}"))
 }

@@ -66,6 +66,21 @@ pub(super) enum Stopped {
     Cancelled,
 }
 
+/// The attempt that ended.
+#[derive(Debug)]
+pub(super) struct Attempt<'a> {
+    /// How often and when the task is tried.
+    pub(super) policy: &'a RetryPolicy,
+    /// 1 for the first.
+    pub(super) number: u32,
+    /// The time in nanoseconds since the Unix epoch.
+    pub(super) now: i64,
+    /// Spreads retries; in `[0, 1)`.
+    pub(super) jitter: f64,
+    /// How many entries of the journal another attempt replays.
+    pub(super) keep: u32,
+}
+
 /// How a run ended.
 #[derive(Debug)]
 pub enum Ended {
@@ -181,21 +196,11 @@ impl Ended {
         }
     }
 
-    /// What becomes of the task after attempt `attempt`; none where nothing may be written.
-    ///
-    /// `now` is the time in nanoseconds, `jitter` lies in `[0, 1)`, and `keep` is how many
-    /// entries of the journal another attempt replays.
-    pub(super) fn step(
-        self,
-        policy: &RetryPolicy,
-        attempt: u32,
-        now: i64,
-        jitter: f64,
-        keep: u32,
-    ) -> Option<Step> {
+    /// What becomes of the task after `attempt`; none where nothing may be written.
+    pub(super) fn step(self, attempt: &Attempt<'_>) -> Option<Step> {
         match self {
             Self::Done(result) => Some(Step::Succeed { result }),
-            Self::GivenBack => Some(Step::GiveBack { due: now }),
+            Self::GivenBack => Some(Step::GiveBack { due: attempt.now }),
             Self::Fenced => None,
             Self::Failed {
                 kind,
@@ -203,6 +208,7 @@ impl Ended {
                 detail,
                 retry_after,
             } => {
+                let policy = attempt.policy;
                 let failure = Failure {
                     kind: kind.as_str().to_owned(),
                     message,
@@ -211,16 +217,22 @@ impl Ended {
                 let delay = retry_after.unwrap_or_else(|| {
                     let first = Duration::from_millis(policy.backoff_ms);
                     backoff(
-                        attempt,
+                        attempt.number,
                         first,
                         Duration::from_millis(policy.max_backoff_ms),
-                        jitter,
+                        attempt.jitter,
                     )
                 });
-                let due = now.saturating_add(i64::try_from(delay.as_nanos()).unwrap_or(i64::MAX));
+                let due = attempt
+                    .now
+                    .saturating_add(i64::try_from(delay.as_nanos()).unwrap_or(i64::MAX));
                 let in_time = policy.deadline.is_none_or(|deadline| due < deadline);
-                if kind.is_worth_another_attempt() && attempt <= policy.retries && in_time {
-                    Some(Step::Retry { due, failure, keep })
+                if kind.is_worth_another_attempt() && attempt.number <= policy.retries && in_time {
+                    Some(Step::Retry {
+                        due,
+                        failure,
+                        keep: attempt.keep,
+                    })
                 } else {
                     Some(Step::Fail { failure })
                 }
@@ -231,7 +243,7 @@ impl Ended {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ended, FailureKind};
+    use super::{Attempt, Ended, FailureKind};
     use crate::broker::{RetryPolicy, Step};
 
     const POLICY: RetryPolicy = RetryPolicy {
@@ -244,7 +256,14 @@ mod tests {
 
     #[track_caller]
     fn check(kind: FailureKind, attempt: u32, now: i64, retried: bool) {
-        let step = Ended::failed(kind, "m".to_owned()).step(&POLICY, attempt, now, 0.0, 0);
+        let attempt = Attempt {
+            policy: &POLICY,
+            number: attempt,
+            now,
+            jitter: 0.0,
+            keep: 0,
+        };
+        let step = Ended::failed(kind, "m".to_owned()).step(&attempt);
         assert_eq!(
             matches!(step, Some(Step::Retry { .. })),
             retried,

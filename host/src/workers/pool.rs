@@ -16,6 +16,7 @@ use crate::effects::bindings::PluginPre;
 use crate::effects::{self, Run, World};
 use crate::packet::Digest;
 use crate::plugins::{CompileError, EngineError, Plugin, Ticker, pooled_engine};
+use crate::stop::StopSignal;
 
 /// The plugin versions that new runs use, by plugin name.
 #[derive(Debug, Default)]
@@ -108,8 +109,8 @@ pub struct Shared {
     pub ticker: Ticker,
     /// No new task is leased.
     pub stopping: CancellationToken,
-    /// Running handlers are given back.
-    pub cancelled: CancellationToken,
+    /// Running handlers are given back when it says `now`.
+    pub stop: StopSignal,
 }
 
 impl std::fmt::Debug for Shared {
@@ -188,7 +189,7 @@ impl Pool {
         Ok(pre)
     }
 
-    /// Starts a thread per slot. They end after `stopping`, or `cancelled`, is cancelled.
+    /// Starts a thread per slot. They end after `stopping` is cancelled.
     ///
     /// # Errors
     /// [`PoolError::Thread`].

@@ -9,7 +9,7 @@ use rand::RngExt as _;
 use tracing::{debug, error, warn};
 
 use super::invoke::{Invocation, Invoked, guest_input};
-use super::outcome::{Ended, FailureKind};
+use super::outcome::{Attempt, Ended, FailureKind};
 use super::pool::Pool;
 use crate::broker::{BrokerError, Commit, Input, Lease, Step};
 use crate::effects::{Committed, Context, Driver, Journal, Limits, LiveRun, Seam};
@@ -73,7 +73,7 @@ async fn run_lease(pool: &Pool, lease: Lease) {
     let commit_of = match invoked {
         Ok(Ok(invoked)) => finished(pool, &lease, &plugin, invoked),
         Ok(Err(ended)) => ended
-            .step(&lease.policy, lease.attempt, pool.now(), jitter(), 0)
+            .step(&attempt(pool, &lease, 0))
             .map(|step| bare(&lease, step)),
         Err(_panic) => {
             error!(target: "gwasp::host", task = %lease.task, "a host function panicked");
@@ -112,7 +112,7 @@ async fn execute(pool: &Pool, lease: &Lease, plugin: &Plugin) -> Result<Invoked,
         input: guest_input(&lease.input),
         timeout: Duration::from_millis(lease.policy.timeout_ms),
         memory: usize::try_from(pool.config.memory.0).unwrap_or(usize::MAX),
-        cancelled: &pool.shared.cancelled,
+        cancelled: &pool.shared.stop.now,
     };
     Ok(invocation.run(&pre, seam, &pool.shared.ticker).await)
 }
@@ -144,7 +144,7 @@ fn finished(pool: &Pool, lease: &Lease, plugin: &Plugin, invoked: Invoked) -> Op
     };
     report(lease, &ended, cpu);
     let keep = leg.keep_for_retry;
-    let step = ended.step(&lease.policy, lease.attempt, pool.now(), jitter(), keep)?;
+    let step = ended.step(&attempt(pool, lease, keep))?;
     let mut journal = leg.journal;
     if matches!(step, Step::Retry { .. }) {
         journal.retain(|entry| entry.seq < keep);
@@ -187,6 +187,7 @@ async fn commit(pool: &Pool, lease: &Lease, commit: Commit) {
                 tokio::time::sleep(BROKER_DELAY).await;
             }
             Some(Err(error)) => {
+                pool.shared.stop.heed(&error);
                 error!(target: "gwasp::task", task = %lease.task, error = %chain(&error), "outcome not kept");
                 return;
             }
@@ -224,6 +225,12 @@ fn nanos(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
-fn jitter() -> f64 {
-    rand::rng().random()
+fn attempt<'a>(pool: &Pool, lease: &'a Lease, keep: u32) -> Attempt<'a> {
+    Attempt {
+        policy: &lease.policy,
+        number: lease.attempt,
+        now: pool.now(),
+        jitter: rand::rng().random(),
+        keep,
+    }
 }
