@@ -173,3 +173,6 @@ struct Lost {
     reason: Box<dyn Error + Send + Sync>,
     healthy: bool,
 }
+
+#[cfg(test)]
+mod tests;
