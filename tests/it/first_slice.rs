@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use gwasp_tests::gwasp::{START_LIMIT, is_ready};
-use gwasp_tests::process::Line;
+use gwasp_tests::gwasp::{Replay, START_LIMIT, is_ready};
+use gwasp_tests::process::{Line, Process};
 use gwasp_tests::sample::Notice;
 use serde_json::json;
 
@@ -92,68 +92,122 @@ fn each_notice_meets_each_of_its_handlers_once() {
     );
 }
 
+/// A sender that goes on until all its notices are acknowledged, and the hosts that die over
+/// them; at the end everything is counted.
+struct Campaign {
+    scene: Scene,
+    notices: Vec<Notice>,
+    replay: Replay,
+    successes: Successes,
+    deaths: u64,
+}
+
+impl Campaign {
+    fn begin(copies: u64) -> Self {
+        let scene = Scene::new().unwrap();
+        let (dir, notices) = scene.notices(u32::try_from(copies).unwrap()).unwrap();
+        let args = [
+            "--interval",
+            "20ms",
+            "--wait-subscribers",
+            "1",
+            "--until-acked",
+        ];
+        let replay = scene.gwasp.replay(&dir, &args).unwrap();
+        Self {
+            scene,
+            notices,
+            replay,
+            successes: Successes::default(),
+            deaths: 0,
+        }
+    }
+
+    /// Reads a host's log until `end`, or until the host is gone.
+    fn read(&mut self, host: &Process, end: Instant) {
+        while let Some(line) = host.next_line(end.saturating_duration_since(Instant::now())) {
+            self.successes.note(&line);
+        }
+    }
+
+    /// Ends a host at `death` at the latest, without a warning.
+    fn kill(&mut self, mut host: Process, death: Instant) {
+        self.read(&host, death);
+        host.kill().unwrap();
+        self.read(&host, Instant::now() + LIMIT);
+        self.deaths += 1;
+    }
+
+    /// Lets a last host finish, and compares what it and its forerunners did with what was
+    /// sent.
+    fn check(mut self, lane: &str, seed: u64) {
+        let mut host = self.scene.host(self.replay.address).unwrap();
+        host.wait_for("being ready", START_LIMIT, is_ready).unwrap();
+        let sent = u64::try_from(self.notices.len()).unwrap();
+        let expected = pairs(&self.notices);
+        let limit = LIMIT + Duration::from_millis(100) * u32::try_from(sent).unwrap();
+        let status = self.replay.process.wait(limit).unwrap();
+        assert!(status.success(), "{}", self.replay.process.last_lines());
+        let ledger = self.scene.settled_ledger(limit).unwrap();
+        host.terminate().unwrap();
+        assert!(host.wait(LIMIT).unwrap().success(), "{}", host.last_lines());
+        self.read(&host, Instant::now() + LIMIT);
+
+        let doubled = self
+            .successes
+            .0
+            .values()
+            .filter(|times| **times > 1)
+            .count();
+        record(&json!({
+            "lane": lane,
+            "seed": seed,
+            "kills": self.deaths,
+            "packets": ledger.accepted,
+            "tasks": ledger.tasks.made,
+            "lost": expected.saturating_sub(ledger.tasks.succeeded),
+            "doubled": doubled,
+        }))
+        .unwrap();
+        assert_eq!(doubled, 0, "{:?}", self.successes);
+        assert_eq!(ledger.accepted, sent);
+        assert_eq!(
+            (ledger.tasks.made, ledger.tasks.succeeded),
+            (expected, expected)
+        );
+        let again = self.scene.gwasp.ledger(&self.scene.path("state")).unwrap();
+        assert_eq!(again, ledger, "a stopped host's books");
+    }
+}
+
 #[test]
-fn a_host_that_is_killed_loses_and_doubles_nothing() {
+fn a_host_that_is_killed_at_random_loses_and_doubles_nothing() {
     let kills = number("GWASP_KILLS", 5);
     let mut random = Random::new();
     let seed = random.seed();
-    let scene = Scene::new().unwrap();
     // Enough for the sender to be still at it when the last kill comes.
-    let copies = u32::try_from(kills * 4).unwrap();
-    let (dir, notices) = scene.notices(copies).unwrap();
-    let args = [
-        "--interval",
-        "20ms",
-        "--wait-subscribers",
-        "1",
-        "--until-acked",
-    ];
-    let mut replay = scene.gwasp.replay(&dir, &args).unwrap();
-
-    let mut successes = Successes::default();
+    let mut campaign = Campaign::begin(kills * 4);
     for _ in 0..kills {
-        let mut host = scene.host(replay.address).unwrap();
-        let death = Instant::now() + Duration::from_millis(random.below(2500));
-        while let Some(line) = host.next_line(death.saturating_duration_since(Instant::now())) {
-            successes.note(&line);
-        }
-        host.kill().unwrap();
-        while let Some(line) = host.next_line(Duration::from_secs(5)) {
-            successes.note(&line);
-        }
+        let host = campaign.scene.host(campaign.replay.address).unwrap();
+        campaign.kill(
+            host,
+            Instant::now() + Duration::from_millis(random.below(2500)),
+        );
     }
-    let mut host = scene.host(replay.address).unwrap();
-    host.wait_for("being ready", START_LIMIT, is_ready).unwrap();
-    let limit = LIMIT + Duration::from_millis(100) * u32::try_from(notices.len()).unwrap();
-    assert!(
-        replay.process.wait(limit).unwrap().success(),
-        "{}",
-        replay.process.last_lines()
-    );
-    let ledger = scene.settled_ledger(limit).unwrap();
-    host.terminate().unwrap();
-    assert!(host.wait(LIMIT).unwrap().success(), "{}", host.last_lines());
-    while let Some(line) = host.next_line(Duration::from_secs(5)) {
-        successes.note(&line);
-    }
+    campaign.check("kill -9 at random moments while notices arrive", seed);
+}
 
-    let doubled = successes.0.values().filter(|times| **times > 1).count();
-    let lost = pairs(&notices) - ledger.tasks.succeeded.min(pairs(&notices));
-    record(&json!({
-        "lane": "kill -9 of the host while notices arrive",
-        "seed": seed,
-        "kills": kills,
-        "packets": ledger.accepted,
-        "tasks": ledger.tasks.made,
-        "lost": lost,
-        "doubled": doubled,
-    }))
-    .unwrap();
-    assert_eq!(doubled, 0, "{successes:?}");
-    assert_eq!(ledger.accepted, u64::try_from(notices.len()).unwrap());
-    assert_eq!(
-        (ledger.tasks.made, ledger.tasks.succeeded),
-        (pairs(&notices), pairs(&notices))
-    );
-    assert_eq!(scene.gwasp.ledger(&scene.path("state")).unwrap(), ledger);
+#[test]
+fn a_host_that_dies_as_it_syncs_loses_and_doubles_nothing() {
+    let deaths = number("GWASP_KILLS", 5);
+    let mut campaign = Campaign::begin(deaths * 4);
+    for nth in 1..=deaths {
+        let host = campaign
+            .scene
+            .host_that_dies_at_sync(campaign.replay.address, nth)
+            .unwrap();
+        // It may have nothing to write any more; then this ends it.
+        campaign.kill(host, Instant::now() + Duration::from_secs(10));
+    }
+    campaign.check("kill -9 at the n-th sync to disk, n = 1, 2, 3, …", 0);
 }

@@ -1,6 +1,8 @@
 //! `gwasp build` and `gwasp new`.
 
-use gwasp_tests::gwasp::Gwasp;
+use std::path::Path;
+
+use gwasp_tests::gwasp::{Answer, Gwasp};
 
 use crate::harness::root;
 
@@ -40,4 +42,54 @@ fn the_example_plugins_are_components() {
     let bytes = std::fs::read(plugins.join("fermi-log.wasm")).unwrap();
     // Magic, then version 13 of layer 1, the component format (component-model/Binary.md).
     assert_eq!(bytes.get(..8), Some(b"\0asm\x0d\0\x01\0".as_slice()));
+}
+
+/// Runs a command in `dir`; its builds share the target directory of the example plugins, so
+/// that what they have in common is built once.
+fn run_in(dir: &Path, args: &[&str]) -> Answer {
+    let gwasp = Gwasp::from_environment().unwrap();
+    let mut command = gwasp.command();
+    command.current_dir(dir).args(args);
+    command.env("CARGO_TARGET_DIR", gwasp.plugins().parent().unwrap());
+    Answer::of(&mut command).unwrap()
+}
+
+#[test]
+fn a_new_plugin_builds_and_loads_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let answer = run_in(dir.path(), &["new", "first-light"]);
+    assert!(answer.status.success(), "{}", answer.stderr);
+    // The versions that are on this machine anyway.
+    std::fs::copy(
+        root().join("Cargo.lock"),
+        dir.path().join("first-light/Cargo.lock"),
+    )
+    .unwrap();
+    let answer = run_in(dir.path(), &["build", "first-light"]);
+    assert!(answer.status.success(), "{}", answer.stderr);
+    assert!(
+        answer.stdout.starts_with("first-light: "),
+        "{}",
+        answer.stdout
+    );
+    assert!(dir.path().join("plugins/first-light.wasm").exists());
+}
+
+#[test]
+fn a_new_plugin_is_not_written_over_an_old_one() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("first-light")).unwrap();
+    let answer = run_in(dir.path(), &["new", "first-light"]);
+    assert!(!answer.status.success());
+    assert!(
+        answer.stderr.contains("is there already"),
+        "{}",
+        answer.stderr
+    );
+    assert_eq!(
+        std::fs::read_dir(dir.path().join("first-light"))
+            .unwrap()
+            .count(),
+        0
+    );
 }

@@ -9,6 +9,7 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -49,6 +50,30 @@ impl Scene {
         let config = self.path("gwasp.toml");
         write_config(&config, broker, self.gwasp.plugins(), &self.path("state"))?;
         self.gwasp.run(&config)
+    }
+
+    /// Starts the host under strace, which kills it when a thread of it syncs a file for the
+    /// `nth` time.
+    pub(crate) fn host_that_dies_at_sync(&self, broker: SocketAddr, nth: u64) -> Result<Process> {
+        let config = self.path("gwasp.toml");
+        write_config(&config, broker, self.gwasp.plugins(), &self.path("state"))?;
+        let mut command = Command::new("strace");
+        command
+            // The host stays our own child; strace is beside it.
+            .args([
+                "--daemonize",
+                "--follow-forks",
+                "--quiet=all",
+                "--output=/dev/null",
+            ])
+            .arg("--trace=fsync,fdatasync")
+            .arg(format!(
+                "--inject=fsync,fdatasync:signal=SIGKILL:when={nth}"
+            ))
+            .arg("--seccomp-bpf");
+        let host = self.gwasp.run_command(&config);
+        command.arg(host.get_program()).args(host.get_args());
+        Process::spawn("strace gwasp run", command)
     }
 
     /// Reads the ledger until no task is open.

@@ -55,11 +55,7 @@ const PACKAGES: [(&str, &[&str], &[&str]); 8] = [
         &["gwasp-formats", "gwasp-store", "gwasp-kernels"],
         &[],
     ),
-    (
-        "gwasp-store",
-        &[],
-        &["reqwest", "wasmtime", "rustls"],
-    ),
+    ("gwasp-store", &[], &["reqwest", "wasmtime", "rustls"]),
     (
         "gwasp-kernels",
         &[],

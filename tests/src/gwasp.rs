@@ -76,16 +76,7 @@ impl Gwasp {
     /// # Errors
     /// When it cannot be started.
     pub fn answer(&self, args: &[&str]) -> Result<Answer> {
-        let output = self
-            .command()
-            .args(args)
-            .output()
-            .with_context(|| format!("running {} {args:?}", self.binary.display()))?;
-        Ok(Answer {
-            status: output.status,
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+        Answer::of(self.command().args(args))
     }
 
     /// Starts a broker for the files of `notices` on a free port, with further arguments.
@@ -118,13 +109,18 @@ impl Gwasp {
     /// # Errors
     /// When it cannot be started.
     pub fn run(&self, config: &Path) -> Result<Process> {
+        Process::spawn("gwasp run", self.run_command(config))
+    }
+
+    /// The command line that starts the host.
+    pub fn run_command(&self, config: &Path) -> Command {
         let mut command = self.command();
         command
             .arg("run")
             .arg("--config")
             .arg(config)
             .args(["--log-format", "json"]);
-        Process::spawn("gwasp run", command)
+        command
     }
 
     /// Reads the ledger of a state directory, recounted.
@@ -149,6 +145,23 @@ impl Gwasp {
             bail!("the ledger does not balance: {ledger:?}");
         }
         Ok(ledger)
+    }
+}
+
+impl Answer {
+    /// Runs `command` to its end.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn of(command: &mut Command) -> Result<Self> {
+        let output = command
+            .output()
+            .with_context(|| format!("running {command:?}"))?;
+        Ok(Self {
+            status: output.status,
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
     }
 }
 

@@ -27,7 +27,10 @@ pub(crate) struct Args {
 }
 
 /// The tests that are lanes: each repeats what it does as often as it is told.
-const LANES: [&str; 1] = ["first_slice::a_host_that_is_killed_loses_and_doubles_nothing"];
+const LANES: [&str; 2] = [
+    "first_slice::a_host_that_is_killed_at_random_loses_and_doubles_nothing",
+    "first_slice::a_host_that_dies_as_it_syncs_loses_and_doubles_nothing",
+];
 
 /// Runs the lanes one after another, then writes what they counted.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {

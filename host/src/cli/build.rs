@@ -17,7 +17,7 @@ const REMEDY_LIMIT: Duration = Duration::from_secs(900);
 
 /// Arguments of `gwasp build`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Folders with plugins in or below them.
     #[arg(value_name = "DIR", default_value = ".")]
     paths: Vec<PathBuf>,
@@ -45,7 +45,7 @@ pub struct Args {
 ///
 /// # Errors
 /// The first thing that failed, with what to do next.
-pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let dirs = packages::folders(&args.paths)?;
     // A toolchain file beside the first plugin decides which toolchain is asked.
     let toolchain = toolchain(args, dirs.first().map_or(Path::new("."), PathBuf::as_path))?;

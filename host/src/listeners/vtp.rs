@@ -24,6 +24,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -32,10 +33,12 @@ use tracing::{Instrument as _, info, info_span, warn};
 pub use self::config::{BrokerAddress, NoAddress, TlsConfig, VtpConfig};
 use self::dial::{Dial, TcpDial};
 pub use self::dial::{DialError, TlsSetupError};
+use self::document::Document;
 use self::session::{End, Session};
 use super::backoff::Backoff;
 use super::state::{Count, ListenerState, Phase};
 use crate::intake::Intake;
+use crate::packet::{Packet, Refusal};
 
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -95,6 +98,23 @@ impl VtpListener {
                 tracing::error!(%error, "listener task failed");
             }
         }
+    }
+}
+
+/// Reads a document as a listener of `source` reads a frame; `received` is when it was whole.
+///
+/// # Errors
+/// The bytes again with the reason, where they are no event.
+pub fn packet_of(source: &str, document: Bytes, received: Timestamp) -> Result<Packet, Refusal> {
+    match document::read(source, document.clone(), received) {
+        Document::Event(packet) => Ok(packet),
+        Document::Refused(refusal) => Err(refusal),
+        Document::Transport(_) => Err(Refusal {
+            source: source.to_owned(),
+            received,
+            reason: "the document is a message of the transport, not an event".to_owned(),
+            payload: document,
+        }),
     }
 }
 

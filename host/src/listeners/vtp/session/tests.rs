@@ -335,8 +335,8 @@ async fn what_is_not_kept_gets_no_receipt_and_ends_the_connection() {
 
     let mut rest = Vec::new();
     scene.broker.read_to_end(&mut rest).await.unwrap();
-    assert_eq!(
-        rest, b"",
+    assert!(
+        rest.is_empty(),
         "no receipt after the one that could not be given"
     );
     scene.broker.shutdown().await.unwrap();
@@ -565,7 +565,7 @@ async fn check_closes(stream: &[u8], words: &str) {
     scene.send_raw(stream).await;
     let mut rest = Vec::new();
     scene.broker.read_to_end(&mut rest).await.unwrap();
-    assert_eq!(rest, b"", "nothing is answered");
+    assert!(rest.is_empty(), "nothing is answered");
     scene.broker.shutdown().await.unwrap();
     let (ended, state) = scene.ended().await;
     check_no_vtp(&ended, words);
