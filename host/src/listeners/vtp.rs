@@ -10,10 +10,13 @@
 //! The wire is the IVOA Recommendation 2.0 of 2017 (unchanged since the Note 1.1 of 2009), with
 //! the timers that brokers in use show. This module knows no handlers and no store.
 
+pub mod author;
+pub mod broadcast;
 mod config;
 mod dial;
 mod document;
 pub mod frame;
+pub mod replay;
 mod session;
 pub mod transport;
 
@@ -190,3 +193,6 @@ struct Lost {
     reason: Box<dyn Error + Send + Sync>,
     healthy: bool,
 }
+
+#[cfg(test)]
+mod tests;

@@ -115,8 +115,7 @@ impl Scene {
     async fn answer(&mut self) -> TransportHead {
         loop {
             if let Some(document) = self.decoder.next_frame().unwrap() {
-                let no_params: &[&str] = &[];
-                let Ok(Scan::Transport(head)) = scan(&document, no_params) else {
+                let Ok(Scan::Transport(head)) = scan(&document, &[]) else {
                     panic!("no transport document: {document:?}");
                 };
                 return head;
@@ -211,7 +210,7 @@ async fn an_event_is_acknowledged_once_it_is_kept() {
     assert_eq!(packet.role, Role::Observation);
     assert_eq!(packet.received, clock());
     assert_eq!(packet.payload, event("e1"));
-    assert_eq!(packet.flags, []);
+    assert!(packet.flags.is_empty());
 
     // Not kept yet: an hour passes, of which the broker uses each minute, and no ack comes.
     for _ in 0..60 {
