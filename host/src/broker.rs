@@ -72,8 +72,7 @@ pub trait Broker: std::fmt::Debug + Send + Sync {
     ) -> Answer<'a, Result<(), BrokerError>>;
 
     /// Waits for the next task of `queue` and leases it for `worker`.
-    fn lease<'a>(&'a self, queue: &'a str, worker: u32)
-    -> Answer<'a, Result<Lease, BrokerError>>;
+    fn lease<'a>(&'a self, queue: &'a str, worker: u32) -> Answer<'a, Result<Lease, BrokerError>>;
 
     /// Writes commits, each all or nothing, and answers for each.
     fn commit(&self, commits: Vec<Commit>) -> Answer<'_, Vec<Result<(), BrokerError>>>;

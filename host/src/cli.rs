@@ -4,10 +4,19 @@
 //! 1 failed, 2 wrong usage, 70 a defect, 74 the disk failed, 75 try again later, 78 the
 //! configuration cannot be used.
 
+mod build;
+mod check;
 mod compile_worker;
 mod ledger;
+mod new;
+mod notice;
+mod packet;
 mod places;
 mod run;
+mod store;
+mod table;
+mod task;
+mod test;
 
 use std::process::ExitCode;
 
@@ -15,6 +24,8 @@ use clap::{Parser, Subcommand};
 
 /// Exit codes (sysexits.h), for supervisors and scripts.
 pub(crate) mod exit {
+    /// The disk failed under the store; starting again reads what is on it.
+    pub(crate) const DISK: u8 = 74;
     /// Another process has what this one needs; try again later.
     pub(crate) const TRY_LATER: u8 = 75;
     /// The configuration cannot be used; starting again does not help.
@@ -35,6 +46,20 @@ enum Command {
     Run(run::Args),
     /// Shows where every packet and task is, and whether that adds up.
     Ledger(ledger::Args),
+    /// Looks at tasks.
+    Task(task::Args),
+    /// Looks at packets.
+    Packet(packet::Args),
+    /// Shows what notices say.
+    Notice(notice::Args),
+    /// Runs a plugin against notice files, without a host.
+    Test(test::Args),
+    /// Reads the configuration and the plugins, and starts nothing.
+    Check(check::Args),
+    /// Writes a plugin to begin with.
+    New(new::Args),
+    /// Builds plugins and puts them into a plugin directory.
+    Build(build::Args),
     #[command(hide = true)]
     CompileWorker(compile_worker::Args),
 }
@@ -45,6 +70,13 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Ledger(args) => ledger::run(&args),
+        Command::Task(args) => task::run(&args),
+        Command::Packet(args) => packet::run(&args),
+        Command::Notice(args) => notice::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::New(args) => new::run(&args),
+        Command::Build(args) => build::run(&args),
         Command::CompileWorker(args) => compile_worker::run(&args),
     };
     result.unwrap_or_else(|error| {

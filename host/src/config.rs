@@ -7,7 +7,6 @@ mod grants;
 mod listeners;
 mod queues;
 mod services;
-mod vtp;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -76,7 +75,9 @@ pub struct DrainConfig {
 
 impl Default for DrainConfig {
     fn default() -> Self {
-        Self { deadline: Duration::from_secs(25) }
+        Self {
+            deadline: Duration::from_secs(25),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Accepting waits for no queue and no handler. Deliveries that wait together are accepted
 //! together, in one commit.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -11,9 +12,10 @@ use tracing::{debug, error, info, warn};
 use crate::broker::{
     Accepted, Arrival, Broker, BrokerError, NewPacket, NewRefusal, NewTask, Origin,
 };
-use crate::intake::{Delivery, Kept, NotKept};
+use crate::intake::{self, Delivery, Kept, NotKept};
 use crate::packet::{Digest, Packet, Refusal};
 use crate::routes::{Route, Routes};
+use crate::stop::StopSignal;
 use crate::task::{packet_task_id, policy_of};
 
 /// Most deliveries that are accepted in one commit.
@@ -26,24 +28,37 @@ type Receipt = oneshot::Sender<Result<Kept, NotKept>>;
 pub struct Dispatcher {
     broker: Arc<dyn Broker>,
     routes: watch::Receiver<Arc<Routes>>,
+    stop: StopSignal,
+    read: HashMap<Arc<str>, u64>,
 }
 
 impl Dispatcher {
-    /// Makes a dispatcher that matches by the newest of `routes`.
-    pub fn new(broker: Arc<dyn Broker>, routes: watch::Receiver<Arc<Routes>>) -> Self {
-        Self { broker, routes }
+    /// Makes a dispatcher that matches by the newest of `routes`, and stops the host when the
+    /// broker keeps nothing any more.
+    pub fn new(
+        broker: Arc<dyn Broker>,
+        routes: watch::Receiver<Arc<Routes>>,
+        stop: StopSignal,
+    ) -> Self {
+        Self {
+            broker,
+            routes,
+            stop,
+            read: HashMap::new(),
+        }
     }
 
     /// Runs until the other end of `deliveries` is closed and all are answered.
-    pub async fn run(self, mut deliveries: mpsc::Receiver<Delivery>) {
+    pub async fn run(mut self, mut deliveries: mpsc::Receiver<Delivery>) {
         let mut batch = Vec::with_capacity(BATCH);
         while deliveries.recv_many(&mut batch, BATCH).await > 0 {
             let mut packets = Vec::new();
             let mut refusals = Vec::new();
             for delivery in batch.drain(..) {
-                match delivery {
-                    Delivery::Packet(packet, receipt) => packets.push((packet, receipt)),
-                    Delivery::Refusal(refusal, receipt) => refusals.push((refusal, receipt)),
+                self.note_tally(&delivery).await;
+                match delivery.arrival {
+                    intake::Arrival::Packet(packet) => packets.push((packet, delivery.answer)),
+                    intake::Arrival::Refusal(refusal) => refusals.push((refusal, delivery.answer)),
                 }
             }
             if !refusals.is_empty() {
@@ -52,6 +67,28 @@ impl Dispatcher {
             if !packets.is_empty() {
                 self.accept(packets).await;
             }
+        }
+    }
+
+    /// A listener's count that grows by more than one tells of packets that it read and could
+    /// not hand over.
+    async fn note_tally(&mut self, delivery: &Delivery) {
+        let tally = &delivery.tally;
+        let before = self
+            .read
+            .insert(Arc::clone(&tally.listener), tally.read)
+            .unwrap_or(0);
+        let missing = tally.read.saturating_sub(before).saturating_sub(1);
+        if missing == 0 {
+            return;
+        }
+        let source = match &delivery.arrival {
+            intake::Arrival::Packet(packet) => &packet.source,
+            intake::Arrival::Refusal(refusal) => &refusal.source,
+        };
+        warn!(target: "gwasp::packet", listener = %tally.listener, missing, "packets were read and not kept");
+        if let Err(error) = self.broker.note_unconfirmed(source, missing).await {
+            error!(target: "gwasp::packet", %error, missing, "unconfirmed packets not counted");
         }
     }
 
@@ -65,6 +102,7 @@ impl Dispatcher {
                 }
             }
             Err(error) => {
+                self.stop.heed(&error);
                 error!(target: "gwasp::packet", %error, packets = packets.len(), "packets not kept");
                 let not_kept = not_kept(&error);
                 for receipt in receipts {
@@ -75,17 +113,16 @@ impl Dispatcher {
     }
 
     /// Accepts under the newest routing table; decides again when it changed meanwhile.
-    async fn accept_all(
-        &self,
-        packets: &[Packet],
-    ) -> Result<Vec<(Accepted, usize)>, BrokerError> {
+    async fn accept_all(&self, packets: &[Packet]) -> Result<Vec<(Accepted, usize)>, BrokerError> {
         loop {
             let routes = Arc::clone(&self.routes.borrow());
-            let arrivals: Vec<Arrival> =
-                packets.iter().map(|packet| arrival(packet, &routes)).collect();
+            let arrivals: Vec<Arrival> = packets
+                .iter()
+                .map(|packet| arrival(packet, &routes))
+                .collect();
             let tasks: Vec<usize> = arrivals.iter().map(|arrival| arrival.tasks.len()).collect();
             match self.broker.accept(routes.generation(), arrivals).await {
-                Err(BrokerError::Conflict) => {
+                Err(BrokerError::Conflict { .. }) => {
                     debug!(target: "gwasp::packet", "the routing table changed; matching again");
                     self.newer_than(routes.generation()).await?;
                 }
@@ -97,7 +134,9 @@ impl Dispatcher {
     /// Waits until a table after `generation` is known here.
     async fn newer_than(&self, generation: u64) -> Result<(), BrokerError> {
         let mut routes = self.routes.clone();
-        let newer = routes.wait_for(|routes| routes.generation() > generation).await;
+        let newer = routes
+            .wait_for(|routes| routes.generation() > generation)
+            .await;
         newer.map(drop).map_err(|_closed| BrokerError::Closed)
     }
 
@@ -110,10 +149,16 @@ impl Dispatcher {
                 "packet refused"
             );
         }
-        let kept = self.broker.refuse(refusals.into_iter().map(new_refusal).collect()).await;
+        let kept = self
+            .broker
+            .refuse(refusals.into_iter().map(new_refusal).collect())
+            .await;
         let result = match kept {
             Ok(()) => Ok(Kept::New),
-            Err(error) => Err(not_kept(&error)),
+            Err(error) => {
+                self.stop.heed(&error);
+                Err(not_kept(&error))
+            }
         };
         for receipt in receipts {
             answer(receipt, result.clone());
@@ -135,7 +180,9 @@ fn kept(accepted: Accepted) -> Kept {
 
 fn not_kept(error: &BrokerError) -> NotKept {
     match error {
-        BrokerError::Full { .. } => NotKept::Full { reason: error.to_string() },
+        BrokerError::Full { .. } => NotKept::Full {
+            reason: error.to_string(),
+        },
         _ => NotKept::Closed,
     }
 }
@@ -152,13 +199,21 @@ fn report(packet: &Packet, accepted: Accepted, tasks: usize) {
 
 fn arrival(packet: &Packet, routes: &Routes) -> Arrival {
     let (tasks, unmatched) = match routes.matching(packet) {
-        Ok(routes) => (routes.iter().map(|route| new_task(packet, route)).collect(), None),
+        Ok(routes) => (
+            routes.iter().map(|route| new_task(packet, route)).collect(),
+            None,
+        ),
         Err(reason) => (Vec::new(), Some(reason.as_str().to_owned())),
     };
-    Arrival { packet: new_packet(packet), tasks, unmatched }
+    Arrival {
+        packet: new_packet(packet),
+        tasks,
+        unmatched,
+    }
 }
 
-fn new_packet(packet: &Packet) -> NewPacket {
+/// The record of `packet` that a broker keeps.
+pub fn new_packet(packet: &Packet) -> NewPacket {
     NewPacket {
         source: packet.source.clone(),
         key: packet.key.to_string(),
@@ -170,7 +225,11 @@ fn new_packet(packet: &Packet) -> NewPacket {
         sent: packet.sent.map(nanos),
         content_type: packet.content_type.to_owned(),
         headers: packet.headers.clone(),
-        flags: packet.flags.iter().map(|flag| flag.as_str().to_owned()).collect(),
+        flags: packet
+            .flags
+            .iter()
+            .map(|flag| flag.as_str().to_owned())
+            .collect(),
         payload: packet.payload.clone(),
     }
 }

@@ -17,22 +17,22 @@ mod http;
 mod journal;
 mod kv;
 mod log;
+mod memory;
 mod progress;
 mod random;
 mod seam;
 mod tasks;
 
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
-use wasmtime::{StoreLimits, StoreLimitsBuilder};
 
 pub use budget::{Budget, Limits};
 pub use driver::{Clock, Driver, DryAnswer, DryRun, LiveRun, World};
 pub use function::{Class, Function, TABLE};
 pub use journal::{Entry, Journal, JournalError, Phase};
-pub use seam::{Asked, Context, Leg, Seam, SeamError};
+pub use memory::{MemoryLimits, OutOfMemory};
+pub use seam::{Asked, Committed, Context, Leg, Seam, SeamError};
 
-#[expect(missing_docs, missing_debug_implementations, reason = "written by the macro from WIT")]
-#[expect(clippy::pedantic, unused_qualifications, reason = "written by the macro from WIT")]
+#[expect(missing_docs, reason = "written by the macro from WIT")]
 pub mod bindings {
     //! The WIT world, as Rust.
     wasmtime::component::bindgen!({
@@ -50,19 +50,19 @@ pub struct Run {
     /// The gate.
     pub seam: Seam,
     /// Limits of memory and tables.
-    pub limits: StoreLimits,
+    pub limits: MemoryLimits,
     table: ResourceTable,
 }
 
 impl Run {
     /// Makes the state of a fresh sandbox whose linear memory may grow to `memory` bytes.
     pub fn new(seam: Seam, memory: usize) -> Self {
-        let limits = StoreLimitsBuilder::new()
-            .memory_size(memory)
-            .table_elements(100_000)
-            .trap_on_grow_failure(true)
-            .build();
-        Self { seam, limits, table: ResourceTable::new() }
+        let limits = MemoryLimits::new(memory);
+        Self {
+            seam,
+            limits,
+            table: ResourceTable::new(),
+        }
     }
 
     /// The handles that the guest holds.

@@ -6,7 +6,7 @@
 
 mod load;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -19,12 +19,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::broker::{Broker, BrokerError, Embedded};
-use crate::config::{Config, ListenerConfig, QueueError};
+use crate::config::{Config, Grant, ListenerConfig, QueueError};
 use crate::dispatch::Dispatcher;
+use crate::effects::World;
 use crate::intake::Intake;
 use crate::listeners::vtp::{TlsSetupError, VtpListener};
 use crate::plugins::{CompileError, Compiler, EngineError, Loader, Ticker};
 use crate::routes::Routes;
+use crate::services::{HttpError, HttpServices};
+use crate::stop::StopSignal;
+use crate::text::chain;
 use crate::workers::{Pool, PoolError, Registry, Shared};
 
 /// Deliveries that may wait between listeners and dispatch.
@@ -81,6 +85,9 @@ pub enum HostError {
         /// The lines to add.
         source: QueueError,
     },
+    /// A service's origin is no URL, or there is no TLS.
+    #[error("services cannot be used")]
+    Http(#[from] HttpError),
     /// A listener's certificates cannot be used.
     #[error("listener `{name}` cannot start")]
     Listener {
@@ -98,15 +105,8 @@ pub enum End {
     Clean,
     /// It was told to stop at once.
     Hasty,
-}
-
-/// Tells a host to stop: once in order, a second time at once.
-#[derive(Clone, Debug, Default)]
-pub struct StopSignal {
-    /// Stop taking packets and tasks, finish what runs.
-    pub drain: CancellationToken,
-    /// Give back what runs.
-    pub now: CancellationToken,
+    /// The disk failed under the store: what is on it is not known until the next start.
+    DiskFailed,
 }
 
 /// A host whose parts are made and that runs nothing yet.
@@ -130,10 +130,17 @@ impl Host {
     ///
     /// # Errors
     /// [`HostError`].
-    pub async fn new(config: &Config, places: &Places, stop: StopSignal) -> Result<Self, HostError> {
-        let broker: Arc<dyn Broker> = Arc::new(Embedded::open(&places.store).map_err(|source| {
-            HostError::Store { directory: places.store.clone(), source: Box::new(source) }
-        })?);
+    pub async fn new(
+        config: &Config,
+        places: &Places,
+        stop: StopSignal,
+    ) -> Result<Self, HostError> {
+        let broker: Arc<dyn Broker> = Arc::new(Embedded::open(&places.store).map_err(
+            |source| HostError::Store {
+                directory: places.store.clone(),
+                source: Box::new(source),
+            },
+        )?);
         let ticker = Ticker::start()?;
         let compiler = Compiler::new(places.program.clone(), places.cache.clone())?;
         let loader = Loader::new(compiler, &ticker)?;
@@ -141,16 +148,23 @@ impl Host {
         let table = load::load_all(&*broker, &loader, &registry, &places.plugins).await?;
 
         let workers_stop = CancellationToken::new();
-        let shared = Shared {
+        let (routes, newest) =
+            watch::channel(Arc::new(Routes::new(table.generation, &table.plugins)));
+        let world = World {
             broker: Arc::clone(&broker),
+            http: HttpServices::new(&config.services, &config.secrets)?,
+            routes: newest,
+            clock: Arc::new(Timestamp::now),
+        };
+        let shared = Shared {
+            world: Arc::new(world),
+            grants: Arc::new(grants(config)),
             registry,
             ticker: ticker.clone(),
-            clock: Arc::new(Timestamp::now),
             stopping: workers_stop.clone(),
-            cancelled: stop.now.clone(),
+            stop: stop.clone(),
         };
         let pools = pools(config, &table, &shared)?;
-        let (routes, _) = watch::channel(Arc::new(Routes::new(table.generation, &table.plugins)));
         Ok(Self {
             broker,
             pools,
@@ -173,7 +187,11 @@ impl Host {
             slots.extend(pool.start()?);
         }
         let (intake, deliveries) = Intake::channel(INTAKE_CAPACITY);
-        let dispatcher = Dispatcher::new(Arc::clone(&self.broker), self.routes.subscribe());
+        let dispatcher = Dispatcher::new(
+            Arc::clone(&self.broker),
+            self.routes.subscribe(),
+            self.stop.clone(),
+        );
         let dispatch = tokio::spawn(dispatcher.run(deliveries));
         let mut listening = JoinSet::new();
         for (name, listener) in self.listeners {
@@ -186,16 +204,23 @@ impl Host {
         self.stop.drain.cancelled().await;
         info!(target: "gwasp::host", "stopping: no more packets are taken");
         while listening.join_next().await.is_some() {}
-        if tokio::time::timeout(ACCEPT_DEADLINE, dispatch).await.is_err() {
+        if tokio::time::timeout(ACCEPT_DEADLINE, dispatch)
+            .await
+            .is_err()
+        {
             warn!(target: "gwasp::host", "some packets were read and not kept; their senders got no receipt");
         }
         self.workers_stop.cancel();
         let end = drain(slots, self.drain_deadline, &self.stop.now).await;
         self.ticker.close();
         if let Err(error) = self.broker.close().await {
-            error!(target: "gwasp::host", %error, "the store did not close cleanly");
+            error!(target: "gwasp::host", error = %chain(&error), "the store did not close cleanly");
         }
-        Ok(end)
+        Ok(if self.stop.has_failed() {
+            End::DiskFailed
+        } else {
+            end
+        })
     }
 }
 
@@ -222,14 +247,21 @@ async fn drain(slots: Vec<JoinHandle<()>>, deadline: Duration, now: &Cancellatio
 }
 
 /// A pool for each queue that a handler or the configuration names.
-fn pools(config: &Config, table: &load::Table, shared: &Shared) -> Result<Vec<Arc<Pool>>, HostError> {
+fn pools(
+    config: &Config,
+    table: &load::Table,
+    shared: &Shared,
+) -> Result<Vec<Arc<Pool>>, HostError> {
     let mut queues = BTreeSet::new();
     for plugin in &table.plugins {
         for queue in plugin.manifest.queues() {
-            config.queues.get(queue).map_err(|source| HostError::Queue {
-                plugin: plugin.plugin.clone(),
-                source,
-            })?;
+            config
+                .queues
+                .get(queue)
+                .map_err(|source| HostError::Queue {
+                    plugin: plugin.plugin.clone(),
+                    source,
+                })?;
             queues.insert(queue);
         }
     }
@@ -242,12 +274,22 @@ fn pools(config: &Config, table: &load::Table, shared: &Shared) -> Result<Vec<Ar
     Ok(pools)
 }
 
+fn grants(config: &Config) -> HashMap<String, Arc<Grant>> {
+    config
+        .grants
+        .iter()
+        .map(|(plugin, grant)| (plugin.clone(), Arc::new(grant.clone())))
+        .collect()
+}
+
 fn listeners(config: &Config) -> Result<Vec<(String, VtpListener)>, HostError> {
     let mut listeners = Vec::new();
     for (name, listener) in &config.listeners {
         let ListenerConfig::Vtp(vtp) = listener;
-        let listener = VtpListener::new(vtp.clone())
-            .map_err(|source| HostError::Listener { name: name.clone(), source })?;
+        let listener = VtpListener::new(vtp.clone()).map_err(|source| HostError::Listener {
+            name: name.clone(),
+            source,
+        })?;
         listeners.push((name.clone(), listener));
     }
     Ok(listeners)

@@ -72,7 +72,11 @@ impl Loader {
     pub fn new(compiler: Compiler, ticker: &Ticker) -> Result<Self, EngineError> {
         let probe = probe_engine()?;
         ticker.drive(&probe);
-        Ok(Self { compiler, probe, ticker: ticker.clone() })
+        Ok(Self {
+            compiler,
+            probe,
+            ticker: ticker.clone(),
+        })
     }
 
     /// Loads the plugin in `path`: reads, compiles, and asks what it is.
@@ -88,7 +92,13 @@ impl Loader {
         let manifest_json = describe::describe(&compiled, &self.probe)?;
         drop(running);
         let manifest = Manifest::read(&manifest_json)?;
-        Ok(Plugin { name: plugin_name(path), digest, manifest, manifest_json, compiled })
+        Ok(Plugin {
+            name: plugin_name(path),
+            digest,
+            manifest,
+            manifest_json,
+            compiled,
+        })
     }
 }
 
@@ -100,8 +110,14 @@ pub fn plugin_files(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();
-        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes()[0] == b'.');
-        if !hidden && path.extension().is_some_and(|extension| extension == "wasm") {
+        let hidden = path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes()[0] == b'.');
+        if !hidden
+            && path
+                .extension()
+                .is_some_and(|extension| extension == "wasm")
+        {
             files.push(path);
         }
     }

@@ -77,7 +77,10 @@ pub struct Routes {
 impl Routes {
     /// Builds the table of `generation` from what the plugins declare.
     pub fn new(generation: u64, plugins: &[PluginRoutes]) -> Self {
-        let mut routes = Self { generation, ..Self::default() };
+        let mut routes = Self {
+            generation,
+            ..Self::default()
+        };
         for plugin in plugins {
             for entry in &plugin.manifest.entries {
                 routes.add(&plugin.plugin, entry);
@@ -118,7 +121,10 @@ impl Routes {
         if let Some(route) = self.names.get(&wanted) {
             return Ok(Arc::clone(route));
         }
-        let nearest = self.names.keys().min_by_key(|known| strsim::damerau_levenshtein(known, &wanted));
+        let nearest = self
+            .names
+            .keys()
+            .min_by_key(|known| strsim::damerau_levenshtein(known, &wanted));
         Err(match nearest {
             Some(nearest) => format!("there is no task `{wanted}`; the nearest is `{nearest}`"),
             None => format!("there is no task `{wanted}`: no plugin declares any"),
@@ -127,9 +133,7 @@ impl Routes {
 
     fn by_key(&self, key: &Key) -> Vec<Arc<Route>> {
         match key {
-            Key::Notice(notice_type) => {
-                self.notices.get(notice_type).cloned().unwrap_or_default()
-            }
+            Key::Notice(notice_type) => self.notices.get(notice_type).cloned().unwrap_or_default(),
             Key::Node(node) => {
                 let exact = self.nodes.get(node).into_iter().flatten();
                 let prefixed = self
@@ -144,18 +148,28 @@ impl Routes {
     }
 
     fn add(&mut self, plugin: &str, entry: &Entry) {
-        let route = Arc::new(Route { plugin: plugin.to_owned(), entry: entry.clone() });
+        let route = Arc::new(Route {
+            plugin: plugin.to_owned(),
+            entry: entry.clone(),
+        });
         self.names.insert(route.name(), Arc::clone(&route));
         let EntryKind::Handler(keys) = &entry.kind else {
             return;
         };
         for notice in &keys.notices {
-            self.notices.entry(*notice).or_default().push(Arc::clone(&route));
+            self.notices
+                .entry(*notice)
+                .or_default()
+                .push(Arc::clone(&route));
         }
         for node in &keys.nodes {
             match node.strip_suffix('*') {
                 Some(prefix) => self.prefixes.push((prefix.to_owned(), Arc::clone(&route))),
-                None => self.nodes.entry(node.clone()).or_default().push(Arc::clone(&route)),
+                None => self
+                    .nodes
+                    .entry(node.clone())
+                    .or_default()
+                    .push(Arc::clone(&route)),
             }
         }
     }

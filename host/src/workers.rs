@@ -10,6 +10,6 @@ mod outcome;
 mod pool;
 mod slot;
 
-pub use invoke::{Invocation, input_of};
+pub use invoke::{Invocation, Invoked, guest_input};
 pub use outcome::{Ended, FailureKind};
-pub use pool::{Pool, PoolError, Registry};
+pub use pool::{Pool, PoolError, Registry, Shared};

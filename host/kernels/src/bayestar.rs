@@ -1,9 +1,9 @@
 //! BAYESTAR: rapid sky localization of compact binary mergers.
 //!
-//! Singer & Price 2016, PRD 93 024013 (method); Singer et al. 2016, ApJL 829 L15 and ApJS 226 10
-//! (distance). The way of an event:
+//! Singer & Price 2016, PRD 93 024013 (method); Singer et al. 2016, Astrophys. J. 829 L15 and
+//! Astrophys. J. Suppl. 226 10 (distance). The way of an event:
 //!
-//! 1. [`Candidate::from_documents`] takes triggers, template and noise spectra from LIGO_LW.
+//! 1. [`Candidate::from_documents`] takes triggers, template and noise spectra from `LIGO_LW`.
 //! 2. [`condition`] turns them into a [`Network`]: horizons, arrival times, SNR series.
 //! 3. The likelihood of a pixel is integrated over everything but direction and distance; the
 //!    grid is refined where the probability is.
@@ -254,6 +254,3 @@ impl Options {
         ]
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,7 +1,7 @@
 //! Physical constants, with the values that LAL uses.
 //!
 //! Horizons and delays are compared with results of other programs to many digits, so these are
-//! LAL's numbers (`LALConstants.h`, LALSuite 7), not the latest recommended ones.
+//! LAL's numbers (`LALConstants.h`, `LALSuite` 7), not the latest recommended ones.
 
 /// Speed of light in vacuum, m/s (exact).
 pub const C_SI: f64 = 299_792_458.0;

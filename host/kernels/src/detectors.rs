@@ -1,6 +1,6 @@
 //! Gravitational-wave detectors on the ground: where they are and how they respond.
 //!
-//! Locations and response tensors are those of LALDetectors (LALSuite 7), which stores the
+//! Locations and response tensors are those of `LALDetectors` (`LALSuite` 7), which stores the
 //! tensors in single precision. Earth-fixed frame: x to longitude 0°, z to the north pole.
 
 use crate::constants::C_SI;

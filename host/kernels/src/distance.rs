@@ -1,8 +1,9 @@
 //! The distance ansatz of multi-order sky maps.
 //!
 //! Along a line of sight `p(r) = N r² exp(-(r - μ)² / 2σ²) / (√(2π) σ)` for `r ≥ 0`
-//! (Singer et al. 2016, ApJL 829 L15, eq. 1; ApJS 226 10, §3). [`Ansatz`] holds `μ`, `σ`, `N`;
-//! [`Moments`] the mean and standard deviation that they reproduce.
+//! (Singer et al. 2016, Astrophys. J. 829 L15, eq. 1; Astrophys. J. Suppl. 226 10, §3).
+//! [`Ansatz`] holds `μ`, `σ`, `N`; [`Moments`] the mean and standard deviation that they
+//! reproduce.
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
@@ -48,8 +49,8 @@ impl Moments {
         }
     }
 
-    /// Finds the ansatz with these moments (ApJS 226 10, §4.1) by Newton's method on `z = μ/σ`,
-    /// to a relative change of 1.5e-8.
+    /// Finds the ansatz with these moments by Newton's method on `z = μ/σ`, to a relative change
+    /// of 1.5e-8 (Singer et al. 2016, Astrophys. J. Suppl. 226 10, §4.1).
     pub fn fit(self) -> Ansatz {
         let ratio = self.mean / self.std;
         if !ratio.is_finite() || ratio < LEAST_RATIO {
@@ -91,7 +92,13 @@ impl Ansatz {
         let (mu, sigma) = (self.mu, self.sigma);
         let (a, b) = (-mu / sigma, (r - mu) / sigma);
         let gauss = |t: f64| (-0.5 * t * t).exp();
-        let square = (mu * mu + sigma * sigma) * (normal_cdf(b) - normal_cdf(a));
+        // The difference of two tails, whichever of them is small.
+        let between = if a > 0.0 {
+            normal_cdf(-a) - normal_cdf(-b)
+        } else {
+            normal_cdf(b) - normal_cdf(a)
+        };
+        let square = (mu * mu + sigma * sigma) * between;
         let ends = sigma / (2.0 * PI).sqrt() * (mu * gauss(a) - (r + mu) * gauss(b));
         self.norm * (square + ends)
     }

@@ -1,6 +1,6 @@
 //! Pixels of the HEALPix grid in the nested scheme, and their UNIQ numbers.
 //!
-//! Górski et al. 2005, ApJ 622, 759 (grid); Fernique et al. 2015, A&A 578, A114 (UNIQ).
+//! Górski et al. 2005, Astrophys. J. 622, 759 (grid); Fernique et al. 2015, A&A 578, A114 (UNIQ).
 //! The sphere is equatorial here: a pixel's longitude is a right ascension.
 
 use std::f64::consts::{FRAC_PI_4, PI};
@@ -33,7 +33,7 @@ impl Pixel {
         if log2 < 2 || log2 / 2 > 30 {
             return None;
         }
-        let order = (log2 / 2 - 1) as u8;
+        let [order, ..] = (log2 / 2 - 1).to_le_bytes();
         Self::new(order, uniq - (4 << (2 * order)))
     }
 

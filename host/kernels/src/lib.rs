@@ -1,7 +1,7 @@
 //! Numerical kernels of GWASP.
 //!
 //! [`bayestar`] localizes a compact binary merger on the sky from matched-filter triggers;
-//! the other modules are what it is built from: the LIGO_LW reader ([`ligolw`]), power spectra
+//! the other modules are what it is built from: the `LIGO_LW` reader ([`ligolw`]), power spectra
 //! ([`psd`]), template amplitudes ([`waveform`]), the detectors on the ground ([`detectors`]),
 //! time ([`gps`]), the HEALPix grid ([`healpix`]), the distance ansatz ([`distance`]) and the
 //! multi-order sky map with its FITS form ([`skymap`], [`fits`]).
@@ -26,3 +26,17 @@ pub mod psd;
 pub mod skymap;
 pub mod waveform;
 pub mod work;
+
+/// Text of a file of the shared test data, or `None` after saying that the test is skipped.
+#[cfg(test)]
+#[expect(clippy::print_stderr, reason = "a skipped test must say so")]
+fn shared_text(path: &str) -> Option<String> {
+    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
+    let root = std::env::var_os("GWASP_SHARED_DATA").unwrap_or_else(|| beside.into());
+    let file = std::path::Path::new(&root).join(path);
+    let text = std::fs::read_to_string(&file).ok();
+    if text.is_none() {
+        eprintln!("skipped: {} is not there", file.display());
+    }
+    text
+}

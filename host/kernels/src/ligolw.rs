@@ -1,4 +1,4 @@
-//! Reading LIGO_LW XML: tables, and frequency and time series.
+//! Reading `LIGO_LW` XML: tables, and frequency and time series.
 //!
 //! The format of LIGO-T990023 as the compact-binary pipelines write it: `Table` elements with
 //! delimited streams, and `LIGO_LW` elements that hold one `Array` with its `Param`s. gzip is

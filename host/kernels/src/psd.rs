@@ -115,7 +115,7 @@ impl NoiseCurve {
     #[inline(always)]
     pub(crate) fn ln_at(&self, f: f64, ln_f: f64) -> Option<f64> {
         let position = (f - self.f0) / self.delta_f;
-        if !(position >= 0.0) {
+        if position.is_nan() || position < 0.0 {
             return None;
         }
         let k = crate::numeric::index(position);

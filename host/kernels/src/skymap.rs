@@ -1,7 +1,7 @@
 //! Multi-order sky maps with distance layers.
 //!
 //! [`SkyMap::to_fits`] writes the form that `ligo.skymap`, healpy, mocpy and astropy read: one
-//! binary table with columns UNIQ, PROBDENSITY, DISTMU, DISTSIGMA and DISTNORM.
+//! binary table with columns UNIQ, PROBDENSITY, DISTMU, DISTSIGMA and `DISTNORM`.
 
 use crate::distance::Ansatz;
 use crate::fits::{Column, Header, TableWriter};
@@ -124,30 +124,7 @@ impl SkyMap {
             "MOC resolution (best order)",
         );
         header.text("INDXSCHM", "EXPLICIT", "Indexing: IMPLICIT or EXPLICIT");
-        if let Some(object) = &provenance.object {
-            match object.parse() {
-                Ok(number) => header.integer("OBJECT", number, "Unique identifier for this event"),
-                Err(_) => header.text("OBJECT", object, "Unique identifier for this event"),
-            }
-        }
-        if let Some(url) = &provenance.url {
-            header.text("REFERENC", url, "URL of this event");
-        }
-        header.text(
-            "INSTRUME",
-            &self.instruments.join(","),
-            "Instruments that triggered this event",
-        );
-        header.text("DATE-OBS", &self.epoch.utc(), "UTC date of the observation");
-        header.real(
-            "MJD-OBS",
-            self.epoch.mjd(),
-            "modified Julian date of the observation",
-        );
-        if let Some(written) = provenance.written {
-            let whole = GpsTime::new(written.split().0, 0).unwrap_or(written);
-            header.text("DATE", &whole.utc(), "UTC date of file creation");
-        }
+        self.describe_event(header, provenance);
         header.text("CREATOR", CREATOR, "Program that created this file");
         header.text(
             "ORIGIN",
@@ -181,6 +158,33 @@ impl SkyMap {
         header.text("VCSVERS", version, "Software version");
         for line in &self.history {
             header.history(line);
+        }
+    }
+
+    fn describe_event(&self, header: &mut Header, provenance: &Provenance) {
+        if let Some(object) = &provenance.object {
+            match object.parse() {
+                Ok(number) => header.integer("OBJECT", number, "Unique identifier for this event"),
+                Err(_) => header.text("OBJECT", object, "Unique identifier for this event"),
+            }
+        }
+        if let Some(url) = &provenance.url {
+            header.text("REFERENC", url, "URL of this event");
+        }
+        header.text(
+            "INSTRUME",
+            &self.instruments.join(","),
+            "Instruments that triggered this event",
+        );
+        header.text("DATE-OBS", &self.epoch.utc(), "UTC date of the observation");
+        header.real(
+            "MJD-OBS",
+            self.epoch.mjd(),
+            "modified Julian date of the observation",
+        );
+        if let Some(written) = provenance.written {
+            let whole = GpsTime::new(written.split().0, 0).unwrap_or(written);
+            header.text("DATE", &whole.utc(), "UTC date of file creation");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Amplitudes of inspiral templates in the frequency domain.
 //!
 //! Sky localization needs `|h(f)|²` only: of a face-on source at 1 Mpc, on the frequency grid and
-//! with the taper that LALSimulation's `SimInspiralFD` would use. Phases are not computed.
+//! with the taper that `LALSimulation`'s `SimInspiralFD` would use. Phases are not computed.
 //!
 //! Masses in solar masses, frequencies in Hz, spins dimensionless along the orbital axis.
 
@@ -93,7 +93,7 @@ pub enum Approximant {
 }
 
 impl Approximant {
-    /// The name under which LALSimulation has the model.
+    /// The name under which `LALSimulation` has the model.
     pub fn name(self) -> &'static str {
         match self {
             Self::TaylorF2 => "TaylorF2threePointFivePN",
@@ -105,8 +105,8 @@ impl Approximant {
 /// How the model is chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WaveformChoice {
-    /// By total mass: TaylorF2 below 4 solar masses. Above, LALSimulation's choice would be
-    /// SEOBNRv4_ROM, whose data no package brings; IMRPhenomD has the same amplitude to 1 %.
+    /// By total mass: `TaylorF2` below 4 solar masses. Above, `LALSimulation`'s choice would be
+    /// `SEOBNRv4_ROM`, whose data no package brings; `IMRPhenomD` has the same amplitude to 1 %.
     #[default]
     ByMass,
     /// One model for every mass.
@@ -160,7 +160,7 @@ enum Model {
 const MAX_SECONDS: f64 = 4_096.0;
 
 impl TemplatePower {
-    /// Lays out grid and taper as LALSimulation conditions a template that begins at `f_low` Hz.
+    /// Lays out grid and taper as `LALSimulation` conditions a template that begins at `f_low` Hz.
     ///
     /// # Errors
     /// [`TemplateError::LowFrequency`], [`TemplateError::TooLong`].
@@ -183,7 +183,7 @@ impl TemplatePower {
             Approximant::ImrPhenomD => merge_and_ring_time(template),
         };
         let seconds = chirp_time_bound(template, f_start) + merge + 6.0 / f_min;
-        if !(seconds < MAX_SECONDS) {
+        if seconds.is_nan() || seconds >= MAX_SECONDS {
             return Err(TemplateError::TooLong(seconds));
         }
         let samples = (2.0 * f_max * seconds).round();
@@ -228,7 +228,7 @@ impl TemplatePower {
     }
 }
 
-/// An upper bound of the time from frequency `f` to coalescence, s (LALSimulation's
+/// An upper bound of the time from frequency `f` to coalescence, s (`LALSimulation`'s
 /// `SimInspiralChirpTimeBound`).
 fn chirp_time_bound(template: &Template, f: f64) -> f64 {
     let (mass, eta) = (template.mass_s(), template.eta());
@@ -241,7 +241,7 @@ fn chirp_time_bound(template: &Template, f: f64) -> f64 {
     5.0 * mass / (256.0 * eta) * v.powi(-8) * series
 }
 
-/// Time that LALSimulation allows for merger and ringdown, s.
+/// Time that `LALSimulation` allows for merger and ringdown, s.
 fn merge_and_ring_time(template: &Template) -> f64 {
     let mass = template.mass_s();
     let [a, b] = template.spin;

@@ -21,7 +21,9 @@ impl Embedded {
     /// # Errors
     /// [`OpenError`]: another process has it, or it is not a store of this version.
     pub fn open(directory: &Path) -> Result<Self, OpenError> {
-        Ok(Self { store: Store::open(directory, Options::default())? })
+        Ok(Self {
+            store: Store::open(directory, Options::default())?,
+        })
     }
 }
 
@@ -71,11 +73,7 @@ impl Broker for Embedded {
         Box::pin(self.store.note_listening(source, listening))
     }
 
-    fn lease<'a>(
-        &'a self,
-        queue: &'a str,
-        worker: u32,
-    ) -> Answer<'a, Result<Lease, BrokerError>> {
+    fn lease<'a>(&'a self, queue: &'a str, worker: u32) -> Answer<'a, Result<Lease, BrokerError>> {
         Box::pin(self.store.next_lease(queue, worker))
     }
 

@@ -9,9 +9,15 @@ use crate::config::Config;
 use crate::host::Places;
 
 /// Reads an environment variable that holds a path.
-#[expect(clippy::disallowed_methods, reason = "the command line reads the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the command line reads the environment"
+)]
 fn env_path(name: &str) -> Option<PathBuf> {
-    std::env::var(name).ok().filter(|value| !value.is_empty()).map(PathBuf::from)
+    std::env::var(name)
+        .ok()
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
 }
 
 /// The state directory: `flag`, the configuration, `$STATE_DIRECTORY/store`, `./gwasp-state`.

@@ -1,5 +1,6 @@
 //! `gwasp run`.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -10,7 +11,8 @@ use tracing_subscriber::EnvFilter;
 
 use super::{exit, places};
 use crate::config::Config;
-use crate::host::{End, Host, HostError, Places, StopSignal};
+use crate::host::{End, Host, HostError, Places};
+use crate::stop::StopSignal;
 
 /// Runs the host until SIGTERM or Ctrl-C: the first ends it in order, the second at once.
 #[derive(Debug, clap::Args)]
@@ -63,6 +65,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match runtime.block_on(serve(&config, &places)) {
         Ok(End::Clean) => Ok(ExitCode::SUCCESS),
         Ok(End::Hasty) => Ok(ExitCode::FAILURE),
+        Ok(End::DiskFailed) => Ok(ExitCode::from(exit::DISK)),
         Err(error) => {
             let code = exit_code(&error);
             super::complain(&anyhow::Error::new(error));
@@ -118,15 +121,24 @@ fn exit_code(error: &HostError) -> u8 {
             gwasp_store::OpenError::Locked { .. } => exit::TRY_LATER,
             _ => exit::CONFIG,
         },
-        HostError::Queue { .. } | HostError::Listener { .. } | HostError::Compiler(_) => exit::CONFIG,
+        HostError::Queue { .. } | HostError::Listener { .. } | HostError::Compiler(_) => {
+            exit::CONFIG
+        }
         _ => 1,
     }
 }
 
 fn start_log(args: &Args) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&args.log)
-        .with_context(|| format!("`--log {}` is no filter; try `info` or `gwasp=debug`", args.log))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_new(&args.log).with_context(|| {
+        format!(
+            "`--log {}` is no filter; try `info` or `gwasp=debug`",
+            args.log
+        )
+    })?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .with_writer(std::io::stderr);
     match args.log_format {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),

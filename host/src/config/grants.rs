@@ -22,11 +22,13 @@ pub struct Grant {
 impl Grant {
     /// Whether it allows to make the task `PLUGIN.NAME` of another plugin.
     pub fn allows_task(&self, plugin: &str, name: &str) -> bool {
-        self.tasks.iter().any(|granted| match granted.split_once('.') {
-            Some((granted_plugin, granted_name)) => {
-                granted_plugin == plugin && (granted_name == "*" || granted_name == name)
-            }
-            None => false,
-        })
+        self.tasks
+            .iter()
+            .any(|granted| match granted.split_once('.') {
+                Some((granted_plugin, granted_name)) => {
+                    granted_plugin == plugin && (granted_name == "*" || granted_name == name)
+                }
+                None => false,
+            })
     }
 }

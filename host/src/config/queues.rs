@@ -30,7 +30,11 @@ impl Default for QueueConfig {
 impl QueueConfig {
     /// How many handlers run at once.
     pub fn slots(&self) -> usize {
-        if self.serial { 1 } else { usize::from(self.concurrency.get()) }
+        if self.serial {
+            1
+        } else {
+            usize::from(self.concurrency.get())
+        }
     }
 }
 
@@ -50,7 +54,9 @@ impl<'de> Deserialize<'de> for ByteSize {
 }
 
 fn parse_size(text: &str) -> Option<ByteSize> {
-    let digits_end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let digits_end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (digits, unit) = text.split_at(digits_end);
     let unit = match unit.trim() {
         "B" => 1,
@@ -84,10 +90,9 @@ impl Queues {
     pub fn get(&self, queue: &str) -> Result<QueueConfig, QueueError> {
         match &self.0 {
             None => Ok(QueueConfig::default()),
-            Some(table) => table
-                .get(queue)
-                .cloned()
-                .ok_or_else(|| QueueError { queue: queue.to_owned() }),
+            Some(table) => table.get(queue).cloned().ok_or_else(|| QueueError {
+                queue: queue.to_owned(),
+            }),
         }
     }
 

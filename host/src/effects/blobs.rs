@@ -36,7 +36,9 @@ impl Host for Run {
             }
             Ok(())
         };
-        self.seam.answered(&BLOBS_PUT, &digest.to_string(), live).await?;
+        self.seam
+            .answered(&BLOBS_PUT, &digest.to_string(), live)
+            .await?;
         self.hand_out(digest, bytes)
     }
 
@@ -45,7 +47,9 @@ impl Host for Run {
             return Ok(Err(refused));
         }
         let Some(wanted) = Digest::parse(&digest) else {
-            return Ok(Err(Error::Unknown(format!("`{digest}` is no SHA-256 in hexadecimal"))));
+            return Ok(Err(Error::Unknown(format!(
+                "`{digest}` is no SHA-256 in hexadecimal"
+            ))));
         };
         let driver = self.seam.driver();
         let mut found = None;
@@ -56,8 +60,15 @@ impl Host for Run {
             Ok(found.is_some())
         };
         let is_known: bool = self.seam.answered(&BLOBS_OPEN, &digest, live).await?;
-        if found.is_none() && is_known && let Driver::Live(live) = &driver {
-            found = live.world.broker.blob(wanted.as_bytes()).map_err(super::SeamError::from)?;
+        if found.is_none()
+            && is_known
+            && let Driver::Live(live) = &driver
+        {
+            found = live
+                .world
+                .broker
+                .blob(wanted.as_bytes())
+                .map_err(super::SeamError::from)?;
         }
         match found {
             Some(bytes) => self.hand_out(wanted, bytes),
@@ -85,10 +96,14 @@ impl HostBlob for Run {
     ) -> wasmtime::Result<Result<Vec<u8>, Error>> {
         self.seam.local(&BLOBS_READ)?;
         if len > MAX_READ {
-            return Ok(Err(Error::Limit(format!("one read gives at most {MAX_READ} bytes"))));
+            return Ok(Err(Error::Limit(format!(
+                "one read gives at most {MAX_READ} bytes"
+            ))));
         }
         let bytes = &self.table().get(&blob)?.bytes;
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+        let start = usize::try_from(offset)
+            .unwrap_or(usize::MAX)
+            .min(bytes.len());
         let end = start.saturating_add(usize::try_from(len)?).min(bytes.len());
         Ok(Ok(bytes[start..end].to_vec()))
     }
@@ -103,10 +118,16 @@ impl Run {
     fn check_blobs(&mut self) -> Result<(), Error> {
         let context = self.seam.context();
         if !context.grant.blobs {
-            return Err(Error::Denied(denied(&context.plugin, "keep blobs", "blobs = true")));
+            return Err(Error::Denied(denied(
+                &context.plugin,
+                "keep blobs",
+                "blobs = true",
+            )));
         }
         if self.table().iter_mut().count() >= MAX_HANDLES {
-            return Err(Error::Limit(format!("a run may hold {MAX_HANDLES} blobs at once")));
+            return Err(Error::Limit(format!(
+                "a run may hold {MAX_HANDLES} blobs at once"
+            )));
         }
         Ok(())
     }

@@ -18,7 +18,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { calls: 10_000, log_lines: 1_000, log_bytes: 256 << 10, external: 1_000 }
+        Self {
+            calls: 10_000,
+            log_lines: 1_000,
+            log_bytes: 256 << 10,
+            external: 1_000,
+        }
     }
 }
 
@@ -33,7 +38,11 @@ pub struct Budget {
 impl Budget {
     /// A full budget.
     pub const fn new(limits: Limits) -> Self {
-        Self { limits, left: limits, log_lines_dropped: 0 }
+        Self {
+            limits,
+            left: limits,
+            log_lines_dropped: 0,
+        }
     }
 
     /// Takes one call of `function`.
@@ -41,17 +50,15 @@ impl Budget {
     /// # Errors
     /// [`SeamError::Limit`], which ends the run.
     pub(super) fn take(&mut self, function: &Function) -> Result<(), SeamError> {
-        self.left.calls = self
-            .left
-            .calls
-            .checked_sub(1)
-            .ok_or(SeamError::Limit { what: "calls of host functions", limit: self.limits.calls })?;
+        self.left.calls = self.left.calls.checked_sub(1).ok_or(SeamError::Limit {
+            what: "calls of host functions",
+            limit: self.limits.calls,
+        })?;
         if function.class == Class::External {
-            self.left.external = self
-                .left
-                .external
-                .checked_sub(1)
-                .ok_or(SeamError::Limit { what: "external effects", limit: self.limits.external })?;
+            self.left.external = self.left.external.checked_sub(1).ok_or(SeamError::Limit {
+                what: "external effects",
+                limit: self.limits.external,
+            })?;
         }
         Ok(())
     }

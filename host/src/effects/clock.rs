@@ -7,8 +7,13 @@ use super::function::CLOCK_NOW;
 impl Host for Run {
     async fn now(&mut self) -> wasmtime::Result<Datetime> {
         let driver = self.seam.driver();
-        let (seconds, nanoseconds) =
-            self.seam.answered(&CLOCK_NOW, &(), async move { Ok(driver.now()) }).await?;
-        Ok(Datetime { seconds, nanoseconds })
+        let (seconds, nanoseconds) = self
+            .seam
+            .answered(&CLOCK_NOW, &(), async move { Ok(driver.now()) })
+            .await?;
+        Ok(Datetime {
+            seconds,
+            nanoseconds,
+        })
     }
 }

@@ -65,8 +65,7 @@ pub struct DryRun {
     pub began: Timestamp,
     /// The task that it stands for.
     pub task: TaskId,
-    /// Answers of services, each for one request, by method and URL.
-    pub http: std::sync::Mutex<Vec<DryAnswer>>,
+    http: std::sync::Mutex<Vec<DryAnswer>>,
 }
 
 /// An answer of a service in a dry run.
@@ -88,14 +87,22 @@ const fn status_ok() -> u16 {
 }
 
 impl DryRun {
-    /// Makes a dry run of `task` in which nothing but neutral answers are given.
-    pub fn new(began: Timestamp, task: TaskId) -> Self {
-        Self { began, task, http: std::sync::Mutex::default() }
+    /// Makes a dry run of `task` in which services answer `answers`, each once, and then
+    /// neutrally.
+    pub fn new(began: Timestamp, task: TaskId, answers: Vec<DryAnswer>) -> Self {
+        Self {
+            began,
+            task,
+            http: std::sync::Mutex::new(answers),
+        }
     }
 
     /// The first answer for `url` that was not given yet.
     pub(super) fn http_answer(&self, url: &str) -> Option<DryAnswer> {
-        let mut answers = self.http.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut answers = self
+            .http
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let at = answers.iter().position(|answer| answer.url == url)?;
         Some(answers.remove(at))
     }

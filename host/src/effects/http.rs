@@ -21,7 +21,11 @@ use crate::text::chain;
 /// An answer as a journal has it.
 #[derive(Serialize, Deserialize)]
 enum Noted {
-    Response { status: u16, headers: Vec<(String, String)>, body: ByteBuf },
+    Response {
+        status: u16,
+        headers: Vec<(String, String)>,
+        body: ByteBuf,
+    },
     Denied(String),
     Invalid(String),
     Unreachable(String),
@@ -64,16 +68,28 @@ impl Host for Run {
         };
         let driver = self.seam.driver();
         let refused = self.check_http(&driver, &request);
-        let call = Call { driver: &driver, request: &request, refused, idempotent };
+        let call = Call {
+            driver: &driver,
+            request: &request,
+            refused,
+            idempotent,
+        };
         if !request.method.is_safe() && matches!(driver, Driver::Dry(_)) {
-            let what = format!("{} {} ({} bytes)", name(request.method), request.url, request.body.len());
+            let what = format!(
+                "{} {} ({} bytes)",
+                name(request.method),
+                request.url,
+                request.body.len()
+            );
             self.seam.note_asked(&HTTP_SEND, what);
         }
         let noted = if request.method.is_safe() {
             let live = async { Ok(call.read().await) };
             self.seam.answered(&HTTP_GET, &noted_request, live).await?
         } else {
-            self.seam.external(&HTTP_SEND, &noted_request, key, &call).await?
+            self.seam
+                .external(&HTTP_SEND, &noted_request, key, &call)
+                .await?
         };
         Ok(answer(noted))
     }
@@ -98,9 +114,14 @@ impl Run {
         };
         let context = self.seam.context();
         let services = &live.world.http;
-        let service = services.service_of(&request.url).map_err(|error| Noted::Invalid(error.to_string()))?;
+        let service = services
+            .service_of(&request.url)
+            .map_err(|error| Noted::Invalid(error.to_string()))?;
         let Some(service) = service else {
-            return Err(Noted::Denied(unknown_service(&context.plugin, &request.url)));
+            return Err(Noted::Denied(unknown_service(
+                &context.plugin,
+                &request.url,
+            )));
         };
         if !context.grant.services.contains(&service.name) {
             let line = format!("services = [\"{}\"]", service.name);
@@ -173,7 +194,9 @@ impl Call<'_> {
                 Ok(Prepared::Dry(HttpResponse {
                     status: answer.as_ref().map_or(200, |answer| answer.status),
                     headers: Vec::new(),
-                    body: answer.map(|answer| answer.body.into_bytes()).unwrap_or_default(),
+                    body: answer
+                        .map(|answer| answer.body.into_bytes())
+                        .unwrap_or_default(),
                 }))
             }
         }
@@ -278,9 +301,15 @@ fn text(sent: Result<HttpResponse, HttpError>) -> String {
 
 fn answer(noted: Noted) -> Result<Response, Error> {
     match noted {
-        Noted::Response { status, headers, body } => {
-            Ok(Response { status, headers, body: body.into_vec() })
-        }
+        Noted::Response {
+            status,
+            headers,
+            body,
+        } => Ok(Response {
+            status,
+            headers,
+            body: body.into_vec(),
+        }),
         Noted::Denied(reason) => Err(Error::Denied(reason)),
         Noted::Invalid(reason) => Err(Error::Invalid(reason)),
         Noted::Unreachable(reason) => Err(Error::Unreachable(reason)),

@@ -128,8 +128,10 @@ impl Journal {
     pub fn read(stored: &[JournalEntry]) -> Result<Self, JournalError> {
         let mut journal = Self::default();
         for entry in stored {
-            let read = minicbor::decode(&entry.bytes)
-                .map_err(|source| JournalError::Corrupt { seq: entry.seq, source })?;
+            let read = minicbor::decode(&entry.bytes).map_err(|source| JournalError::Corrupt {
+                seq: entry.seq,
+                source,
+            })?;
             journal.bytes += entry.bytes.len();
             journal.entries.push(read);
         }
@@ -164,9 +166,7 @@ impl Journal {
             });
         }
         match (&entry.phase, &entry.answer) {
-            (Phase::Answered | Phase::NotDone, Some(answer)) => {
-                Ok(Found::Answer(answer.to_vec()))
-            }
+            (Phase::Answered | Phase::NotDone, Some(answer)) => Ok(Found::Answer(answer.to_vec())),
             _ => Ok(Found::Intent(entry.clone())),
         }
     }
@@ -195,14 +195,20 @@ impl Journal {
     pub(super) fn take_unsaved(&mut self) -> Vec<JournalEntry> {
         let mut unsaved = std::mem::take(&mut self.unsaved);
         unsaved.dedup();
-        unsaved.iter().filter_map(|&at| self.entries.get(at)).map(store_form).collect()
+        unsaved
+            .iter()
+            .filter_map(|&at| self.entries.get(at))
+            .map(store_form)
+            .collect()
     }
 
     /// How many entries another attempt replays: up to and with the last external effect that is
     /// done. What was uploaded is not uploaded again; what was read after it is read anew.
     pub(super) fn keep_for_retry(&self) -> u32 {
         let is_external = |name: &str| {
-            super::TABLE.iter().any(|known| known.name == name && known.class == Class::External)
+            super::TABLE
+                .iter()
+                .any(|known| known.name == name && known.class == Class::External)
         };
         let last = self
             .entries
@@ -240,7 +246,10 @@ impl Entry {
 fn store_form(entry: &Entry) -> JournalEntry {
     // Writing to a Vec cannot fail.
     let bytes = minicbor::to_vec(entry).unwrap_or_default();
-    JournalEntry { seq: entry.seq, bytes: Bytes::from(bytes) }
+    JournalEntry {
+        seq: entry.seq,
+        bytes: Bytes::from(bytes),
+    }
 }
 
 fn describe(function: &str, head: &[u8]) -> String {

@@ -33,7 +33,10 @@ impl Host for Run {
             read(&driver, &plugin, &key)
         };
         let noted: Noted = self.seam.answered(&KV_GET, &key, live).await?;
-        Ok(Ok(noted.map(|(value, version)| Entry { value: value.into_vec(), version })))
+        Ok(Ok(noted.map(|(value, version)| Entry {
+            value: value.into_vec(),
+            version,
+        })))
     }
 
     async fn set(&mut self, key: String, value: Vec<u8>) -> wasmtime::Result<Result<(), Error>> {
@@ -41,7 +44,9 @@ impl Host for Run {
             return Ok(Err(refused));
         }
         let request = (&key, serde_bytes::Bytes::new(&value));
-        self.seam.note_committed(&KV_SET, &request, || format!("{key}: {} bytes", value.len()))?;
+        self.seam.note_committed(&KV_SET, &request, || {
+            format!("{key}: {} bytes", value.len())
+        })?;
         let value = Bytes::from(value);
         self.seam.values().insert(key.clone(), Some(value.clone()));
         self.seam.committed().kv.push(KvWrite::Set { key, value });
@@ -62,7 +67,8 @@ impl Host for Run {
         if let Err(refused) = self.check(&key, 0) {
             return Ok(Err(refused));
         }
-        self.seam.note_committed(&KV_ADD, &(&key, delta), || format!("{key}: {delta:+}"))?;
+        self.seam
+            .note_committed(&KV_ADD, &(&key, delta), || format!("{key}: {delta:+}"))?;
         let driver = self.seam.driver();
         let plugin = self.seam.context().plugin.clone();
         let before = match self.seam.values().get(&key) {
@@ -70,7 +76,9 @@ impl Host for Run {
             None => read(&driver, &plugin, &key)?.and_then(|(value, _)| integer(&value)),
         };
         let after = before.unwrap_or(0).saturating_add(delta);
-        self.seam.values().insert(key.clone(), Some(Bytes::from(after.to_string())));
+        self.seam
+            .values()
+            .insert(key.clone(), Some(Bytes::from(after.to_string())));
         self.seam.committed().kv.push(KvWrite::Add { key, delta });
         Ok(Ok(()))
     }
@@ -97,13 +105,22 @@ impl Run {
     fn check(&self, key: &str, len: usize) -> Result<(), Error> {
         let context = self.seam.context();
         if !context.grant.kv {
-            return Err(Error::Denied(denied(&context.plugin, "keep values", "kv = true")));
+            return Err(Error::Denied(denied(
+                &context.plugin,
+                "keep values",
+                "kv = true",
+            )));
         }
         if key.is_empty() || key.len() > MAX_KEY {
-            return Err(Error::Limit(format!("a key has 1 to {MAX_KEY} bytes; this has {}", key.len())));
+            return Err(Error::Limit(format!(
+                "a key has 1 to {MAX_KEY} bytes; this has {}",
+                key.len()
+            )));
         }
         if len > MAX_VALUE {
-            return Err(Error::Limit(format!("a value has at most {MAX_VALUE} bytes; this has {len}: use a blob")));
+            return Err(Error::Limit(format!(
+                "a value has at most {MAX_VALUE} bytes; this has {len}: use a blob"
+            )));
         }
         Ok(())
     }

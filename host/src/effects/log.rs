@@ -52,7 +52,10 @@ mod tests {
 
     #[test]
     fn a_line_cannot_drive_a_terminal_or_forge_another_line() {
-        assert_eq!(one_line("a\x1b[31mb\nINFO forged\r"), "a\\u{1b}[31mb\\nINFO forged");
+        assert_eq!(
+            one_line("a\x1b[31mb\nINFO forged\r"),
+            "a\\u{1b}[31mb\\nINFO forged"
+        );
     }
 
     #[test]

@@ -116,7 +116,9 @@ pub struct Committed {
 
 impl std::fmt::Debug for Seam {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Seam").field("context", &self.context).finish_non_exhaustive()
+        f.debug_struct("Seam")
+            .field("context", &self.context)
+            .finish_non_exhaustive()
     }
 }
 
@@ -182,7 +184,8 @@ impl Seam {
         }
         let entry = self.entry(function, &request);
         let answer = live.await?;
-        self.journal.write(entry.answered(encode(&answer)?, Phase::Answered))?;
+        self.journal
+            .write(entry.answered(encode(&answer)?, Phase::Answered))?;
         self.journal.advance();
         Ok(answer)
     }
@@ -197,12 +200,16 @@ impl Seam {
         debug_assert_eq!(function.class, Class::Committed);
         self.budget.take(function)?;
         if matches!(self.driver, Driver::Dry(_)) {
-            self.asked.push(Asked { function: function.name, what: what() });
+            self.asked.push(Asked {
+                function: function.name,
+                what: what(),
+            });
         }
         let request = encode(request)?;
         if !matches!(self.journal.find(function, &request)?, Found::Answer(_)) {
             let entry = self.entry(function, &request);
-            self.journal.write(entry.answered(encode(&())?, Phase::Answered))?;
+            self.journal
+                .write(entry.answered(encode(&())?, Phase::Answered))?;
         }
         self.journal.advance();
         Ok(())
@@ -226,13 +233,15 @@ impl Seam {
                 return decode(&answer);
             }
             Found::Intent(entry) => {
-                self.until_silent(&entry).await;
+                until_silent(&self.driver, &entry).await;
                 let key = entry.key.clone().unwrap_or_default();
                 let reason = "the host stopped before the answer was noted".to_owned();
                 (entry, effect.settle(&key, reason).await)
             }
             Found::New => {
-                let entry = self.intend(function, &request, key, effect.longest()).await?;
+                let entry = self
+                    .intend(function, &request, key, effect.longest())
+                    .await?;
                 let key = entry.key.clone().unwrap_or_default();
                 let made = match effect.make(&key).await {
                     Made::InDoubt(reason) => effect.settle(&key, reason).await,
@@ -246,7 +255,8 @@ impl Seam {
             Made::NotDone(answer) => (answer, Phase::NotDone),
             Made::InDoubt(reason) => (effect.in_doubt(reason), Phase::Answered),
         };
-        self.journal.write(entry.answered(encode(&answer)?, phase))?;
+        self.journal
+            .write(entry.answered(encode(&answer)?, phase))?;
         self.journal.advance();
         self.save_unawaited();
         Ok(answer)
@@ -254,7 +264,10 @@ impl Seam {
 
     /// Notes an effect that a dry run was asked for.
     pub(super) fn note_asked(&mut self, function: &'static Function, what: String) {
-        self.asked.push(Asked { function: function.name, what });
+        self.asked.push(Asked {
+            function: function.name,
+            what,
+        });
     }
 
     /// Writes an intent, with all that was noted before it, and waits until it is on disk.
@@ -276,19 +289,6 @@ impl Seam {
         self.journal.write(entry.clone())?;
         self.save().await?;
         Ok(entry)
-    }
-
-    /// Waits until the request of an intent that another process may still be making is neither
-    /// sent nor awaited any more. A process of a former incarnation is dead.
-    async fn until_silent(&self, entry: &Entry) {
-        let Driver::Live(live) = &self.driver else {
-            return;
-        };
-        if entry.incarnation.is_some_and(|incarnation| incarnation < live.token.incarnation) {
-            return;
-        }
-        let left = entry.until.unwrap_or(0).saturating_sub(self.driver.nanos());
-        tokio::time::sleep(Duration::from_nanos(u64::try_from(left).unwrap_or(0))).await;
     }
 
     /// Writes what is not on disk yet, and waits for it.
@@ -378,7 +378,12 @@ impl Seam {
     }
 
     fn entry(&self, function: &Function, request: &[u8]) -> Entry {
-        Entry::new(self.journal.position(), function, request, self.driver.nanos())
+        Entry::new(
+            self.journal.position(),
+            function,
+            request,
+            self.driver.nanos(),
+        )
     }
 }
 
@@ -403,6 +408,22 @@ pub struct Leg {
     pub log_lines_dropped: u32,
 }
 
+/// Waits until the request of an intent that another process may still be making is neither
+/// sent nor awaited any more. A process of a former incarnation is dead.
+async fn until_silent(driver: &Driver, entry: &Entry) {
+    let Driver::Live(live) = driver else {
+        return;
+    };
+    if entry
+        .incarnation
+        .is_some_and(|incarnation| incarnation < live.token.incarnation)
+    {
+        return;
+    }
+    let left = entry.until.unwrap_or(0).saturating_sub(driver.nanos());
+    tokio::time::sleep(Duration::from_nanos(u64::try_from(left).unwrap_or(0))).await;
+}
+
 /// The idempotency key of a task's effect: the same on every attempt.
 fn effect_key(task: TaskId, place: u32) -> String {
     format!("{task}-{place}")
@@ -423,7 +444,10 @@ fn note_of(live: &LiveRun, journal: Vec<JournalEntry>, blobs: Vec<[u8; 32]>) -> 
 }
 
 fn check(answers: Vec<Result<(), BrokerError>>) -> Result<(), SeamError> {
-    answers.into_iter().collect::<Result<(), _>>().map_err(SeamError::Broker)
+    answers
+        .into_iter()
+        .collect::<Result<(), _>>()
+        .map_err(SeamError::Broker)
 }
 
 fn encode(value: &impl Serialize) -> Result<Vec<u8>, SeamError> {

@@ -29,12 +29,23 @@ impl Host for Run {
             Err(refused) => return Ok(Err(refused)),
         };
         let id = child_task_id(driver.task(), self.seam.place());
-        let request = (&name, ByteBuf::from(args.clone()), &options.queue, options.delay, options.priority);
-        self.seam.note_committed(&TASKS_SPAWN, &request, || format!("{name} as {id}"))?;
+        let request = (
+            &name,
+            ByteBuf::from(args.clone()),
+            &options.queue,
+            options.delay,
+            options.priority,
+        );
+        self.seam
+            .note_committed(&TASKS_SPAWN, &request, || format!("{name} as {id}"))?;
         if let Some(route) = route {
             if self.seam.committed().spawns.len() >= MAX_SPAWNS {
                 let limit = u32::try_from(MAX_SPAWNS)?;
-                return Err(SeamError::Limit { what: "new tasks", limit }.into());
+                return Err(SeamError::Limit {
+                    what: "new tasks",
+                    limit,
+                }
+                .into());
             }
             let now = driver.nanos();
             let delay = i64::try_from(options.delay.unwrap_or(0)).unwrap_or(i64::MAX);
@@ -70,7 +81,11 @@ impl Run {
         let (plugin, task) = name.split_once('.').unwrap_or((&context.plugin, name));
         if plugin != context.plugin && !context.grant.allows_task(plugin, task) {
             let line = format!("tasks = [\"{plugin}.{task}\"]");
-            return Err(Error::Denied(denied(&context.plugin, &format!("make the task `{name}`"), &line)));
+            return Err(Error::Denied(denied(
+                &context.plugin,
+                &format!("make the task `{name}`"),
+                &line,
+            )));
         }
         if args_len > MAX_ARGS {
             return Err(Error::Limit(format!(

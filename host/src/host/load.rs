@@ -27,8 +27,10 @@ pub(super) async fn load_all(
     directory: &Path,
 ) -> Result<Table, HostError> {
     let (_, known) = broker.routes()?;
-    let known: BTreeMap<_, _> =
-        known.into_iter().map(|record| (record.plugin.clone(), record)).collect();
+    let known: BTreeMap<_, _> = known
+        .into_iter()
+        .map(|record| (record.plugin.clone(), record))
+        .collect();
     for path in files(directory) {
         match loader.load(&path) {
             Ok(plugin) => {
@@ -38,7 +40,9 @@ pub(super) async fn load_all(
                     .is_none_or(|record| record.digest != *plugin.digest.as_bytes());
                 if is_new {
                     let digest = *plugin.digest.as_bytes();
-                    broker.put_route(&plugin.name, digest, &plugin.manifest_json).await?;
+                    broker
+                        .put_route(&plugin.name, digest, &plugin.manifest_json)
+                        .await?;
                 }
                 registry.set(Arc::new(plugin));
             }
@@ -93,7 +97,10 @@ fn table(broker: &dyn Broker, registry: &Registry) -> Result<Table, HostError> {
             }
         }
     }
-    Ok(Table { generation, plugins })
+    Ok(Table {
+        generation,
+        plugins,
+    })
 }
 
 fn plugin_routes(record: &RouteRecord) -> Result<PluginRoutes, crate::routes::ManifestError> {

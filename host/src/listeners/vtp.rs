@@ -10,10 +10,13 @@
 //! The wire is the IVOA Recommendation 2.0 of 2017 (unchanged since the Note 1.1 of 2009), with
 //! the timers that brokers in use show. This module knows no handlers and no store.
 
+pub mod author;
+pub mod broadcast;
 mod config;
 mod dial;
 mod document;
 pub mod frame;
+pub mod replay;
 mod session;
 pub mod transport;
 
@@ -21,6 +24,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -29,10 +33,12 @@ use tracing::{Instrument as _, info, info_span, warn};
 pub use self::config::{BrokerAddress, NoAddress, TlsConfig, VtpConfig};
 use self::dial::{Dial, TcpDial};
 pub use self::dial::{DialError, TlsSetupError};
+use self::document::Document;
 use self::session::{End, Session};
 use super::backoff::Backoff;
 use super::state::{Count, ListenerState, Phase};
 use crate::intake::Intake;
+use crate::packet::{Packet, Refusal};
 
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -92,6 +98,23 @@ impl VtpListener {
                 tracing::error!(%error, "listener task failed");
             }
         }
+    }
+}
+
+/// Reads a document as a listener of `source` reads a frame; `received` is when it was whole.
+///
+/// # Errors
+/// The bytes again with the reason, where they are no event.
+pub fn packet_of(source: &str, document: Bytes, received: Timestamp) -> Result<Packet, Refusal> {
+    match document::read(source, document.clone(), received) {
+        Document::Event(packet) => Ok(packet),
+        Document::Refused(refusal) => Err(refusal),
+        Document::Transport(_) => Err(Refusal {
+            source: source.to_owned(),
+            received,
+            reason: "the document is a message of the transport, not an event".to_owned(),
+            payload: document,
+        }),
     }
 }
 
@@ -170,3 +193,6 @@ struct Lost {
     reason: Box<dyn Error + Send + Sync>,
     healthy: bool,
 }
+
+#[cfg(test)]
+mod tests;

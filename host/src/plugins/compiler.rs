@@ -79,7 +79,10 @@ impl Compiled {
     ///
     /// # Errors
     /// [`CompileError::Load`] when it was made for another engine.
-    #[expect(unsafe_code, reason = "the cache is a trust boundary: see the module's comment")]
+    #[expect(
+        unsafe_code,
+        reason = "the cache is a trust boundary: see the module's comment"
+    )]
     pub fn load(&self, engine: &Engine) -> Result<Component, CompileError> {
         // SAFETY: the file was written by our own compiler process into a directory that only
         // we can write to, and its checksum was compared when this value was made.
@@ -105,8 +108,15 @@ impl Compiler {
             .recursive(true)
             .mode(0o700)
             .create(&cache)
-            .map_err(|source| CompileError::Cache { path: cache.clone(), source })?;
-        Ok(Self { program, cache, one_at_a_time: Mutex::new(()) })
+            .map_err(|source| CompileError::Cache {
+                path: cache.clone(),
+                source,
+            })?;
+        Ok(Self {
+            program,
+            cache,
+            one_at_a_time: Mutex::new(()),
+        })
     }
 
     /// The compiled code of `component`, which came from the file with `digest`.
@@ -122,7 +132,10 @@ impl Compiler {
         let turn = self.one_at_a_time.lock();
         let directory = self.cache.join(engine_key(engine));
         let path = directory.join(format!("{digest}.cwasm"));
-        let at = |source| CompileError::Cache { path: path.clone(), source };
+        let at = |source| CompileError::Cache {
+            path: path.clone(),
+            source,
+        };
         if !is_intact(&path) {
             std::fs::DirBuilder::new()
                 .recursive(true)
@@ -136,11 +149,16 @@ impl Compiler {
     }
 
     fn run_child(&self, dir: &Path, path: &Path, component: &[u8]) -> Result<(), CompileError> {
-        let at = |source| CompileError::Cache { path: path.to_path_buf(), source };
+        let at = |source| CompileError::Cache {
+            path: path.to_path_buf(),
+            source,
+        };
         let input = dir.join(format!("{}.component", std::process::id()));
         let output = dir.join(format!("{}.compiled", std::process::id()));
         write_new(&input, component).map_err(at)?;
-        let result = self.spawn(&input, &output).and_then(|child| self.wait(child, component.len()));
+        let result = self
+            .spawn(&input, &output)
+            .and_then(|child| self.wait(child, component.len()));
         let removed = std::fs::remove_file(&input);
         result?;
         removed.map_err(at)?;
@@ -157,11 +175,17 @@ impl Compiler {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(|source| CompileError::Start { program: self.program.clone(), source })
+            .map_err(|source| CompileError::Start {
+                program: self.program.clone(),
+                source,
+            })
     }
 
     fn wait(&self, mut child: Child, component_len: usize) -> Result<(), CompileError> {
-        let start = |source| CompileError::Start { program: self.program.clone(), source };
+        let start = |source| CompileError::Start {
+            program: self.program.clone(),
+            source,
+        };
         let deadline = Instant::now() + WALL;
         while child.try_wait().map_err(start)?.is_none() {
             if Instant::now() > deadline {
@@ -178,7 +202,10 @@ impl Compiler {
             return Err(CompileError::Refused(text));
         }
         let memory = memory_limit(u64::try_from(component_len).unwrap_or(u64::MAX));
-        Err(CompileError::Limit { status: output.status, memory })
+        Err(CompileError::Limit {
+            status: output.status,
+            memory,
+        })
     }
 }
 
@@ -196,16 +223,28 @@ pub fn compile_worker(input: &Path, output: &Path) -> Result<(), (u8, String)> {
     limit(Resource::As, memory).map_err(|error| failed(&error))?;
     limit(Resource::Cpu, CPU_SECONDS).map_err(|error| failed(&error))?;
     let engine = probe_engine().map_err(|error| failed(&error))?;
-    let code = engine.precompile_component(&component).map_err(|error| (REFUSED, format!("{error:#}")))?;
+    let code = engine
+        .precompile_component(&component)
+        .map_err(|error| (REFUSED, format!("{error:#}")))?;
     write_new(output, &code).map_err(|error| failed(&error))
 }
 
 fn limit(resource: Resource, value: u64) -> rustix::io::Result<()> {
-    setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })
+    setrlimit(
+        resource,
+        Rlimit {
+            current: Some(value),
+            maximum: Some(value),
+        },
+    )
 }
 
 fn memory_limit(component_len: u64) -> u64 {
-    if component_len > LARGE { MEMORY_LARGE } else { MEMORY }
+    if component_len > LARGE {
+        MEMORY_LARGE
+    } else {
+        MEMORY
+    }
 }
 
 /// Names the engine's settings and this host's version.
@@ -235,8 +274,11 @@ fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }

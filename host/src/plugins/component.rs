@@ -21,7 +21,9 @@ pub enum ComponentError {
     #[error("the file is no complete WebAssembly (cut short by a slow copy?)")]
     NotWasm(#[source] wasmparser::BinaryReaderError),
     /// A module without a world.
-    #[error("the module cannot be made a component; does its crate use gwasp-sdk and crate-type cdylib?")]
+    #[error(
+        "the module cannot be made a component; does its crate use gwasp-sdk and crate-type cdylib?"
+    )]
     Encode(#[source] anyhow::Error),
 }
 

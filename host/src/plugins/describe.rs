@@ -36,21 +36,30 @@ pub(super) fn describe(compiled: &Compiled, engine: &Engine) -> Result<String, D
     let component = compiled.load(engine).map_err(DescribeError::Load)?;
     let manifest = run(engine, &component)?;
     if manifest.len() > MAX_MANIFEST {
-        return Err(DescribeError::TooLong { len: manifest.len() });
+        return Err(DescribeError::TooLong {
+            len: manifest.len(),
+        });
     }
     Ok(manifest)
 }
 
 fn run(engine: &Engine, component: &Component) -> Result<String, DescribeError> {
     let mut linker: Linker<StoreLimits> = Linker::new(engine);
-    linker.define_unknown_imports_as_traps(component).map_err(DescribeError::Run)?;
-    let limits = StoreLimitsBuilder::new().memory_size(MAX_MEMORY).table_elements(100_000).build();
+    linker
+        .define_unknown_imports_as_traps(component)
+        .map_err(DescribeError::Run)?;
+    let limits = StoreLimitsBuilder::new()
+        .memory_size(MAX_MEMORY)
+        .table_elements(100_000)
+        .build();
     let mut store = Store::new(engine, limits);
     store.limiter(|limits| limits);
     store.set_hostcall_fuel(MAX_MANIFEST * 2);
     let tick_ms = u64::try_from(TICK.as_millis()).unwrap_or(1);
     store.set_epoch_deadline(DEADLINE_MS / tick_ms);
-    let instance = linker.instantiate(&mut store, component).map_err(DescribeError::Run)?;
+    let instance = linker
+        .instantiate(&mut store, component)
+        .map_err(DescribeError::Run)?;
     let describe = instance
         .get_typed_func::<(), (String,)>(&mut store, "describe")
         .map_err(DescribeError::Export)?;

@@ -13,7 +13,7 @@ use wasmtime::{Config, Enabled, Engine, EngineWeak, PoolingAllocationConfig};
 use crate::config::QueueConfig;
 
 /// Distance of two epochs: how late a deadline may strike.
-pub const TICK: Duration = Duration::from_millis(10);
+pub(super) const TICK: Duration = Duration::from_millis(10);
 
 /// Slots beyond a queue's concurrency, for instances that are being taken down.
 const SPARE_SLOTS: u32 = 2;
@@ -53,7 +53,9 @@ pub fn probe_engine() -> Result<Engine, EngineError> {
 /// # Errors
 /// [`EngineError`] when its pool does not fit into the address space.
 pub fn pooled_engine(queue: &QueueConfig) -> Result<Engine, EngineError> {
-    let slots = u32::try_from(queue.slots()).unwrap_or(u32::MAX).saturating_add(SPARE_SLOTS);
+    let slots = u32::try_from(queue.slots())
+        .unwrap_or(u32::MAX)
+        .saturating_add(SPARE_SLOTS);
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(slots)
         .total_core_instances(slots.saturating_mul(CORE_INSTANCES_PER_COMPONENT))
@@ -94,7 +96,9 @@ struct Parked {
 
 impl std::fmt::Debug for Parked {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Parked").field("engines", &self.engines.len()).finish_non_exhaustive()
+        f.debug_struct("Parked")
+            .field("engines", &self.engines.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -156,7 +160,10 @@ fn tick(shared: &Shared) {
         let mut parked = shared.lock();
         while shared.running.load(Ordering::SeqCst) == 0 && !parked.is_closed {
             parked.is_parked = true;
-            parked = shared.wake.wait(parked).unwrap_or_else(PoisonError::into_inner);
+            parked = shared
+                .wake
+                .wait(parked)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         parked.is_parked = false;
         if parked.is_closed {

@@ -6,14 +6,14 @@
 
 use std::time::Duration;
 
+use gwasp_formats::Role;
 use gwasp_formats::notice_type::NoticeType;
-use gwasp_formats::role::Role;
 use serde::Deserialize;
 
 use crate::packet::{Key, Packet};
 
 /// Queue of a handler that names none.
-pub const DEFAULT_QUEUE: &str = "general";
+const DEFAULT_QUEUE: &str = "general";
 
 /// What a plugin declares.
 #[derive(Clone, Debug)]
@@ -112,7 +112,11 @@ pub struct Roles {
 impl Default for Roles {
     /// Observations, predictions and utility packets.
     fn default() -> Self {
-        Self { standard: true, test: false, old: false }
+        Self {
+            standard: true,
+            test: false,
+            old: false,
+        }
     }
 }
 
@@ -128,13 +132,21 @@ impl Roles {
     }
 
     fn read(option: &str, roles: &str) -> Result<Self, String> {
-        let mut read = Self { standard: option == "accept", test: false, old: false };
+        let mut read = Self {
+            standard: option == "accept",
+            test: false,
+            old: false,
+        };
         for role in roles.split(',').map(str::trim) {
             match role {
                 "test" => read.test = true,
                 "old" => read.old = true,
                 "observation" | "prediction" | "utility" => read.standard = true,
-                _ => return Err(format!("`{option}({role})` is no role; there are test and old")),
+                _ => {
+                    return Err(format!(
+                        "`{option}({role})` is no role; there are test and old"
+                    ));
+                }
             }
         }
         Ok(read)
@@ -237,20 +249,27 @@ impl Manifest {
         let mut entries = Vec::with_capacity(raw.entries.len());
         for raw_entry in raw.entries {
             let name = raw_entry.name.clone();
-            let entry = Entry::read(raw_entry)
-                .map_err(|reason| ManifestError::Option { entry: name, reason })?;
+            let entry = Entry::read(raw_entry).map_err(|reason| ManifestError::Option {
+                entry: name,
+                reason,
+            })?;
             entries.push(entry);
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         if let Some(pair) = entries.windows(2).find(|pair| pair[0].name == pair[1].name) {
             return Err(ManifestError::DuplicateName(pair[0].name.clone()));
         }
-        Ok(Self { sdk: raw.sdk, entries })
+        Ok(Self {
+            sdk: raw.sdk,
+            entries,
+        })
     }
 
     /// The queues that its entries name.
     pub fn queues(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().map(|entry| entry.options.queue.as_str())
+        self.entries
+            .iter()
+            .map(|entry| entry.options.queue.as_str())
     }
 }
 
@@ -323,6 +342,12 @@ fn duration(option: &str, value: &str) -> Result<Duration, String> {
         .map_err(|error| format!("`{option} = \"{value}\"` is no duration: {error}"))
 }
 
-fn number<T: std::str::FromStr>(option: &str, value: &str) -> Result<T, String> {
-    value.parse().map_err(|_| format!("`{option} = {value}` is no number in range"))
+fn number<T>(option: &str, value: &str) -> Result<T, String>
+where
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    value
+        .parse()
+        .map_err(|error| format!("`{option} = {value}` is no number in range: {error}"))
 }

@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use gwasp_formats::role::Role;
+use gwasp_formats::Role;
 use jiff::Timestamp;
 
 use super::{Manifest, PluginRoutes, Routes, Unmatched};
@@ -35,9 +35,12 @@ fn packet(key: Key, role: Role) -> Packet {
 
 #[track_caller]
 fn check(entries: &str, key: Key, role: Role, expected: Result<&[&str], Unmatched>) {
-    let found = table(entries)
-        .matching(&packet(key, role))
-        .map(|routes| routes.iter().map(|route| route.entry.name.clone()).collect::<Vec<_>>());
+    let found = table(entries).matching(&packet(key, role)).map(|routes| {
+        routes
+            .iter()
+            .map(|route| route.entry.name.clone())
+            .collect::<Vec<_>>()
+    });
     let expected = expected.map(|names| names.iter().map(ToString::to_string).collect());
     assert_eq!(found, expected);
 }
@@ -55,7 +58,12 @@ fn a_packet_matches_each_handler_of_its_notice_type_once() {
 #[test]
 fn another_notice_type_has_no_handler() {
     let bat = Key::Notice(NoticeType(61));
-    check(GND_AND_FIN, bat, Role::Observation, Err(Unmatched::NoHandler));
+    check(
+        GND_AND_FIN,
+        bat,
+        Role::Observation,
+        Err(Unmatched::NoHandler),
+    );
 }
 
 #[test]
@@ -82,27 +90,55 @@ fn only_test_replaces_the_standard_roles() {
 #[test]
 fn a_key_that_is_a_test_by_its_name_takes_tests() {
     let gbm_test = r#"{"name":"f","kind":"handler","keys":[{"notice":119}]}"#;
-    check(gbm_test, Key::Notice(NoticeType(119)), Role::Test, Ok(&["f"]));
+    check(
+        gbm_test,
+        Key::Notice(NoticeType(119)),
+        Role::Test,
+        Ok(&["f"]),
+    );
 }
 
 #[test]
 fn a_trailing_star_is_a_prefix_of_nodes_and_never_of_notices() {
     let prefix = r#"{"name":"f","kind":"handler","keys":[{"node":"cbc_*"}]}"#;
-    check(prefix, Key::Node("cbc_gstlal".to_owned()), Role::Observation, Ok(&["f"]));
-    check(prefix, Key::Node("burst_cwb".to_owned()), Role::Observation, Err(Unmatched::NoHandler));
-    check(r#"{"name":"f","kind":"handler","keys":[{"node":"*"}]}"#, GND, Role::Observation,
-        Err(Unmatched::NoHandler));
+    check(
+        prefix,
+        Key::Node("cbc_gstlal".to_owned()),
+        Role::Observation,
+        Ok(&["f"]),
+    );
+    check(
+        prefix,
+        Key::Node("burst_cwb".to_owned()),
+        Role::Observation,
+        Err(Unmatched::NoHandler),
+    );
+    check(
+        r#"{"name":"f","kind":"handler","keys":[{"node":"*"}]}"#,
+        GND,
+        Role::Observation,
+        Err(Unmatched::NoHandler),
+    );
 }
 
 #[test]
 fn an_option_that_the_host_does_not_know_is_refused_by_name() {
     let json = r#"{"sdk":"9","entries":[{"name":"f","kind":"task","options":[["teleport","1"]]}]}"#;
     let error = Manifest::read(json).unwrap_err().to_string();
-    assert!(error.contains("`f`") && error.contains("`teleport`"), "{error}");
+    assert!(
+        error.contains("`f`") && error.contains("`teleport`"),
+        "{error}"
+    );
 }
 
 #[test]
 fn two_entries_of_one_name_are_refused() {
-    let json = r#"{"sdk":"0.1.0","entries":[{"name":"f","kind":"task"},{"name":"f","kind":"task"}]}"#;
-    assert!(Manifest::read(json).unwrap_err().to_string().contains("`f`"));
+    let json =
+        r#"{"sdk":"0.1.0","entries":[{"name":"f","kind":"task"},{"name":"f","kind":"task"}]}"#;
+    assert!(
+        Manifest::read(json)
+            .unwrap_err()
+            .to_string()
+            .contains("`f`")
+    );
 }

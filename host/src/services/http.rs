@@ -170,12 +170,23 @@ impl HttpServices {
             .iter()
             .map(|(name, config)| {
                 let origin = Url::parse(&config.origin).map_err(|error| {
-                    HttpError::Invalid(format!("[services.{name}] origin = \"{}\": {error}", config.origin))
+                    HttpError::Invalid(format!(
+                        "[services.{name}] origin = \"{}\": {error}",
+                        config.origin
+                    ))
                 })?;
-                Ok(Service { name: name.clone(), origin, config: config.clone() })
+                Ok(Service {
+                    name: name.clone(),
+                    origin,
+                    config: config.clone(),
+                })
             })
             .collect::<Result<_, HttpError>>()?;
-        Ok(Self { client, services, secrets: secrets.clone() })
+        Ok(Self {
+            client,
+            services,
+            secrets: secrets.clone(),
+        })
     }
 
     /// The service that `url` belongs to.
@@ -189,7 +200,9 @@ impl HttpServices {
 
     /// Whether the secret `name` may be sent to `service`.
     pub fn secret_is_for(&self, name: &str, service: &Service) -> bool {
-        self.secrets.get(name).is_some_and(|secret| secret.services.contains(&service.name))
+        self.secrets
+            .get(name)
+            .is_some_and(|secret| secret.services.contains(&service.name))
     }
 
     /// Sends a request to `service`, with `key` as its `Idempotency-Key`.
@@ -206,10 +219,15 @@ impl HttpServices {
         let url = parse_url(&request.url)?;
         let mut headers = headers(&request.headers)?;
         if let Some(key) = key {
-            let value = HeaderValue::from_str(key).map_err(|error| HttpError::Invalid(error.to_string()))?;
+            let value = HeaderValue::from_str(key)
+                .map_err(|error| HttpError::Invalid(error.to_string()))?;
             headers.insert("idempotency-key", value);
         }
-        if let Some(secret) = request.secret.as_ref().and_then(|name| self.secrets.get(name)) {
+        if let Some(secret) = request
+            .secret
+            .as_ref()
+            .and_then(|name| self.secrets.get(name))
+        {
             let (name, value) = secret::header(secret)?;
             headers.extend(self::headers(&[(name, value)])?);
         }
@@ -272,9 +290,15 @@ fn headers(pairs: &[(String, String)]) -> Result<HeaderMap, HttpError> {
 fn send_error(url: &str, error: &reqwest::Error) -> HttpError {
     let reason = crate::text::chain(error);
     if error.is_connect() || error.is_builder() {
-        HttpError::Unreachable { url: url.to_owned(), reason }
+        HttpError::Unreachable {
+            url: url.to_owned(),
+            reason,
+        }
     } else {
-        HttpError::NoAnswer { url: url.to_owned(), reason }
+        HttpError::NoAnswer {
+            url: url.to_owned(),
+            reason,
+        }
     }
 }
 
@@ -284,7 +308,10 @@ async fn read_response(url: &str, response: reqwest::Response) -> Result<HttpRes
         .headers()
         .iter()
         .map(|(name, value)| {
-            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+            (
+                name.as_str().to_owned(),
+                String::from_utf8_lossy(value.as_bytes()).into_owned(),
+            )
         })
         .collect();
     let mut body = Vec::new();
@@ -295,19 +322,27 @@ async fn read_response(url: &str, response: reqwest::Response) -> Result<HttpRes
             reason: crate::text::chain(&error),
         })?;
         if body.len() + chunk.len() > MAX_BODY {
-            return Err(HttpError::TooLarge { url: url.to_owned() });
+            return Err(HttpError::TooLarge {
+                url: url.to_owned(),
+            });
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(HttpResponse { status, headers, body })
+    Ok(HttpResponse {
+        status,
+        headers,
+        body,
+    })
 }
 
 /// TLS with the machine's certificates.
 fn tls_config() -> rustls::ClientConfig {
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    rustls::ClientConfig::builder_with_provider(std::sync::Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map(|builder| builder.with_root_certificates(roots).with_no_client_auth())
-        .unwrap_or_else(|_| unreachable!("ring offers the default versions of TLS"))
+    rustls::ClientConfig::builder_with_provider(std::sync::Arc::new(
+        rustls::crypto::ring::default_provider(),
+    ))
+    .with_safe_default_protocol_versions()
+    .map(|builder| builder.with_root_certificates(roots).with_no_client_auth())
+    .unwrap_or_else(|_| unreachable!("ring offers the default versions of TLS"))
 }

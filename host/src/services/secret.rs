@@ -27,11 +27,19 @@ pub enum SecretError {
 /// The header and value that carry the secret. Read anew each time, so that a file that was
 /// changed is used at once.
 pub(super) fn header(config: &SecretConfig) -> Result<(String, String), SecretError> {
-    let at = |source| SecretError::Read { path: config.file.clone(), source };
+    let at = |source| SecretError::Read {
+        path: config.file.clone(),
+        source,
+    };
     let mode = std::fs::metadata(&config.file).map_err(at)?.mode();
     if mode & 0o077 != 0 {
-        return Err(SecretError::Exposed { path: config.file.clone() });
+        return Err(SecretError::Exposed {
+            path: config.file.clone(),
+        });
     }
     let secret = std::fs::read_to_string(&config.file).map_err(at)?;
-    Ok((config.header.clone(), config.value.replacen("{}", secret.trim_end(), 1)))
+    Ok((
+        config.header.clone(),
+        config.value.replacen("{}", secret.trim_end(), 1),
+    ))
 }

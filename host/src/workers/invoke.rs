@@ -41,6 +41,8 @@ pub struct Invoked {
     pub leg: Leg,
     /// CPU time of the thread.
     pub cpu: Duration,
+    /// The most linear memory that it had, in bytes.
+    pub memory: usize,
 }
 
 impl Invocation<'_> {
@@ -66,8 +68,15 @@ impl Invocation<'_> {
         let running = ticker.running();
         let ended = self.call(pre, &mut store).await;
         drop(running);
-        let leg = store.into_data().seam.finish();
-        Invoked { ended, leg, cpu: thread_cpu().saturating_sub(began) }
+        let run = store.into_data();
+        let memory = run.limits.peak();
+        let leg = run.seam.finish().await;
+        Invoked {
+            ended,
+            leg,
+            cpu: thread_cpu().saturating_sub(began),
+            memory,
+        }
     }
 
     /// Epochs stop guest code; the two waits here stop a guest that waits for the host.
@@ -76,7 +85,9 @@ impl Invocation<'_> {
         let cancelled = self.cancelled;
         let call = async {
             let plugin = pre.instantiate_async(&mut *store).await?;
-            plugin.call_handle(&mut *store, self.handler, &self.input).await
+            plugin
+                .call_handle(&mut *store, self.handler, &self.input)
+                .await
         };
         let result = tokio::select! {
             biased;
@@ -96,7 +107,7 @@ fn thread_cpu() -> Duration {
 }
 
 /// A task's input as the guest sees it.
-pub fn input_of(input: &Input) -> types::Input {
+pub fn guest_input(input: &Input) -> types::Input {
     match input {
         Input::Packet(record) => types::Input::Packet(guest_packet(record)),
         Input::Args(args) => types::Input::Call(args.to_vec()),
@@ -107,7 +118,10 @@ fn guest_packet(record: &PacketRecord) -> types::Packet {
     let packet = &record.packet;
     let mut headers = packet.headers.clone();
     headers.push(("gwasp-role".to_owned(), packet.role.clone()));
-    headers.push(("gwasp-digest".to_owned(), Digest::from_bytes(packet.digest).to_string()));
+    headers.push((
+        "gwasp-digest".to_owned(),
+        Digest::from_bytes(packet.digest).to_string(),
+    ));
     for flag in &packet.flags {
         headers.push(("gwasp-flag".to_owned(), flag.clone()));
     }

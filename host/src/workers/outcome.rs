@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::broker::{Failure, RetryPolicy, Step};
-use crate::effects::SeamError;
+use crate::broker::{BrokerError, Failure, RetryPolicy, Step};
 use crate::effects::bindings::gwasp::plugin::types;
+use crate::effects::{OutOfMemory, SeamError};
 use crate::task::backoff;
 use crate::text::chain;
 
@@ -58,10 +58,27 @@ impl FailureKind {
 /// Why the host stopped a run.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 pub(super) enum Stopped {
-    #[error("the handler ran for {timeout:?}; `timeout = \"…\"` in its attribute sets how long it may")]
+    #[error(
+        "the handler ran for {timeout:?}; `timeout = \"…\"` in its attribute sets how long it may"
+    )]
     Timeout { timeout: Duration },
     #[error("the host is stopping")]
     Cancelled,
+}
+
+/// The attempt that ended.
+#[derive(Debug)]
+pub(super) struct Attempt<'a> {
+    /// How often and when the task is tried.
+    pub(super) policy: &'a RetryPolicy,
+    /// 1 for the first.
+    pub(super) number: u32,
+    /// The time in nanoseconds since the Unix epoch.
+    pub(super) now: i64,
+    /// Spreads retries; in `[0, 1)`.
+    pub(super) jitter: f64,
+    /// How many entries of the journal another attempt replays.
+    pub(super) keep: u32,
 }
 
 /// How a run ended.
@@ -88,13 +105,14 @@ pub enum Ended {
 
 impl Ended {
     /// Reads what a call gave.
-    pub(super) fn of(
-        result: wasmtime::Result<Result<Option<Vec<u8>>, types::Failure>>,
-    ) -> Self {
+    pub(super) fn of(result: wasmtime::Result<Result<Option<Vec<u8>>, types::Failure>>) -> Self {
         match result {
             Ok(Ok(Some(result))) if result.len() > MAX_RESULT => Self::failed(
                 FailureKind::Limit,
-                format!("the result has {} bytes; the limit is {MAX_RESULT}: put it in a blob", result.len()),
+                format!(
+                    "the result has {} bytes; the limit is {MAX_RESULT}: put it in a blob",
+                    result.len()
+                ),
             ),
             Ok(Ok(result)) => Self::Done(result.map(Bytes::from)),
             Ok(Err(failure)) => Self::of_failure(failure),
@@ -103,7 +121,12 @@ impl Ended {
     }
 
     fn failed(kind: FailureKind, message: String) -> Self {
-        Self::Failed { kind, message, detail: None, retry_after: None }
+        Self::Failed {
+            kind,
+            message,
+            detail: None,
+            retry_after: None,
+        }
     }
 
     fn of_failure(failure: types::Failure) -> Self {
@@ -128,13 +151,11 @@ impl Ended {
             }
             None => {}
         }
+        if let Some(error) = error.downcast_ref::<OutOfMemory>() {
+            return Self::failed(FailureKind::Limit, error.to_string());
+        }
         match error.downcast_ref::<SeamError>() {
-            Some(SeamError::Broker(crate::broker::BrokerError::Fenced)) => Self::Fenced,
-            Some(SeamError::Broker(_)) => Self::GivenBack,
-            Some(error @ SeamError::Limit { .. }) => {
-                Self::failed(FailureKind::Limit, error.to_string())
-            }
-            Some(error) => Self::failed(FailureKind::Journal, chain(error)),
+            Some(error) => Self::of_seam(error),
             None => Self::Failed {
                 kind: FailureKind::Trap,
                 message: error.root_cause().to_string(),
@@ -144,42 +165,74 @@ impl Ended {
         }
     }
 
+    /// Reads why the seam ended a run.
+    pub(super) fn of_seam(error: &SeamError) -> Self {
+        match error {
+            SeamError::Broker(BrokerError::Fenced { .. }) => Self::Fenced,
+            SeamError::Broker(_) => Self::GivenBack,
+            SeamError::Limit { .. } => Self::failed(FailureKind::Limit, error.to_string()),
+            _ => Self::failed(FailureKind::Journal, chain(error)),
+        }
+    }
+
     /// Puts a panic's message in the place of the trap that followed it.
-    pub(super) fn explained_by(self, panic: Option<String>) -> Self {
+    pub fn explained_by(self, panic: Option<String>) -> Self {
         match (self, panic) {
-            (Self::Failed { kind: FailureKind::Trap, detail, retry_after, .. }, Some(message)) => {
-                Self::Failed { kind: FailureKind::Trap, message, detail, retry_after }
-            }
+            (
+                Self::Failed {
+                    kind: FailureKind::Trap,
+                    detail,
+                    retry_after,
+                    ..
+                },
+                Some(message),
+            ) => Self::Failed {
+                kind: FailureKind::Trap,
+                message,
+                detail,
+                retry_after,
+            },
             (ended, _) => ended,
         }
     }
 
-    /// What becomes of the task after attempt `attempt`; none where nothing may be written.
-    ///
-    /// `now` is the time in nanoseconds, `jitter` lies in `[0, 1)`, and `keep` is how many
-    /// entries of the journal another attempt replays.
-    pub(super) fn step(
-        self,
-        policy: &RetryPolicy,
-        attempt: u32,
-        now: i64,
-        jitter: f64,
-        keep: u32,
-    ) -> Option<Step> {
+    /// What becomes of the task after `attempt`; none where nothing may be written.
+    pub(super) fn step(self, attempt: &Attempt<'_>) -> Option<Step> {
         match self {
             Self::Done(result) => Some(Step::Succeed { result }),
-            Self::GivenBack => Some(Step::GiveBack { due: now }),
+            Self::GivenBack => Some(Step::GiveBack { due: attempt.now }),
             Self::Fenced => None,
-            Self::Failed { kind, message, detail, retry_after } => {
-                let failure = Failure { kind: kind.as_str().to_owned(), message, detail };
+            Self::Failed {
+                kind,
+                message,
+                detail,
+                retry_after,
+            } => {
+                let policy = attempt.policy;
+                let failure = Failure {
+                    kind: kind.as_str().to_owned(),
+                    message,
+                    detail,
+                };
                 let delay = retry_after.unwrap_or_else(|| {
                     let first = Duration::from_millis(policy.backoff_ms);
-                    backoff(attempt, first, Duration::from_millis(policy.max_backoff_ms), jitter)
+                    backoff(
+                        attempt.number,
+                        first,
+                        Duration::from_millis(policy.max_backoff_ms),
+                        attempt.jitter,
+                    )
                 });
-                let due = now.saturating_add(i64::try_from(delay.as_nanos()).unwrap_or(i64::MAX));
+                let due = attempt
+                    .now
+                    .saturating_add(i64::try_from(delay.as_nanos()).unwrap_or(i64::MAX));
                 let in_time = policy.deadline.is_none_or(|deadline| due < deadline);
-                if kind.is_worth_another_attempt() && attempt <= policy.retries && in_time {
-                    Some(Step::Retry { due, failure, keep })
+                if kind.is_worth_another_attempt() && attempt.number <= policy.retries && in_time {
+                    Some(Step::Retry {
+                        due,
+                        failure,
+                        keep: attempt.keep,
+                    })
                 } else {
                     Some(Step::Fail { failure })
                 }
@@ -190,7 +243,7 @@ impl Ended {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ended, FailureKind};
+    use super::{Attempt, Ended, FailureKind};
     use crate::broker::{RetryPolicy, Step};
 
     const POLICY: RetryPolicy = RetryPolicy {
@@ -203,8 +256,19 @@ mod tests {
 
     #[track_caller]
     fn check(kind: FailureKind, attempt: u32, now: i64, retried: bool) {
-        let step = Ended::failed(kind, "m".to_owned()).step(&POLICY, attempt, now, 0.0, 0);
-        assert_eq!(matches!(step, Some(Step::Retry { .. })), retried, "{step:?}");
+        let attempt = Attempt {
+            policy: &POLICY,
+            number: attempt,
+            now,
+            jitter: 0.0,
+            keep: 0,
+        };
+        let step = Ended::failed(kind, "m".to_owned()).step(&attempt);
+        assert_eq!(
+            matches!(step, Some(Step::Retry { .. })),
+            retried,
+            "{step:?}"
+        );
     }
 
     #[test]
@@ -216,7 +280,11 @@ mod tests {
 
     #[test]
     fn what_would_fail_in_the_same_way_is_set_aside_at_once() {
-        for kind in [FailureKind::Parse, FailureKind::Permanent, FailureKind::InDoubt] {
+        for kind in [
+            FailureKind::Parse,
+            FailureKind::Permanent,
+            FailureKind::InDoubt,
+        ] {
             check(kind, 1, 0, false);
         }
     }

@@ -11,11 +11,12 @@ use wasmtime::component::Linker;
 
 use super::slot;
 use crate::broker::Broker;
-use crate::config::QueueConfig;
+use crate::config::{Grant, QueueConfig};
 use crate::effects::bindings::PluginPre;
-use crate::effects::{self, Clock, Run};
+use crate::effects::{self, Run, World};
 use crate::packet::Digest;
 use crate::plugins::{CompileError, EngineError, Plugin, Ticker, pooled_engine};
+use crate::stop::StopSignal;
 
 /// The plugin versions that new runs use, by plugin name.
 #[derive(Debug, Default)]
@@ -26,7 +27,11 @@ pub struct Registry {
 impl Registry {
     /// The version of `plugin` that new runs use; none while it is not loaded.
     pub fn get(&self, plugin: &str) -> Option<Arc<Plugin>> {
-        self.plugins.read().unwrap_or_else(PoisonError::into_inner).get(plugin).cloned()
+        self.plugins
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(plugin)
+            .cloned()
     }
 
     /// Has new runs of this plugin use `plugin`.
@@ -77,14 +82,7 @@ pub enum PoolError {
 pub struct Pool {
     pub(super) queue: String,
     pub(super) config: QueueConfig,
-    pub(super) broker: Arc<dyn Broker>,
-    pub(super) registry: Arc<Registry>,
-    pub(super) ticker: Ticker,
-    pub(super) clock: Clock,
-    /// No new task is leased.
-    pub(super) stopping: CancellationToken,
-    /// Running handlers are given back.
-    pub(super) cancelled: CancellationToken,
+    pub(super) shared: Shared,
     engine: Engine,
     linker: Linker<Run>,
     loaded: RwLock<HashMap<Digest, PluginPre<Run>>>,
@@ -92,25 +90,27 @@ pub struct Pool {
 
 impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pool").field("queue", &self.queue).finish_non_exhaustive()
+        f.debug_struct("Pool")
+            .field("queue", &self.queue)
+            .finish_non_exhaustive()
     }
 }
 
 /// What pools have in common.
 #[derive(Clone)]
 pub struct Shared {
-    /// Where tasks come from.
-    pub broker: Arc<dyn Broker>,
-    /// What they run.
+    /// Where tasks come from, and what effects reach.
+    pub world: Arc<World>,
+    /// What plugins may do, by plugin name.
+    pub grants: Arc<HashMap<String, Arc<Grant>>>,
+    /// What tasks run.
     pub registry: Arc<Registry>,
     /// What bounds their time.
     pub ticker: Ticker,
-    /// The time.
-    pub clock: Clock,
     /// No new task is leased.
     pub stopping: CancellationToken,
-    /// Running handlers are given back.
-    pub cancelled: CancellationToken,
+    /// Running handlers are given back when it says `now`.
+    pub stop: StopSignal,
 }
 
 impl std::fmt::Debug for Shared {
@@ -125,25 +125,40 @@ impl Pool {
     /// # Errors
     /// [`PoolError::Engine`].
     pub fn new(queue: &str, config: QueueConfig, shared: &Shared) -> Result<Self, PoolError> {
-        let at = |source| PoolError::Engine { queue: queue.to_owned(), source };
+        let at = |source| PoolError::Engine {
+            queue: queue.to_owned(),
+            source,
+        };
         let engine = pooled_engine(&config).map_err(at)?;
         shared.ticker.drive(&engine);
         let mut linker = Linker::new(&engine);
-        effects::link(&mut linker)
-            .map_err(|source| PoolError::Link { plugin: String::new(), source })?;
+        effects::link(&mut linker).map_err(|source| PoolError::Link {
+            plugin: String::new(),
+            source,
+        })?;
         Ok(Self {
             queue: queue.to_owned(),
             config,
-            broker: Arc::clone(&shared.broker),
-            registry: Arc::clone(&shared.registry),
-            ticker: shared.ticker.clone(),
-            clock: Arc::clone(&shared.clock),
-            stopping: shared.stopping.clone(),
-            cancelled: shared.cancelled.clone(),
+            shared: shared.clone(),
             engine,
             linker,
             loaded: RwLock::default(),
         })
+    }
+
+    /// Where tasks come from.
+    pub(super) fn broker(&self) -> &dyn Broker {
+        &*self.shared.world.broker
+    }
+
+    /// What `plugin` may do.
+    pub(super) fn grant(&self, plugin: &str) -> Arc<Grant> {
+        self.shared.grants.get(plugin).cloned().unwrap_or_default()
+    }
+
+    /// The time in nanoseconds since the Unix epoch.
+    pub(super) fn now(&self) -> i64 {
+        i64::try_from((self.shared.world.clock)().as_nanosecond()).unwrap_or(i64::MAX)
     }
 
     /// Loads `plugin` into this pool's engine, once.
@@ -156,11 +171,17 @@ impl Pool {
             return Ok(pre.clone());
         }
         drop(loaded);
-        let link = |source| PoolError::Link { plugin: plugin.name.clone(), source };
+        let link = |source| PoolError::Link {
+            plugin: plugin.name.clone(),
+            source,
+        };
         let component = plugin
             .compiled
             .load(&self.engine)
-            .map_err(|source| PoolError::Load { plugin: plugin.name.clone(), source })?;
+            .map_err(|source| PoolError::Load {
+                plugin: plugin.name.clone(),
+                source,
+            })?;
         let pre = self.linker.instantiate_pre(&component).map_err(link)?;
         let pre = PluginPre::new(pre).map_err(link)?;
         let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
@@ -168,7 +189,7 @@ impl Pool {
         Ok(pre)
     }
 
-    /// Starts a thread per slot. They end after `stopping`, or `cancelled`, is cancelled.
+    /// Starts a thread per slot. They end after `stopping` is cancelled.
     ///
     /// # Errors
     /// [`PoolError::Thread`].
@@ -181,7 +202,10 @@ impl Pool {
                 std::thread::Builder::new()
                     .name(format!("{}/{number}", self.queue))
                     .spawn(move || slot::run(&pool, u32::try_from(number).unwrap_or(u32::MAX)))
-                    .map_err(|source| PoolError::Thread { queue: self.queue.clone(), source })
+                    .map_err(|source| PoolError::Thread {
+                        queue: self.queue.clone(),
+                        source,
+                    })
             })
             .collect()
     }

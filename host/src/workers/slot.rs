@@ -8,12 +8,11 @@ use futures_util::FutureExt as _;
 use rand::RngExt as _;
 use tracing::{debug, error, warn};
 
-use super::invoke::{Invocation, Invoked, input_of};
-use super::outcome::{Ended, FailureKind};
+use super::invoke::{Invocation, Invoked, guest_input};
+use super::outcome::{Attempt, Ended, FailureKind};
 use super::pool::Pool;
 use crate::broker::{BrokerError, Commit, Input, Lease, Step};
-use crate::effects::{Context, Driver, Journal, Limits, LiveRun, Seam};
-use crate::packet::Digest;
+use crate::effects::{Committed, Context, Driver, Journal, Limits, LiveRun, Seam};
 use crate::plugins::Plugin;
 use crate::text::chain;
 
@@ -24,7 +23,10 @@ const BROKER_DELAY: Duration = Duration::from_millis(500);
 
 /// Runs until the pool stops.
 pub(super) fn run(pool: &Pool, number: u32) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             error!(target: "gwasp::host", queue = %pool.queue, %error, "slot has no runtime");
@@ -43,8 +45,8 @@ async fn next(pool: &Pool, number: u32) -> Option<Lease> {
     loop {
         let leased = tokio::select! {
             biased;
-            () = pool.stopping.cancelled() => return None,
-            leased = pool.broker.lease(&pool.queue, number) => leased,
+            () = pool.shared.stopping.cancelled() => return None,
+            leased = pool.broker().lease(&pool.queue, number) => leased,
         };
         match leased {
             Ok(lease) => return Some(lease),
@@ -58,22 +60,24 @@ async fn next(pool: &Pool, number: u32) -> Option<Lease> {
 }
 
 async fn run_lease(pool: &Pool, lease: Lease) {
-    let Some(plugin) = pool.registry.get(&lease.plugin) else {
+    let Some(plugin) = pool.shared.registry.get(&lease.plugin) else {
         debug!(target: "gwasp::task", task = %lease.task, plugin = %lease.plugin, "plugin not loaded; task waits");
-        let due = now(pool).saturating_add(nanos(NOT_LOADED_DELAY));
+        let due = pool.now().saturating_add(nanos(NOT_LOADED_DELAY));
         commit(pool, &lease, bare(&lease, Step::GiveBack { due })).await;
         return;
     };
     // A host function that panics must not take the slot with it.
-    let invoked = AssertUnwindSafe(execute(pool, &lease, &plugin)).catch_unwind().await;
+    let invoked = AssertUnwindSafe(execute(pool, &lease, &plugin))
+        .catch_unwind()
+        .await;
     let commit_of = match invoked {
         Ok(Ok(invoked)) => finished(pool, &lease, &plugin, invoked),
         Ok(Err(ended)) => ended
-            .step(&lease.policy, lease.attempt, now(pool), jitter(), 0)
+            .step(&attempt(pool, &lease, 0))
             .map(|step| bare(&lease, step)),
         Err(_panic) => {
             error!(target: "gwasp::host", task = %lease.task, "a host function panicked");
-            let due = now(pool).saturating_add(nanos(NOT_LOADED_DELAY));
+            let due = pool.now().saturating_add(nanos(NOT_LOADED_DELAY));
             Some(bare(&lease, Step::GiveBack { due }))
         }
     };
@@ -87,22 +91,30 @@ async fn execute(pool: &Pool, lease: &Lease, plugin: &Plugin) -> Result<Invoked,
     let pre = pool.load(plugin).map_err(|error| unable(&error))?;
     let journal = Journal::read(&lease.journal).map_err(|error| unable(&error))?;
     let live = LiveRun {
-        broker: Arc::clone(&pool.broker),
+        world: Arc::clone(&pool.shared.world),
         task: lease.task,
         token: lease.token,
         version: plugin.digest,
-        clock: Arc::clone(&pool.clock),
     };
-    let context = Context { plugin: lease.plugin.clone(), handler: lease.handler.clone() };
-    let seam = Seam::new(context, Driver::Live(Arc::new(live)), Limits::default(), journal);
+    let context = Context {
+        plugin: lease.plugin.clone(),
+        handler: lease.handler.clone(),
+        grant: pool.grant(&lease.plugin),
+    };
+    let seam = Seam::new(
+        context,
+        Driver::Live(Arc::new(live)),
+        Limits::default(),
+        journal,
+    );
     let invocation = Invocation {
         handler: &lease.handler,
-        input: input_of(&lease.input),
+        input: guest_input(&lease.input),
         timeout: Duration::from_millis(lease.policy.timeout_ms),
         memory: usize::try_from(pool.config.memory.0).unwrap_or(usize::MAX),
-        cancelled: &pool.cancelled,
+        cancelled: &pool.shared.stop.now,
     };
-    Ok(invocation.run(&pre, seam, &pool.ticker).await)
+    Ok(invocation.run(&pre, seam, &pool.shared.ticker).await)
 }
 
 fn unable(error: &dyn std::error::Error) -> Ended {
@@ -116,7 +128,9 @@ fn unable(error: &dyn std::error::Error) -> Ended {
 
 /// The commit that ends a leg.
 fn finished(pool: &Pool, lease: &Lease, plugin: &Plugin, invoked: Invoked) -> Option<Commit> {
-    let Invoked { ended, leg, cpu } = invoked;
+    let Invoked {
+        ended, leg, cpu, ..
+    } = invoked;
     if leg.log_lines_dropped > 0 {
         warn!(
             target: "gwasp::plugin",
@@ -124,18 +138,26 @@ fn finished(pool: &Pool, lease: &Lease, plugin: &Plugin, invoked: Invoked) -> Op
             "lines of log beyond the budget were dropped"
         );
     }
-    let ended = ended.explained_by(leg.panic);
+    let ended = match leg.lost {
+        Some(lost) => Ended::of_seam(&lost),
+        None => ended.explained_by(leg.panic),
+    };
     report(lease, &ended, cpu);
     let keep = leg.keep_for_retry;
-    let step = ended.step(&lease.policy, lease.attempt, now(pool), jitter(), keep)?;
+    let step = ended.step(&attempt(pool, lease, keep))?;
     let mut journal = leg.journal;
     if matches!(step, Step::Retry { .. }) {
         journal.retain(|entry| entry.seq < keep);
     }
+    let succeeded = matches!(step, Step::Succeed { .. });
+    let Committed { kv, spawns, blobs } = leg.committed;
     Some(Commit {
         version: *plugin.digest.as_bytes(),
         cpu: u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX),
         journal,
+        kv: if succeeded { kv } else { Vec::new() },
+        spawns: if succeeded { spawns } else { Vec::new() },
+        blobs,
         ..bare(lease, step)
     })
 }
@@ -158,13 +180,14 @@ fn bare(lease: &Lease, step: Step) -> Commit {
 /// Commits, again and again while the broker may come back.
 async fn commit(pool: &Pool, lease: &Lease, commit: Commit) {
     loop {
-        match pool.broker.commit(vec![commit.clone()]).await.pop() {
+        match pool.broker().commit(vec![commit.clone()]).await.pop() {
             Some(Ok(())) => return,
             Some(Err(BrokerError::Full { .. } | BrokerError::Unavailable { .. })) => {
                 warn!(target: "gwasp::task", task = %lease.task, "the broker keeps nothing just now; trying again");
                 tokio::time::sleep(BROKER_DELAY).await;
             }
             Some(Err(error)) => {
+                pool.shared.stop.heed(&error);
                 error!(target: "gwasp::task", task = %lease.task, error = %chain(&error), "outcome not kept");
                 return;
             }
@@ -198,14 +221,16 @@ fn report(lease: &Lease, ended: &Ended, cpu: Duration) {
     }
 }
 
-fn now(pool: &Pool) -> i64 {
-    i64::try_from((pool.clock)().as_nanosecond()).unwrap_or(i64::MAX)
-}
-
 fn nanos(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
-fn jitter() -> f64 {
-    rand::rng().random()
+fn attempt<'a>(pool: &Pool, lease: &'a Lease, keep: u32) -> Attempt<'a> {
+    Attempt {
+        policy: &lease.policy,
+        number: lease.attempt,
+        now: pool.now(),
+        jitter: rand::rng().random(),
+        keep,
+    }
 }

@@ -69,7 +69,7 @@ impl FilterSpectrum {
     }
 
     fn add(&mut self, block: usize, bin: f64, w: f64) {
-        if !(w > 0.0) {
+        if w.is_nan() || w <= 0.0 {
             return;
         }
         let [first, _] = self.ends.unwrap_or([(bin, w); 2]);

@@ -37,7 +37,7 @@ pub(crate) fn exp<const FMA: bool>(x: f32) -> f32 {
     let tail = horner::<FMA, 5>(
         r,
         [
-            0.500_000_01,
+            0.5,
             0.166_665_17,
             0.041_666_27,
             0.008_369_072,
@@ -89,7 +89,7 @@ fn as_f32(n: i32) -> f32 {
     n as f32
 }
 
-/// `(sin x, cos x)` for `|x| ≤ 1e5`, by reduction with π/2 in three parts (Cody & Waite 1980).
+/// `(sin x, cos x)` for `|x| ≤ 1e4`, by reduction with π/2 in three parts (Cody & Waite 1980).
 #[inline(always)]
 pub(crate) fn sin_cos<const FMA: bool>(x: f32) -> (f32, f32) {
     const PART_1: f32 = 1.570_312_5;

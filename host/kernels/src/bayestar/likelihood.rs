@@ -534,6 +534,3 @@ fn add_group<const FMA: bool>(
         totals[2][l] = fma::<FMA>(weight, square[l], totals[2][l]);
     }
 }
-
-#[cfg(test)]
-mod tests;

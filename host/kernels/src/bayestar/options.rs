@@ -8,7 +8,7 @@ use crate::waveform::WaveformChoice;
 pub struct Options {
     /// Waveform model.
     pub waveform: WaveformChoice,
-    /// Lowest frequency of the template, Hz. GWCelery uses 15.
+    /// Lowest frequency of the template, Hz. `GWCelery` uses 15.
     pub f_low: f64,
     /// Least distance, Mpc.
     pub min_distance: f64,

@@ -1,4 +1,4 @@
-//! Amplitude of IMRPhenomD (Khan et al. 2016, PRD 93 044007; Husa et al. 2016, PRD 93 044006).
+//! Amplitude of `IMRPhenomD` (Khan et al. 2016, PRD 93 044007; Husa et al. 2016, PRD 93 044006).
 //!
 //! Three regions in `x = M f`: a post-Newtonian inspiral with fitted higher orders (eqs. 28, 30),
 //! an intermediate quartic fixed by values and slopes (eq. 21), and a Lorentzian ringdown

@@ -1,4 +1,4 @@
-//! TaylorF2 amplitude to 3.5PN (Buonanno et al. 2009, PRD 80 084043, eqs. 3.18, 3.19 and the
+//! `TaylorF2` amplitude to 3.5PN (Buonanno et al. 2009, PRD 80 084043, eqs. 3.18, 3.19 and the
 //! energy and flux of §III; Blanchet 2014, LRR 17 2). Spin and tides enter the phase only.
 
 use super::Template;

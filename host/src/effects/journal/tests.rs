@@ -11,20 +11,27 @@ fn journal_of(entries: &[Entry]) -> Journal {
 }
 
 fn answered(seq: u32, request: &[u8]) -> Entry {
-    Entry::new(seq, &CLOCK_NOW, request, 5).answered(vec![0x18, seq as u8], Phase::Answered)
+    Entry::new(seq, &CLOCK_NOW, request, 5).answered(vec![0x18, 0], Phase::Answered)
 }
 
 #[test]
 fn a_journal_gives_back_what_was_noted_after_it_was_on_disk() {
     let journal = journal_of(&[answered(0, b"a")]);
-    assert!(matches!(journal.find(&CLOCK_NOW, b"a"), Ok(Found::Answer(answer)) if answer == [0x18, 0]));
+    assert!(
+        matches!(journal.find(&CLOCK_NOW, b"a"), Ok(Found::Answer(answer)) if answer == [0x18, 0])
+    );
 }
 
 #[test]
 fn another_function_than_the_noted_one_is_named() {
     let journal = journal_of(&[answered(0, b"a")]);
     let error = journal.find(&RANDOM_GET_BYTES, b"a").unwrap_err();
-    let JournalError::Differs { seq: 0, noted, asked } = error else {
+    let JournalError::Differs {
+        seq: 0,
+        noted,
+        asked,
+    } = error
+    else {
         panic!("{error}");
     };
     assert!(noted.contains("clock/now") && asked.contains("random/get-bytes"));
@@ -33,14 +40,21 @@ fn another_function_than_the_noted_one_is_named() {
 #[test]
 fn another_request_than_the_noted_one_is_a_difference() {
     let journal = journal_of(&[answered(0, b"a")]);
-    assert!(matches!(journal.find(&CLOCK_NOW, b"b"), Err(JournalError::Differs { seq: 0, .. })));
+    assert!(matches!(
+        journal.find(&CLOCK_NOW, b"b"),
+        Err(JournalError::Differs { seq: 0, .. })
+    ));
 }
 
 #[test]
 fn keys_of_a_later_host_are_skipped() {
     // A map with the known keys of an answered entry, and key 99.
     let mut bytes = minicbor::to_vec(answered(0, b"a")).unwrap();
-    assert_eq!(bytes[0] & 0xe0, 0xa0, "an entry is a map of definite length");
+    assert_eq!(
+        bytes[0] & 0xe0,
+        0xa0,
+        "an entry is a map of definite length"
+    );
     bytes[0] += 1;
     bytes.extend([0x18, 99, 0x63, b'n', b'e', b'w']);
     let read: Entry = minicbor::decode(&bytes).unwrap();

@@ -21,8 +21,7 @@ pub(super) enum Document {
 
 /// Tells what the frame `payload` holds, which `source` sent and which was whole at `received`.
 pub(super) fn read(source: &str, payload: Bytes, received: Timestamp) -> Document {
-    let no_params: &[&str] = &[];
-    let reason = match scan(&payload, no_params) {
+    let reason = match scan(&payload, &[]) {
         Ok(Scan::VoEvent(head)) => match packet(source, head, &payload, received) {
             Ok(packet) => return Document::Event(packet),
             Err(reason) => reason.to_owned(),

@@ -278,13 +278,16 @@ impl Session<'_> {
         let Ok(place) = to.receipts.reserve().await else {
             return Err(End::Stopped);
         };
-        let pending = self
-            .intake
-            .deliver(arrival, tally)
-            .await
-            .map_err(End::NotKept)?;
-        place.send(InFlight { pending, ivorn });
-        Ok(())
+        match self.intake.deliver(arrival, tally).await {
+            Ok(pending) => {
+                place.send(InFlight { pending, ivorn });
+                Ok(())
+            }
+            Err(not_kept) => {
+                warn!(ivorn, "packet was not handed over");
+                Err(End::NotKept(not_kept))
+            }
+        }
     }
 
     async fn answer(&self, head: &TransportHead, to: &Replies) -> Result<(), End> {

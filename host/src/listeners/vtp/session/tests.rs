@@ -115,8 +115,7 @@ impl Scene {
     async fn answer(&mut self) -> TransportHead {
         loop {
             if let Some(document) = self.decoder.next_frame().unwrap() {
-                let no_params: &[&str] = &[];
-                let Ok(Scan::Transport(head)) = scan(&document, no_params) else {
+                let Ok(Scan::Transport(head)) = scan(&document, &[]) else {
                     panic!("no transport document: {document:?}");
                 };
                 return head;
@@ -211,7 +210,7 @@ async fn an_event_is_acknowledged_once_it_is_kept() {
     assert_eq!(packet.role, Role::Observation);
     assert_eq!(packet.received, clock());
     assert_eq!(packet.payload, event("e1"));
-    assert_eq!(packet.flags, []);
+    assert!(packet.flags.is_empty());
 
     // Not kept yet: an hour passes, of which the broker uses each minute, and no ack comes.
     for _ in 0..60 {
@@ -336,7 +335,10 @@ async fn what_is_not_kept_gets_no_receipt_and_ends_the_connection() {
 
     let mut rest = Vec::new();
     scene.broker.read_to_end(&mut rest).await.unwrap();
-    assert_eq!(rest, [], "no receipt after the one that could not be given");
+    assert!(
+        rest.is_empty(),
+        "no receipt after the one that could not be given"
+    );
     scene.broker.shutdown().await.unwrap();
     let (ended, state) = scene.ended().await;
     assert!(matches!(ended.end, End::NotKept(NotKept::Full { .. })));
@@ -563,7 +565,7 @@ async fn check_closes(stream: &[u8], words: &str) {
     scene.send_raw(stream).await;
     let mut rest = Vec::new();
     scene.broker.read_to_end(&mut rest).await.unwrap();
-    assert_eq!(rest, [], "nothing is answered");
+    assert!(rest.is_empty(), "nothing is answered");
     scene.broker.shutdown().await.unwrap();
     let (ended, state) = scene.ended().await;
     check_no_vtp(&ended, words);

@@ -1,0 +1,240 @@
+//! `gwasp ledger`.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use gwasp_store::{Account, GapMark, Ledger, Origin, Reader, TaskCounts, day_of};
+use serde::Serialize;
+
+use super::store::StoreArgs;
+use super::table;
+
+/// Shows where every packet and task is, per stream and UTC day, and whether that adds up.
+///
+/// read = refused + duplicate + accepted + waiting + unconfirmed; accepted = matched +
+/// unmatched; tasks made = succeeded + failed + revoked + open. Exit code 1 where it does not.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  gwasp ledger                      everything that is kept
+  gwasp ledger --since 2026-11-01   from that day on
+  gwasp ledger --verify             counts rows again and compares")]
+pub(super) struct Args {
+    #[command(flatten)]
+    store: StoreArgs,
+    /// First UTC day, e.g. 2026-11-01.
+    #[arg(long, value_name = "DAY")]
+    since: Option<jiff::civil::Date>,
+    /// Recounts the rows and checks what is kept against its checksums.
+    #[arg(long)]
+    verify: bool,
+    /// One JSON object a line: the accounts, then the gaps.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let reader = args.store.open()?;
+    let since = match args.since {
+        Some(day) => {
+            let midnight = jiff::tz::TimeZone::UTC.to_timestamp(day.at(0, 0, 0, 0))?;
+            day_of(i64::try_from(midnight.as_nanosecond())?)
+        }
+        None => i64::MIN,
+    };
+    let ledger = reader.ledger(since)?;
+    let gaps = reader.gaps(None)?;
+    if args.json {
+        let rows: Vec<_> = ledger.accounts.iter().map(Row::of).collect();
+        table::print_json(&rows)?;
+        table::print_json(&gaps.iter().map(GapRow::of).collect::<Vec<_>>())?;
+    } else {
+        print(&ledger, &gaps)?;
+    }
+    let balances = report(&ledger);
+    let sound = !args.verify || verify(&reader)?;
+    Ok(if balances && sound {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    source: &'a str,
+    day: String,
+    read: u64,
+    refused: u64,
+    duplicate: u64,
+    accepted: u64,
+    waiting: u64,
+    unconfirmed: u64,
+    matched: u64,
+    unmatched: &'a std::collections::BTreeMap<String, u64>,
+    tasks: Tasks,
+    origins: std::collections::BTreeMap<&'static str, Tasks>,
+}
+
+#[derive(Clone, Copy, Default, Serialize)]
+struct Tasks {
+    made: u64,
+    succeeded: u64,
+    failed: u64,
+    revoked: u64,
+    open: u64,
+}
+
+impl Tasks {
+    fn add(mut self, counts: &TaskCounts) -> Self {
+        self.made += counts.made;
+        self.succeeded += counts.succeeded;
+        self.failed += counts.failed;
+        self.revoked += counts.revoked;
+        self.open += counts.open;
+        self
+    }
+}
+
+impl<'a> Row<'a> {
+    fn of(account: &'a Account) -> Self {
+        let listener = account.listener;
+        Self {
+            source: &account.source,
+            day: day(account.day),
+            read: listener.read,
+            refused: listener.refused,
+            duplicate: listener.duplicate,
+            accepted: listener.accepted,
+            waiting: listener.waiting,
+            unconfirmed: listener.unconfirmed,
+            matched: account.matched,
+            unmatched: &account.unmatched,
+            tasks: account.tasks.values().fold(Tasks::default(), Tasks::add),
+            origins: account
+                .tasks
+                .iter()
+                .map(|(origin, counts)| (name(*origin), Tasks::default().add(counts)))
+                .collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct GapRow<'a> {
+    gap: &'a str,
+    last_packet: Option<String>,
+    last_commit: String,
+    next_start: String,
+}
+
+impl<'a> GapRow<'a> {
+    fn of(gap: &'a GapMark) -> Self {
+        Self {
+            gap: &gap.source,
+            last_packet: gap.last_packet.map(table::moment),
+            last_commit: table::moment(gap.last_commit),
+            next_start: table::moment(gap.next_start),
+        }
+    }
+}
+
+fn print(ledger: &Ledger, gaps: &[GapMark]) -> anyhow::Result<()> {
+    const HEAD: [&str; 14] = [
+        "DAY",
+        "SOURCE",
+        "READ",
+        "REFUSED",
+        "DUPLICATE",
+        "UNCONFIRMED",
+        "ACCEPTED",
+        "MATCHED",
+        "UNMATCHED",
+        "TASKS",
+        "DONE",
+        "FAILED",
+        "REVOKED",
+        "OPEN",
+    ];
+    let rows: Vec<Vec<String>> = ledger
+        .accounts
+        .iter()
+        .map(|account| {
+            let row = Row::of(account);
+            let numbers = [
+                row.read,
+                row.refused,
+                row.duplicate,
+                row.unconfirmed,
+                row.accepted,
+                row.matched,
+                row.unmatched.values().sum(),
+                row.tasks.made,
+                row.tasks.succeeded,
+                row.tasks.failed,
+                row.tasks.revoked,
+                row.tasks.open,
+            ];
+            let source = if row.source.is_empty() {
+                "-"
+            } else {
+                row.source
+            };
+            let mut cells = vec![row.day.clone(), source.to_owned()];
+            cells.extend(numbers.iter().map(u64::to_string));
+            cells
+        })
+        .collect();
+    table::print(&HEAD, &rows)?;
+    for gap in gaps {
+        let row = GapRow::of(gap);
+        let line = format!(
+            "gap: {} between {} and {}: a frame may have been read and not kept",
+            row.gap, row.last_commit, row.next_start
+        );
+        table::print(&[line.as_str()], &[])?;
+    }
+    Ok(())
+}
+
+/// Says which rule does not hold.
+fn report(ledger: &Ledger) -> bool {
+    match ledger.balances() {
+        Ok(()) => true,
+        Err(imbalances) => {
+            for imbalance in imbalances {
+                super::complain(&anyhow::anyhow!("the ledger does not balance: {imbalance}"));
+            }
+            false
+        }
+    }
+}
+
+fn verify(reader: &Reader) -> anyhow::Result<bool> {
+    let verification = reader
+        .verify(true)
+        .context("the rows cannot be counted again")?;
+    for difference in &verification.differences {
+        super::complain(&anyhow::anyhow!("counters and rows differ: {difference:?}"));
+    }
+    for damage in verification.database.iter().chain(&verification.damaged) {
+        super::complain(&anyhow::anyhow!("damaged: {damage}"));
+    }
+    Ok(verification.is_sound())
+}
+
+fn day(days: i64) -> String {
+    table::moment(days.saturating_mul(86_400_000_000_000))
+        .chars()
+        .take(10)
+        .collect()
+}
+
+const fn name(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Packet => "packet",
+        Origin::Call => "call",
+        Origin::Spawn => "spawn",
+        Origin::Beat => "beat",
+        Origin::Redispatch => "redispatch",
+    }
+}

@@ -1,0 +1,195 @@
+//! `gwasp test`.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::places;
+use crate::config::Config;
+use crate::dryrun::{DryOutcome, DryPlugin};
+use crate::effects::{Asked, DryAnswer};
+use crate::listeners::vtp::packet_of;
+use crate::packet::Packet;
+use crate::plugins::{Compiler, Loader, Ticker};
+use crate::workers::Ended;
+
+/// Runs a plugin against notice files, without a host and without any effect.
+///
+/// Shows for each file and handler the outcome, the effects that the handler asked for, its
+/// log, CPU time and memory. Exit code 1 where a handler fails or a file is no notice.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  gwasp test plugins/fermi-log.wasm notices/*.xml
+  gwasp test p.wasm n.xml --answers answers.json    services answer from a file:
+        [{\"url\": \"https://gracedb.example/api/x\", \"status\": 200, \"body\": \"…\"}]")]
+pub(super) struct Args {
+    /// The plugin.
+    #[arg(value_name = "PLUGIN.wasm")]
+    plugin: PathBuf,
+    /// VOEvents.
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// What services answer: a JSON list of url, status and body. Without it HTTP 200 with an
+    /// empty body.
+    #[arg(long, value_name = "FILE")]
+    answers: Option<PathBuf>,
+    /// One JSON object a line for each file and handler.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Row {
+    file: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handler: Option<String>,
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<String>,
+    asked: Vec<Asked>,
+    log: Vec<String>,
+    cpu_us: u64,
+    memory: usize,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let ticker = Ticker::start().context("no thread for time limits")?;
+    let cache = places::cache(&Config::default())?;
+    let program = std::env::current_exe().context("the path of this program is not known")?;
+    let loader = Loader::new(Compiler::new(program, cache)?, &ticker)?;
+    let plugin = loader
+        .load(&args.plugin)
+        .with_context(|| format!("{} cannot be loaded", args.plugin.display()))?;
+    let plugin = DryPlugin::new(&plugin, &ticker)?;
+    let answers = answers(args.answers.as_deref())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let mut failed = false;
+    for file in &args.files {
+        for row in runtime.block_on(rows(&plugin, file, &answers)) {
+            failed |= row.outcome == "failed" || row.outcome == "refused";
+            if args.json {
+                super::table::print_json(&[row])?;
+            } else {
+                print(&row)?;
+            }
+        }
+    }
+    Ok(if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn answers(path: Option<&Path>) -> anyhow::Result<Vec<DryAnswer>> {
+    let Some(path) = path else {
+        return Ok(Vec::new());
+    };
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("{} cannot be read", path.display()))?;
+    serde_json::from_str(&text).with_context(|| {
+        format!(
+            "{} is no list of {{\"url\", \"status\", \"body\"}}",
+            path.display()
+        )
+    })
+}
+
+async fn rows(plugin: &DryPlugin, file: &Path, answers: &[DryAnswer]) -> Vec<Row> {
+    let name = file.display().to_string();
+    let packet = match read(file) {
+        Ok(packet) => packet,
+        Err(reason) => return vec![Row::without_run(name, "refused", reason)],
+    };
+    match plugin.run(&packet, answers).await {
+        Ok(outcomes) => outcomes
+            .into_iter()
+            .map(|outcome| Row::of(&name, outcome))
+            .collect(),
+        Err(reason) => {
+            let key = packet.key.to_string();
+            let key = if key.is_empty() {
+                "no notice type"
+            } else {
+                &key
+            };
+            let reason = format!("{}: {key}, role {}", reason.as_str(), packet.role.as_str());
+            vec![Row::without_run(name, "unmatched", reason)]
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<Packet, String> {
+    let bytes = std::fs::read(file).map_err(|error| error.to_string())?;
+    packet_of("file", bytes.into(), Timestamp::now()).map_err(|refusal| refusal.reason)
+}
+
+impl Row {
+    fn without_run(file: String, outcome: &'static str, reason: String) -> Self {
+        Self {
+            file,
+            handler: None,
+            outcome,
+            error: Some(reason),
+            result: None,
+            asked: Vec::new(),
+            log: Vec::new(),
+            cpu_us: 0,
+            memory: 0,
+        }
+    }
+
+    fn of(file: &str, run: DryOutcome) -> Self {
+        let (outcome, error, result) = match run.ended {
+            Ended::Done(result) => {
+                let result = result.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+                ("succeeded", None, result)
+            }
+            Ended::Failed { kind, message, .. } => (
+                "failed",
+                Some(format!("{}: {message}", kind.as_str())),
+                None,
+            ),
+            Ended::GivenBack | Ended::Fenced => ("failed", Some("stopped".to_owned()), None),
+        };
+        Self {
+            file: file.to_owned(),
+            handler: Some(run.handler),
+            outcome,
+            error,
+            result,
+            asked: run.asked,
+            log: run.lines,
+            cpu_us: u64::try_from(run.cpu.as_micros()).unwrap_or(u64::MAX),
+            memory: run.memory,
+        }
+    }
+}
+
+fn print(row: &Row) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let handler = row.handler.as_deref().unwrap_or("-");
+    write!(out, "{:<9} {handler}  {}", row.outcome, row.file)?;
+    if row.handler.is_some() {
+        write!(out, "  ({} µs, {} KiB)", row.cpu_us, row.memory >> 10)?;
+    }
+    writeln!(out)?;
+    let error = row.error.iter().map(|error| ("error", error.as_str()));
+    let result = row.result.iter().map(|result| ("result", result.as_str()));
+    let log = row.log.iter().map(|line| ("log", line.as_str()));
+    for (name, text) in error.chain(result).chain(log) {
+        writeln!(out, "  {name:<7} {text}")?;
+    }
+    for asked in &row.asked {
+        writeln!(out, "  asked   {} {}", asked.function, asked.what)?;
+    }
+    Ok(())
+}
