@@ -12,7 +12,9 @@ mod new;
 mod notice;
 mod packet;
 mod places;
+mod replay;
 mod run;
+mod send;
 mod store;
 mod table;
 mod task;
@@ -20,6 +22,7 @@ mod test;
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 /// Exit codes (sysexits.h), for supervisors and scripts.
@@ -44,6 +47,10 @@ struct Cli {
 enum Command {
     /// Runs the host: listeners, broker and workers in one process.
     Run(run::Args),
+    /// Plays notices to VOEvent subscribers, as a broker.
+    Replay(replay::Args),
+    /// Sends notices to a VOEvent broker, as an author.
+    Send(send::Args),
     /// Shows where every packet and task is, and whether that adds up.
     Ledger(ledger::Args),
     /// Looks at tasks.
@@ -69,6 +76,8 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Run(args) => run::run(&args),
+        Command::Replay(args) => asynchronous(replay::run(args)),
+        Command::Send(args) => asynchronous(send::run(args)),
         Command::Ledger(args) => ledger::run(&args),
         Command::Task(args) => task::run(&args),
         Command::Packet(args) => packet::run(&args),
@@ -83,6 +92,18 @@ pub fn main() -> ExitCode {
         complain(&error);
         ExitCode::FAILURE
     })
+}
+
+/// Runs a command that waits for sockets.
+fn asynchronous(
+    command: impl Future<Output = anyhow::Result<ExitCode>>,
+) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("no threads for the command")?
+        .block_on(command)
 }
 
 /// Writes an error and its causes to stderr.
