@@ -8,6 +8,7 @@ mod build;
 mod check;
 mod compile_worker;
 mod ledger;
+mod new;
 mod notice;
 mod packet;
 mod places;
@@ -62,6 +63,8 @@ enum Command {
     Test(test::Args),
     /// Reads the configuration and the plugins, and starts nothing.
     Check(check::Args),
+    /// Writes a plugin to begin with.
+    New(new::Args),
     /// Builds plugins and puts them into a plugin directory.
     Build(build::Args),
     #[command(hide = true)]
@@ -81,6 +84,7 @@ pub fn main() -> ExitCode {
         Command::Notice(args) => notice::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::New(args) => new::run(&args),
         Command::Build(args) => build::run(&args),
         Command::CompileWorker(args) => compile_worker::run(&args),
     };
