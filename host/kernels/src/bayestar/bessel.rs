@@ -3,22 +3,15 @@
 //! Chebyshev series in `x/4 - 1` up to 8 and in `16/x - 1`, times `x^-½`, beyond (the form of
 //! Clenshaw 1962, NPL Mathematical Tables 5). Relative error below 1e-12.
 
+use crate::numeric::chebyshev;
+
 /// `exp(-x) I₀(x)` for `x ≥ 0`.
 pub(crate) fn scaled_i0(x: f64) -> f64 {
     if x <= 8.0 {
-        clenshaw(x / 4.0 - 1.0, &NEAR)
+        chebyshev(x / 4.0 - 1.0, &NEAR)
     } else {
-        clenshaw(16.0 / x - 1.0, &FAR) / x.sqrt()
+        chebyshev(16.0 / x - 1.0, &FAR) / x.sqrt()
     }
-}
-
-/// Sum of `c[k] T_k(t)`.
-fn clenshaw(t: f64, c: &[f64]) -> f64 {
-    let (mut next, mut after) = (0.0, 0.0);
-    for &coefficient in c.iter().skip(1).rev() {
-        (next, after) = (2.0 * t * next - after + coefficient, next);
-    }
-    t * next - after + c.first().unwrap_or(&0.0)
 }
 
 const NEAR: [f64; 25] = [

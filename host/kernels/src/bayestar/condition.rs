@@ -6,7 +6,7 @@
 //! without noise (Singer & Price 2016, PRD 93 024013, §III and appendix B).
 
 use super::coinc::{Candidate, SnrSeries, Trigger};
-use super::filter::FilterSpectrum;
+use super::filter::{FilterError, FilterSpectrum};
 use super::network::{Channel, Network};
 use super::options::Options;
 use crate::detectors::dot;
@@ -82,6 +82,15 @@ pub enum ConditionError {
     /// It was asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
+}
+
+impl From<FilterError> for ConditionError {
+    fn from(error: FilterError) -> Self {
+        match error {
+            FilterError::Cancelled(error) => Self::Cancelled(error),
+            FilterError::OutOfMemory(error) => Self::OutOfMemory(error),
+        }
+    }
 }
 
 /// Prepares a candidate for localization.

@@ -56,7 +56,14 @@ impl Rows {
     pub(crate) fn new() -> Self {
         let zero = [0.0; MAX_ROWS];
         let rows = Vec::with_capacity(MAX_ROWS);
-        Self { rows, x: zero, best: zero, ln_best: zero, value: zero, floor: zero }
+        Self {
+            rows,
+            x: zero,
+            best: zero,
+            ln_best: zero,
+            value: zero,
+            floor: zero,
+        }
     }
 
     pub(crate) fn clear(&mut self) {
@@ -91,7 +98,11 @@ impl Rows {
                 continue;
             }
             let floor = self.floor[k];
-            let ln_floor = if floor > NO_SIGNAL { floor.ln() } else { NO_SIGNAL.ln() };
+            let ln_floor = if floor > NO_SIGNAL {
+                floor.ln()
+            } else {
+                NO_SIGNAL.ln()
+            };
             let range = (ln_floor, self.ln_best[k]);
             let window = Window::new(table, nodes, 0.5 * row.p2.ln(), range);
             let from = 3 * row.polarization * padded;
@@ -120,7 +131,11 @@ impl Rows {
         for (((x, best), log), value) in xs.zip(bests).zip(logs).zip(values).take(groups) {
             for l in 0..LANES {
                 x[l] = 0.5 * ln::<FMA>(if x[l] > NO_SIGNAL { x[l] } else { NO_SIGNAL });
-                log[l] = ln::<FMA>(if best[l] > NO_SIGNAL { best[l] } else { NO_SIGNAL });
+                log[l] = ln::<FMA>(if best[l] > NO_SIGNAL {
+                    best[l]
+                } else {
+                    NO_SIGNAL
+                });
             }
             let table = table.coarse(x, log);
             for l in 0..LANES {
@@ -172,7 +187,10 @@ fn floors_of<const FMA: bool>(
             low_value[l] = if below { value } else { low_value[l] };
         }
     }
-    low.map(|low| low * low)
+    for low in &mut low {
+        *low *= *low;
+    }
+    low
 }
 
 /// `Σ exp(value - peak)` over one row's samples, in the last place, and times the moments of

@@ -39,14 +39,20 @@ impl<'a> Neighbours<'a> {
         let first = range.start as i64 + view.shift - 1;
         let first = usize::try_from(first).unwrap_or(0);
         let window = |k: usize| series.get(first + k..first + k + len).unwrap_or(&[]);
-        Self { windows: [0, 1, 2, 3].map(window), weights: catmull_rom(narrow(view.fraction)) }
+        let windows = [window(0), window(1), window(2), window(3)];
+        Self {
+            windows,
+            weights: catmull_rom(narrow(view.fraction)),
+        }
     }
 
     /// The windows, all of one length.
     #[inline(always)]
     fn aligned(&self) -> [&'a [f32]; 4] {
-        let len = self.windows[3].len();
-        self.windows.map(|window| window.get(..len).unwrap_or(&[]))
+        let [a, b, c, d] = self.windows;
+        let len = d.len();
+        let cut = |window: &'a [f32]| window.get(..len).unwrap_or(&[]);
+        [cut(a), cut(b), cut(c), d]
     }
 }
 
@@ -60,7 +66,12 @@ impl Samples {
         let padded = n.next_multiple_of(LANES);
         let sums = filled(4 * padded, 0.0)?;
         let squares = filled(3 * N_POLARIZATIONS * padded, 0.0)?;
-        Ok(Self { n, padded, sums, squares })
+        Ok(Self {
+            n,
+            padded,
+            sums,
+            squares,
+        })
     }
 
     /// Length of each array.
@@ -98,8 +109,16 @@ impl Samples {
         let (a0, a1, a2, a3) = (&a0[..len], &a1[..len], &a2[..len], &a3[..len]);
         let (p0, p1, p2, p3) = (&p0[..len], &p1[..len], &p2[..len], &p3[..len]);
         for s in 0..len {
-            let amplitude = fma::<FMA>(w3, a3[s], fma::<FMA>(w2, a2[s], fma::<FMA>(w1, a1[s], w0 * a0[s])));
-            let phase = fma::<FMA>(w3, p3[s], fma::<FMA>(w2, p2[s], fma::<FMA>(w1, p1[s], w0 * p0[s])));
+            let amplitude = fma::<FMA>(
+                w3,
+                a3[s],
+                fma::<FMA>(w2, a2[s], fma::<FMA>(w1, a1[s], w0 * a0[s])),
+            );
+            let phase = fma::<FMA>(
+                w3,
+                p3[s],
+                fma::<FMA>(w2, p2[s], fma::<FMA>(w1, p1[s], w0 * p0[s])),
+            );
             let (sin, cos) = sin_cos::<FMA>(phase);
             let (re, im) = (amplitude * cos, amplitude * sin);
             re_plus[s] = fma::<FMA>(plus, re, re_plus[s]);
@@ -155,7 +174,11 @@ impl Samples {
     /// The largest `a·|P|² + b·|X|² ± d·Im(P X*)` of polarization `k`, for both signs; at least
     /// zero.
     #[inline(always)]
-    pub(crate) fn largest_pair<const FMA: bool>(&self, k: usize, [a, b, d]: [f32; 3]) -> (f32, f32) {
+    pub(crate) fn largest_pair<const FMA: bool>(
+        &self,
+        k: usize,
+        [a, b, d]: [f32; 3],
+    ) -> (f32, f32) {
         let padded = self.padded;
         let array = |m: usize| {
             let start = (3 * k + m) * padded;
@@ -165,9 +188,14 @@ impl Samples {
         for ((plus2, cross2), both) in array(0).iter().zip(array(1)).zip(array(2)) {
             for l in 0..LANES {
                 let even = fma::<FMA>(a, plus2[l], b * cross2[l]);
-                let (sum, difference) = (fma::<FMA>(d, both[l], even), fma::<FMA>(-d, both[l], even));
+                let (sum, difference) =
+                    (fma::<FMA>(d, both[l], even), fma::<FMA>(-d, both[l], even));
                 up[l] = if sum > up[l] { sum } else { up[l] };
-                down[l] = if difference > down[l] { difference } else { down[l] };
+                down[l] = if difference > down[l] {
+                    difference
+                } else {
+                    down[l]
+                };
             }
         }
         (largest(&up), largest(&down))
@@ -191,7 +219,11 @@ fn largest(values: &[f32]) -> f32 {
     let (groups, rest) = values.as_chunks::<LANES>();
     for group in groups {
         for l in 0..LANES {
-            lanes[l] = if group[l] > lanes[l] { group[l] } else { lanes[l] };
+            lanes[l] = if group[l] > lanes[l] {
+                group[l]
+            } else {
+                lanes[l]
+            };
         }
     }
     let all = lanes.iter().chain(rest);

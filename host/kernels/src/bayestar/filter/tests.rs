@@ -21,7 +21,7 @@ fn brute_force() -> (TemplatePower, Vec<f64>) {
     let w = (0..power.end).map(|k| {
         let f = k as f64 * power.delta_f;
         let ln_s = curve.ln_at(f, f.ln()).filter(|_| k >= power.first);
-        ln_s.map_or(0.0, |ln_s| power.at(k) * (-ln_s).exp())
+        ln_s.map_or(0.0, |ln_s| power.at(k as f64) * (-ln_s).exp())
     });
     let w = w.collect();
     (power, w)

@@ -81,13 +81,7 @@ impl Running {
 
     /// Adds the part from `low` to `high` in panels of at most `width` and a factor 1.5, leaving
     /// out what lies too far down the Gaussian to matter.
-    fn extend<const N: usize>(
-        &mut self,
-        rule: &HalfRule<N>,
-        high: f64,
-        low: f64,
-        width: f64,
-    ) {
+    fn extend<const N: usize>(&mut self, rule: &HalfRule<N>, high: f64, low: f64, width: f64) {
         self.rescale(low, high);
         let reach = (self.least + REACH).sqrt();
         let low = low.max(self.s - reach);

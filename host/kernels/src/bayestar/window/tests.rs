@@ -11,11 +11,21 @@ fn check_lookup(table: &RadialTable, prior: &DistancePrior, p: f64, s: f64) {
         Window::new(table, &mut nodes, p.ln(), (ln_g - 1.0, ln_g + 0.1)).at(ln_g);
     let exact = direct(prior, p, s);
     let unit = prior.max();
-    assert!((f64::from(value) - exact.ln).abs() < 5e-5, "p {p}, s {s}: {value} {}", exact.ln);
+    assert!(
+        (f64::from(value) - exact.ln).abs() < 5e-5,
+        "p {p}, s {s}: {value} {}",
+        exact.ln
+    );
     let mean = f64::from(mean) * unit / exact.mean;
     let square = f64::from(square) * unit * unit / exact.mean_square;
-    assert!((mean - 1.0).abs() < 1e-4, "p {p}, s {s}: mean off by {mean}");
-    assert!((square - 1.0).abs() < 3e-4, "p {p}, s {s}: mean square off by {square}");
+    assert!(
+        (mean - 1.0).abs() < 1e-4,
+        "p {p}, s {s}: mean off by {mean}"
+    );
+    assert!(
+        (square - 1.0).abs() < 3e-4,
+        "p {p}, s {s}: mean square off by {square}"
+    );
     assert!((one - 1.0).abs() < 1e-6);
 }
 
@@ -46,7 +56,10 @@ fn without_a_signal_the_prior_is_left() {
     let mut nodes = Nodes::new(&table);
     for x in [1e-9_f64.ln(), -300.0] {
         let none = Window::new(&table, &mut nodes, x, (-69.0, -60.0)).at(-65.0);
-        assert!((f64::from(none[0]) - prior.ln_norm()).abs() < 1e-4, "{none:?}");
+        assert!(
+            (f64::from(none[0]) - prior.ln_norm()).abs() < 1e-4,
+            "{none:?}"
+        );
     }
 }
 
@@ -70,7 +83,10 @@ fn the_coarse_look_up_is_close_to_the_fine_one() {
         for ln_g in [-69.0, -5.0, 0.0, 2.0, 4.0, 5.5, 7.0] {
             let fine = Window::new(&table, &mut nodes, p.ln(), (ln_g, ln_g)).at(ln_g)[0];
             let coarse = table.coarse(&[narrow(p.ln()); LANES], &[ln_g; LANES])[3];
-            assert!((fine - coarse).abs() < 0.02, "p {p}, ln g {ln_g}: {fine} {coarse}");
+            assert!(
+                (fine - coarse).abs() < 0.02,
+                "p {p}, ln g {ln_g}: {fine} {coarse}"
+            );
         }
     }
 }
@@ -80,7 +96,12 @@ fn a_group_is_the_sum_of_its_samples() {
     let prior = DistancePrior::new(0.0, 500.0, 2, false).expect("valid");
     let table = RadialTable::new(1_500.0, &prior, &Work::default()).expect("made");
     let mut nodes = Nodes::new(&table);
-    let window = Window::new(&table, &mut nodes, 700.0_f64.ln(), (1e-3_f32.ln(), 40.0_f32.ln()));
+    let window = Window::new(
+        &table,
+        &mut nodes,
+        700.0_f64.ln(),
+        (1e-3_f32.ln(), 40.0_f32.ln()),
+    );
     let mut g = [0.0; LANES];
     for (l, g) in g.iter_mut().enumerate() {
         *g = narrow(2.5 * l as f64);
@@ -98,6 +119,10 @@ fn a_group_is_the_sum_of_its_samples() {
     }
     for k in 0..4 {
         let found: f64 = totals.iter().map(|total| f64::from(total[k])).sum();
-        assert!((found / expected[k] - 1.0).abs() < 1e-5, "{k}: {found} {}", expected[k]);
+        assert!(
+            (found / expected[k] - 1.0).abs() < 1e-5,
+            "{k}: {found} {}",
+            expected[k]
+        );
     }
 }
