@@ -202,3 +202,6 @@ impl Schedule {
             .unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

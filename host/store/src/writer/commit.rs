@@ -4,7 +4,7 @@ use rusqlite::params;
 
 use super::books::{failed, succeeded};
 use super::tasks::Behind;
-use super::{CommitAnswers, Group, Reply, Writer, answer};
+use super::{CommitAnswers, Group, Writer, Written};
 use crate::error::StoreError;
 use crate::limits::check_length;
 use crate::options::{MAX_JOURNAL_BYTES, MAX_JOURNAL_ENTRIES};
@@ -39,8 +39,7 @@ impl Writer<'_> {
         &mut self,
         group: &mut Group,
         commits: Vec<Commit>,
-        reply: Reply<CommitAnswers>,
-    ) -> Result<(), StoreError> {
+    ) -> Written<CommitAnswers> {
         let mut answers = Vec::with_capacity(commits.len());
         for commit in commits {
             answers.push(match self.admit(group, &commit) {
@@ -51,8 +50,7 @@ impl Writer<'_> {
                 Err(refused) => Err(refused),
             });
         }
-        group.answers.push(answer(reply, Ok(answers)));
-        Ok(())
+        Ok(Ok(answers))
     }
 
     /// Checks the token and the journal's bounds; returns what is held, with the journal and
