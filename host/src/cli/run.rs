@@ -121,9 +121,10 @@ fn exit_code(error: &HostError) -> u8 {
             gwasp_store::OpenError::Locked { .. } => exit::TRY_LATER,
             _ => exit::CONFIG,
         },
-        HostError::Queue { .. } | HostError::Listener { .. } | HostError::Compiler(_) => {
-            exit::CONFIG
-        }
+        HostError::Queue { .. }
+        | HostError::Listener { .. }
+        | HostError::Plugins(_)
+        | HostError::Compiler(_) => exit::CONFIG,
         _ => 1,
     }
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::places;
 use crate::config::Config;
 use crate::dryrun::{DryOutcome, DryPlugin};
-use crate::effects::{Asked, DryAnswer};
+use crate::effects::{self, Asked, DryAnswer};
 use crate::listeners::vtp::packet_of;
 use crate::packet::Packet;
 use crate::plugins::{Compiler, Loader, Ticker};
@@ -62,7 +62,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let ticker = Ticker::start().context("no thread for time limits")?;
     let cache = places::cache(&Config::default())?;
     let program = std::env::current_exe().context("the path of this program is not known")?;
-    let loader = Loader::new(Compiler::new(program, cache)?, &ticker)?;
+    let loader = Loader::new(Compiler::new(program, cache)?, effects::fits, &ticker)?;
     let plugin = loader
         .load(&args.plugin)
         .with_context(|| format!("{} cannot be loaded", args.plugin.display()))?;
