@@ -39,6 +39,9 @@
 //! }
 //! ```
 //!
+//! Functions of any module are found, and those of another crate if the plugin names that crate:
+//! `use my_handlers as _;` (without it the linker leaves the crate out).
+//!
 //! # Errors
 //! `?` takes any error and knows what it means for another attempt: see [`Error`].
 //!

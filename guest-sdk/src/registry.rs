@@ -89,6 +89,15 @@ impl Registration {
         }
     }
 
+    fn entry(&self) -> Entry<'_> {
+        Entry {
+            name: self.full_name(),
+            kind: self.kind,
+            keys: self.keys,
+            options: self.options,
+        }
+    }
+
     /// Compares without making a string: this runs at each invocation.
     fn is_named(&self, name: &str) -> bool {
         if let Some(own) = self.name {
@@ -121,16 +130,13 @@ fn modules(module: &str) -> &str {
 
 /// Returns the manifest as JSON, entries by name.
 pub(crate) fn describe() -> String {
-    let mut entries: Vec<Entry<'_>> = inventory::iter::<Registration>
-        .into_iter()
-        .map(|registration| Entry {
-            name: registration.full_name(),
-            kind: registration.kind,
-            keys: registration.keys,
-            options: registration.options,
-        })
-        .collect();
-    entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    let mut entries: Vec<Entry<'_>> = Vec::new();
+    for registration in inventory::iter::<Registration> {
+        let entry = registration.entry();
+        // The library's sort would be 5 KB of every plugin.
+        let place = entries.partition_point(|before| before.name <= entry.name);
+        entries.insert(place, entry);
+    }
     let manifest = Manifest {
         sdk: env!("CARGO_PKG_VERSION"),
         entries,

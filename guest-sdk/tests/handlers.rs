@@ -59,6 +59,10 @@ fn all_forms(packet: &Packet, bytes: &[u8], text: String) {
     info!("{} {} {}", packet.payload.len(), bytes.len(), text);
 }
 
+#[task]
+#[cfg(any())]
+fn left_out(_: OnlyElsewhere) {}
+
 #[handler("superevent")]
 fn handle_lvalert(alert: LvAlert) {
     info!("{}", alert.uid);

@@ -7,6 +7,8 @@
 //!
 //! The records are those of the store crate: plain values that any broker can carry.
 
+#[cfg(test)]
+mod conformance;
 mod embedded;
 
 use bytes::Bytes;

@@ -8,10 +8,13 @@ mod build;
 mod check;
 mod compile_worker;
 mod ledger;
+mod new;
 mod notice;
 mod packet;
 mod places;
+mod replay;
 mod run;
+mod send;
 mod store;
 mod table;
 mod task;
@@ -19,6 +22,7 @@ mod test;
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 /// Exit codes (sysexits.h), for supervisors and scripts.
@@ -43,6 +47,10 @@ struct Cli {
 enum Command {
     /// Runs the host: listeners, broker and workers in one process.
     Run(run::Args),
+    /// Plays notices to VOEvent subscribers, as a broker.
+    Replay(replay::Args),
+    /// Sends notices to a VOEvent broker, as an author.
+    Send(send::Args),
     /// Shows where every packet and task is, and whether that adds up.
     Ledger(ledger::Args),
     /// Looks at tasks.
@@ -55,6 +63,8 @@ enum Command {
     Test(test::Args),
     /// Reads the configuration and the plugins, and starts nothing.
     Check(check::Args),
+    /// Writes a plugin to begin with.
+    New(new::Args),
     /// Builds plugins and puts them into a plugin directory.
     Build(build::Args),
     #[command(hide = true)]
@@ -66,12 +76,15 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Run(args) => run::run(&args),
+        Command::Replay(args) => asynchronous(replay::run(args)),
+        Command::Send(args) => asynchronous(send::run(args)),
         Command::Ledger(args) => ledger::run(&args),
         Command::Task(args) => task::run(&args),
         Command::Packet(args) => packet::run(&args),
         Command::Notice(args) => notice::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::New(args) => new::run(&args),
         Command::Build(args) => build::run(&args),
         Command::CompileWorker(args) => compile_worker::run(&args),
     };
@@ -79,6 +92,18 @@ pub fn main() -> ExitCode {
         complain(&error);
         ExitCode::FAILURE
     })
+}
+
+/// Runs a command that waits for sockets.
+fn asynchronous(
+    command: impl Future<Output = anyhow::Result<ExitCode>>,
+) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("no threads for the command")?
+        .block_on(command)
 }
 
 /// Writes an error and its causes to stderr.

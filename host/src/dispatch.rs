@@ -54,11 +54,13 @@ impl Dispatcher {
         while deliveries.recv_many(&mut batch, BATCH).await > 0 {
             let mut packets = Vec::new();
             let mut refusals = Vec::new();
+            let mut heartbeats = Vec::new();
             for delivery in batch.drain(..) {
                 self.note_tally(&delivery).await;
                 match delivery.arrival {
                     intake::Arrival::Packet(packet) => packets.push((packet, delivery.answer)),
                     intake::Arrival::Refusal(refusal) => refusals.push((refusal, delivery.answer)),
+                    intake::Arrival::Heartbeat => heartbeats.push(delivery.answer),
                 }
             }
             if !refusals.is_empty() {
@@ -66,6 +68,13 @@ impl Dispatcher {
             }
             if !packets.is_empty() {
                 self.accept(packets).await;
+            }
+            for receipt in heartbeats {
+                let open = self.accept_all(&[]).await;
+                answer(
+                    receipt,
+                    open.map(|_| Kept::New).map_err(|error| not_kept(&error)),
+                );
             }
         }
     }
@@ -85,6 +94,7 @@ impl Dispatcher {
         let source = match &delivery.arrival {
             intake::Arrival::Packet(packet) => &packet.source,
             intake::Arrival::Refusal(refusal) => &refusal.source,
+            intake::Arrival::Heartbeat => return,
         };
         warn!(target: "gwasp::packet", listener = %tally.listener, missing, "packets were read and not kept");
         if let Err(error) = self.broker.note_unconfirmed(source, missing).await {

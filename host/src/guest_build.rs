@@ -1,7 +1,7 @@
 //! Building plugins: from a Rust package to a component that a host can load.
 //!
-//! **Invariant:** what is put into a plugin directory is whole and is a component with a
-//! plugin's exports; a running host never sees half a file.
+//! **Invariant:** a running host never sees half a file: what is put into a plugin directory is
+//! renamed into it.
 //!
 //! Cargo's output lies in a target directory of its own, so that a host's and a guest's
 //! toolchain do not rebuild each other's work. This module asks nobody anything and reads no
@@ -17,7 +17,8 @@ use std::process::Stdio;
 
 use cargo_metadata::{Message, TargetKind};
 
-use component::{Component, EncodeError};
+use crate::plugins;
+use component::Component;
 use packages::Workspace;
 use toolchain::Toolchain;
 
@@ -71,7 +72,7 @@ pub enum BuildError {
         /// The package.
         package: String,
         /// Why not.
-        source: EncodeError,
+        source: plugins::ComponentError,
     },
 }
 
@@ -87,8 +88,13 @@ pub fn build(toolchain: &Toolchain, workspace: &Workspace) -> Result<Vec<Compone
         .into_iter()
         .map(|(package, path)| {
             let core = std::fs::read(&path).map_err(|source| BuildError::Read { path, source })?;
-            Component::encode(&package, &core)
-                .map_err(|source| BuildError::Encode { package, source })
+            match plugins::encode(&core) {
+                Ok(bytes) => Ok(Component {
+                    name: package,
+                    bytes,
+                }),
+                Err(source) => Err(BuildError::Encode { package, source }),
+            }
         })
         .collect()
 }

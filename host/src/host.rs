@@ -5,6 +5,7 @@
 //! back; the store last.
 
 mod load;
+mod watchdog;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -198,7 +199,7 @@ impl Host {
             self.broker.note_listening(&name, true).await?;
             listening.spawn(listener.run(intake.clone(), self.stop.drain.clone()));
         }
-        drop(intake);
+        listening.spawn(watchdog::run(intake, self.stop.drain.clone()));
         ready();
 
         self.stop.drain.cancelled().await;

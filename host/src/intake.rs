@@ -56,6 +56,8 @@ pub enum Arrival {
     Packet(Packet),
     /// Bytes that are no packet; they are kept for a person to look at.
     Refusal(Refusal),
+    /// Nothing: it goes the way of a packet, and its answer says that the way is open.
+    Heartbeat,
 }
 
 /// One hand-over, and where its answer goes.

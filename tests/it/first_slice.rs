@@ -42,6 +42,22 @@ fn pairs(notices: &[Notice]) -> u64 {
     u64::try_from(pairs).unwrap()
 }
 
+/// Each notice has one task per handler of its own, and no other; each ended well.
+#[track_caller]
+fn check_outcomes(scene: &Scene, notices: &[Notice]) {
+    let mut tasks = scene.gwasp.tasks(&scene.path("state")).unwrap();
+    tasks.sort();
+    let mut expected = Vec::new();
+    for notice in notices {
+        for handler in &notice.handlers {
+            let name = format!("fermi-log.{handler}");
+            expected.push((notice.ivorn.clone(), name, "SUCCESS".to_owned()));
+        }
+    }
+    expected.sort();
+    assert_eq!(tasks, expected);
+}
+
 #[test]
 fn each_notice_meets_each_of_its_handlers_once() {
     let scene = Scene::new().unwrap();
@@ -84,6 +100,7 @@ fn each_notice_meets_each_of_its_handlers_once() {
             );
         }
     }
+    check_outcomes(&scene, &notices);
     let ledger = scene.gwasp.ledger(&scene.path("state")).unwrap();
     assert_eq!(ledger.accepted, u64::try_from(notices.len()).unwrap());
     assert_eq!(
@@ -175,6 +192,7 @@ impl Campaign {
             (ledger.tasks.made, ledger.tasks.succeeded),
             (expected, expected)
         );
+        check_outcomes(&self.scene, &self.notices);
         let again = self.scene.gwasp.ledger(&self.scene.path("state")).unwrap();
         assert_eq!(again, ledger, "a stopped host's books");
     }

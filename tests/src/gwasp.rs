@@ -1,11 +1,13 @@
 //! The program under test.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
 
 use crate::ledger::Ledger;
 use crate::process::{Line, Process};
@@ -121,6 +123,40 @@ impl Gwasp {
             .arg(config)
             .args(["--log-format", "json"]);
         command
+    }
+
+    /// Every task of a state directory: the IVORN of its packet, its handler, its state.
+    ///
+    /// # Errors
+    /// When the program does not list them.
+    pub fn tasks(&self, state: &Path) -> Result<Vec<(String, String, String)>> {
+        let packets: BTreeMap<i64, String> = self
+            .rows(&["packet", "list"], state)?
+            .iter()
+            .filter_map(|row| Some((row["number"].as_i64()?, row["id"].as_str()?.to_owned())))
+            .collect();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let tasks = self.rows(&["task", "list"], state)?;
+        let ivorn = |row: &Value| packets.get(&row["packet"].as_i64()?).cloned();
+        let task = |row: &Value| {
+            let ivorn = ivorn(row).with_context(|| format!("a task of no packet: {row}"))?;
+            Ok((ivorn, text(&row["handler"]), text(&row["state"])))
+        };
+        tasks.iter().map(task).collect()
+    }
+
+    fn rows(&self, list: &[&str], state: &Path) -> Result<Vec<Value>> {
+        let mut command = self.command();
+        command.args(list).arg("--state").arg(state);
+        let answer = Answer::of(command.args(["--limit", "1000000", "--json"]))?;
+        if !answer.status.success() {
+            bail!("gwasp {list:?}: {}\n{}", answer.status, answer.stderr);
+        }
+        let rows = answer
+            .stdout
+            .lines()
+            .map(|line| Ok(serde_json::from_str(line)?));
+        rows.collect()
     }
 
     /// Reads the ledger of a state directory, recounted.

@@ -14,6 +14,10 @@ pub struct Ledger {
     pub duplicate: u64,
     /// New packets.
     pub accepted: u64,
+    /// Journalled and acknowledged, not yet handed over.
+    pub waiting: u64,
+    /// Perhaps read, and not acknowledged, when a connection was lost.
+    pub unconfirmed: u64,
     /// New packets for which there was a handler.
     pub matched: u64,
     /// New packets for which there was none.
@@ -38,37 +42,48 @@ pub struct Tasks {
 }
 
 impl Ledger {
-    /// Sums the rows of `json`.
+    /// Sums the accounts in `lines`, a JSON object each; other objects are passed over.
     ///
     /// # Errors
     /// When it is not what `gwasp ledger --json` prints.
-    pub fn parse(json: &str) -> Result<Self> {
-        let json: Value = serde_json::from_str(json).context("reading the ledger's JSON")?;
-        let rows = json["rows"]
-            .as_array()
-            .or(json.as_array())
-            .context("a ledger without rows")?;
+    pub fn parse(lines: &str) -> Result<Self> {
         let mut sum = Self::default();
-        for row in rows {
-            sum.read += count(row, "read")?;
-            sum.refused += count(row, "refused")?;
-            sum.duplicate += count(row, "duplicate")?;
-            sum.accepted += count(row, "accepted")?;
-            sum.matched += count(row, "matched")?;
-            sum.unmatched += count(row, "unmatched")?;
-            sum.tasks.made += count(&row["tasks"], "made")?;
-            sum.tasks.succeeded += count(&row["tasks"], "succeeded")?;
-            sum.tasks.failed += count(&row["tasks"], "failed")?;
-            sum.tasks.revoked += count(&row["tasks"], "revoked")?;
-            sum.tasks.open += count(&row["tasks"], "open")?;
+        for line in lines.lines() {
+            let row: Value =
+                serde_json::from_str(line).with_context(|| format!("no JSON: {line:?}"))?;
+            if row.get("tasks").is_some() {
+                sum.add(&row)?;
+            }
         }
         Ok(sum)
+    }
+
+    fn add(&mut self, row: &Value) -> Result<()> {
+        self.read += count(row, "read")?;
+        self.refused += count(row, "refused")?;
+        self.duplicate += count(row, "duplicate")?;
+        self.accepted += count(row, "accepted")?;
+        self.waiting += count(row, "waiting")?;
+        self.unconfirmed += count(row, "unconfirmed")?;
+        self.matched += count(row, "matched")?;
+        let reasons = row["unmatched"]
+            .as_object()
+            .context("no reasons for `unmatched`")?;
+        self.unmatched += reasons.values().filter_map(Value::as_u64).sum::<u64>();
+        let tasks = &row["tasks"];
+        self.tasks.made += count(tasks, "made")?;
+        self.tasks.succeeded += count(tasks, "succeeded")?;
+        self.tasks.failed += count(tasks, "failed")?;
+        self.tasks.revoked += count(tasks, "revoked")?;
+        self.tasks.open += count(tasks, "open")?;
+        Ok(())
     }
 
     /// Whether the sums agree with each other, counted here and not by the host.
     pub fn balances(&self) -> bool {
         let tasks = self.tasks;
-        self.read == self.refused + self.duplicate + self.accepted
+        let arrived = self.refused + self.duplicate + self.accepted;
+        self.read == arrived + self.waiting + self.unconfirmed
             && self.accepted == self.matched + self.unmatched
             && tasks.made == tasks.succeeded + tasks.failed + tasks.revoked + tasks.open
     }

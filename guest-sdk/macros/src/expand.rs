@@ -31,15 +31,24 @@ pub(crate) fn expand(kind: Kind, arguments: TokenStream, item: &TokenStream) -> 
     let run = run(kind, &function, &signature);
     let registration = registration(kind, &attribute, &function.sig.ident);
     let companion = (kind == Kind::Task).then(|| companion(&attribute, &function));
+    let conditions = conditions(&function);
     quote! {
         #function
         #companion
         #(#warnings)*
+        #conditions
         const _: () = {
             #run
             #registration
         };
     }
+}
+
+/// The function's `#[cfg(…)]`s: where it is left out, what stands beside it is too.
+fn conditions(function: &ItemFn) -> TokenStream {
+    let attributes = function.attrs.iter();
+    let conditions = attributes.filter(|attribute| attribute.path().is_ident("cfg"));
+    quote!(#(#conditions)*)
 }
 
 fn registration(kind: Kind, attribute: &Attribute, function: &Ident) -> TokenStream {
@@ -225,12 +234,15 @@ fn companion(attribute: &Attribute, function: &ItemFn) -> TokenStream {
     let about = format!("Makes tasks of [`fn@{name}`].");
     let about_spawn =
         format!("Makes a task of [`fn@{name}`] with this run's outcome; returns its id.");
+    let conditions = conditions(function);
     quote! {
+        #conditions
         #[doc = #about]
         #[allow(non_camel_case_types)]
         #[derive(Debug)]
         #visibility enum #name {}
 
+        #conditions
         impl #name {
             #[doc = #about_spawn]
             #[allow(dead_code)]

@@ -8,7 +8,7 @@
 const GPS_EPOCH: u64 = 315_964_800;
 
 /// Unix seconds from which one more leap second counts.
-const LEAPS: [u64; 18] = [
+pub(super) const LEAPS: [u64; 18] = [
     362_793_600,   // 1981-07-01
     394_329_600,   // 1982-07-01
     425_865_600,   // 1983-07-01

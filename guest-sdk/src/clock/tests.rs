@@ -68,6 +68,18 @@ fn gps_times_of_known_events_agree() {
 }
 
 #[test]
+fn leap_seconds_are_those_of_the_formats() {
+    for leap in super::leap::LEAPS {
+        for seconds in [leap - 2, leap - 1, leap, leap + 1] {
+            let moment = Timestamp::from_unix(seconds, 0);
+            let notice = gwasp_formats::NoticeTime::parse(&moment.to_string()).unwrap();
+            let gps = notice.gps().unwrap().as_f64();
+            check_gps(&moment.to_string(), gps);
+        }
+    }
+}
+
+#[test]
 fn the_difference_of_a_later_moment_is_zero() {
     let (early, late) = (Timestamp::from_unix(10, 5), Timestamp::from_unix(12, 0));
     assert_eq!(late - early, Duration::new(1, 999_999_995));

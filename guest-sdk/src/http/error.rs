@@ -132,3 +132,67 @@ impl fmt::Display for HttpError {
 }
 
 impl std::error::Error for HttpError {}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::HttpError;
+    use crate::error::{Context, Error, FailureKind};
+    use crate::http::{Method, Response};
+
+    fn answered(status: u16, headers: &[(&str, &str)], body: &str) -> HttpError {
+        let headers = headers.iter().map(|(k, v)| ((*k).into(), (*v).into()));
+        let response = Response {
+            status,
+            headers: headers.collect(),
+            body: body.into(),
+        };
+        HttpError::of_status(Method::Post, "https://g.example/log/", &response)
+    }
+
+    #[track_caller]
+    fn check(error: HttpError, expected: FailureKind) {
+        let text = error.to_string();
+        let error = Err::<(), _>(error).context("cannot upload").unwrap_err();
+        assert_eq!(error.kind(), expected, "{text}");
+    }
+
+    #[test]
+    fn a_status_that_passes_is_tried_again_and_other_4xx_are_not() {
+        for status in [408, 409, 425, 429, 500, 502, 503, 504] {
+            check(answered(status, &[], ""), FailureKind::Error);
+        }
+        for status in [400, 401, 403, 404, 405, 410, 413, 422] {
+            check(answered(status, &[], ""), FailureKind::Permanent);
+        }
+    }
+
+    #[test]
+    fn a_failure_without_an_answer_keeps_what_is_known_of_it() {
+        let text = || "text".to_owned();
+        check(HttpError::InDoubt(text()), FailureKind::InDoubt);
+        check(HttpError::Denied(text()), FailureKind::Permanent);
+        check(HttpError::Invalid(text()), FailureKind::Permanent);
+        check(HttpError::Limit(text()), FailureKind::Permanent);
+        check(HttpError::Unreachable(text()), FailureKind::Error);
+        check(HttpError::Timeout(text()), FailureKind::Error);
+    }
+
+    #[test]
+    fn the_service_says_when_to_come_again() {
+        let busy = answered(429, &[("retry-after", "120")], "");
+        assert_eq!(Error::from(busy).delay(), Some(Duration::from_secs(120)));
+        let date = answered(503, &[("Retry-After", "Fri, 31 Dec 1999 23:59:59 GMT")], "");
+        assert_eq!(Error::from(date).delay(), None);
+    }
+
+    #[test]
+    fn the_message_has_request_status_and_the_services_own_words() {
+        let error = answered(400, &[], "{\n  \"error\": \"no such tag\"\n}");
+        assert_eq!(
+            error.to_string(),
+            "POST https://g.example/log/ was answered with 400: { \"error\": \"no such tag\" }"
+        );
+    }
+}

@@ -221,6 +221,19 @@ mod tests {
     }
 
     #[test]
+    fn no_damage_to_a_payload_breaks_the_search_for_its_place() {
+        let text = br#"{"uid": "a\"b", "objects": [{"far": 1.5}, {"far": -2e3}]}"#;
+        for cut in 0..text.len() {
+            assert!(read::<Alert>(&text[..cut], "payload").is_err());
+            for byte in *b"{}[]\",:\\ \n0\xff" {
+                let mut damaged = text.to_vec();
+                damaged[cut] = byte;
+                drop(read::<Alert>(&damaged, "payload"));
+            }
+        }
+    }
+
+    #[test]
     fn quotes_and_brackets_in_strings_do_not_confuse_the_path() {
         check(
             r#"{"uid": "a\"}]{", "objects": 5}"#,

@@ -22,7 +22,10 @@ mod network;
 mod options;
 mod radial;
 mod refine;
+mod rows;
+mod samples;
 mod table;
+mod window;
 
 pub use coinc::{Candidate, CandidateError, SnrSeries, Trigger};
 pub use condition::{ConditionError, condition};

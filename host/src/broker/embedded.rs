@@ -106,3 +106,39 @@ impl Broker for Embedded {
         Box::pin(self.store.close())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::Embedded;
+    use crate::broker::conformance::{Fixture, conformance};
+
+    fn embedded() -> Fixture {
+        let directory = tempfile::tempdir().unwrap();
+        let broker = Embedded::open(directory.path()).unwrap();
+        Fixture {
+            broker: Arc::new(broker),
+            _keep: Box::new(directory),
+        }
+    }
+
+    conformance! {
+        embedded;
+        an_accepted_packet_makes_each_task_once,
+        a_known_packet_makes_nothing,
+        twins_in_one_batch_are_one_packet,
+        an_older_routing_table_is_a_conflict,
+        a_task_that_ended_is_not_leased_again,
+        an_old_token_writes_nothing,
+        a_task_that_is_given_back_does_not_count_the_attempt,
+        a_retry_counts_and_keeps_only_the_prefix_of_its_journal,
+        an_intent_is_replaced_by_its_answer,
+        a_failed_task_is_set_aside,
+        values_are_written_with_the_outcome,
+        a_child_is_made_once,
+        the_first_task_to_claim_a_name_has_it,
+        the_lowest_priority_number_is_served_first,
+        a_blob_is_found_under_its_digest,
+    }
+}

@@ -7,16 +7,23 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 
+use super::places;
+use crate::config::Config;
 use crate::guest_build;
 use crate::guest_build::component::Component;
 use crate::guest_build::packages;
 use crate::guest_build::toolchain::{Choice, Programs, Remedy, Toolchain};
+use crate::plugins::{Compiler, Loader, Ticker};
+use crate::routes::{EntryKind, Schedule};
 
 /// A toolchain that does not come within this time is not waited for any longer.
 const REMEDY_LIMIT: Duration = Duration::from_secs(900);
 
-/// Arguments of `gwasp build`.
+/// Builds plugins, asks each what it is, and puts it into a plugin directory.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  gwasp build                          builds the plugins in this folder into ./plugins
+  gwasp build fermi-log --out /srv/p   builds one; a host that watches /srv/p takes it up")]
 pub(super) struct Args {
     /// Folders with plugins in or below them.
     #[arg(value_name = "DIR", default_value = ".")]
@@ -41,15 +48,13 @@ pub(super) struct Args {
     yes: bool,
 }
 
-/// Builds, encodes and installs every plugin in and below the given folders.
-///
-/// # Errors
-/// The first thing that failed, with what to do next.
+/// Builds, tries and installs every plugin in and below the given folders.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let dirs = packages::folders(&args.paths)?;
     // A toolchain file beside the first plugin decides which toolchain is asked.
     let toolchain = toolchain(args, dirs.first().map_or(Path::new("."), PathBuf::as_path))?;
     let workspaces = packages::find(toolchain.cargo(), &dirs)?;
+    let (loader, _ticker) = loader()?;
     for workspace in workspaces {
         let names: Vec<&str> = workspace
             .guests
@@ -63,22 +68,66 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             toolchain.describe()
         )?;
         for component in guest_build::build(&toolchain, &workspace)? {
-            install(&component, &args.out)?;
+            install(&component, &loader, &args.out)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn install(component: &Component, out: &Path) -> anyhow::Result<()> {
-    let path = component.install(out)?;
-    let size = component.bytes.len();
+/// What tries a plugin in the way a host does.
+fn loader() -> anyhow::Result<(Loader, Ticker)> {
+    let places = places::all(None, None, &Config::default())?;
+    let ticker = Ticker::start()?;
+    let loader = Loader::new(Compiler::new(places.program, places.cache)?, &ticker)?;
+    Ok((loader, ticker))
+}
+
+/// Installs a component that loads; one that does not leaves the old file alone.
+fn install(component: &Component, loader: &Loader, out: &Path) -> anyhow::Result<()> {
+    let name = &component.name;
+    let staged = component.stage(out)?;
+    let plugin = loader
+        .load(staged.file())
+        .with_context(|| format!("{name} was built, but no host can load it"))?;
+    ensure!(
+        !plugin.manifest.entries.is_empty(),
+        "{name} has no handler; a crate with handlers that nothing names is left out by the \
+         linker: `use that_crate as _;` brings it in"
+    );
+    let path = staged.install()?;
+    let mut stdout = std::io::stdout();
     writeln!(
-        std::io::stdout().lock(),
-        "{}: {size} bytes, {}",
-        component.name,
+        stdout,
+        "{name}: {} bytes, {}",
+        component.bytes.len(),
         path.display()
     )?;
+    for entry in &plugin.manifest.entries {
+        writeln!(
+            stdout,
+            "  {} {}, queue {}",
+            entry.name,
+            runs(&entry.kind),
+            entry.options.queue
+        )?;
+    }
     Ok(())
+}
+
+/// What makes an entry run, in words.
+fn runs(kind: &EntryKind) -> String {
+    match kind {
+        EntryKind::Handler(keys) => {
+            let notices = keys.notices.iter().map(ToString::to_string);
+            let nodes = keys.nodes.iter().map(|node| format!("{node:?}"));
+            format!("on {}", notices.chain(nodes).collect::<Vec<_>>().join(" "))
+        }
+        EntryKind::Task => "when it is called".to_owned(),
+        EntryKind::Periodic(Schedule::Cron(cron)) => format!("at {cron}"),
+        EntryKind::Periodic(Schedule::Every(every)) => {
+            format!("every {}", humantime::format_duration(*every))
+        }
+    }
 }
 
 /// Finds a toolchain, or opens a route to one.

@@ -1,7 +1,7 @@
 //! Measures durable tasks per second, CPU per task and the latency of accept.
 //!
-//! `cargo run --release --example bench-store -- [SECONDS] [BURN_US] [DIR]`: each round has
-//! producers that accept packets of 2 KB one at a time, and worker threads that lease a task,
+//! `cargo run --release --example bench-store -- [SECONDS] [BURN_US] [DIR] [TASKS
+//! WORKERS]`: each round has producers that accept packets of 2 KB one at a time, and worker threads that lease a task,
 //! burn `BURN_US` microseconds of CPU in place of a handler, and commit its end.
 
 #![expect(
@@ -40,19 +40,16 @@ fn main() {
     let seconds = arguments.next().map_or(4, |text| text.parse().unwrap());
     let burn = arguments.next().map_or(0, |text| text.parse().unwrap());
     let dir = arguments.next().map_or_else(std::env::temp_dir, PathBuf::from);
-    println!(
-        "{:>5} {:>7} | {:>8} {:>8} | {:>9} {:>9} | {:>8} {:>8} {:>8} | {:>6}",
-        "tasks", "workers", "tasks/s", "accepts", "CPU us", "writer us", "p50 ms", "p99 ms",
-        "max ms", "MB log"
-    );
-    for tasks in [10, 1] {
-        for workers in [2, 8, 64] {
+    let only: Vec<u32> = arguments.map(|text| text.parse().unwrap()).collect();
+    let rounds = [(10, 8), (10, 64), (1, 8), (1, 64)];
+    for (tasks, workers) in rounds {
+        if only.is_empty() || only == [tasks, workers] {
             measure(
                 &dir,
                 &Round {
                     seconds,
                     burn: Duration::from_micros(burn),
-                    tasks,
+                    tasks: usize::try_from(tasks).unwrap(),
                     workers,
                 },
             );

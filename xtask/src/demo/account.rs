@@ -66,11 +66,11 @@ impl Account {
     fn task(&mut self, time: &str, line: &Line, succeeded: bool) {
         let handler = text(line, "handler");
         let outcome = if succeeded { "succeeded" } else { "failed" };
-        let ms = line.field("ms");
+        let cpu = line.field("cpu_us");
         let attempt = line.field("attempt");
         let id = text(line, "packet_id");
         println!(
-            "{time}    task   {handler:<28} {outcome:<10}  in {ms} ms, attempt {attempt}, of {id}"
+            "{time}    task   {handler:<28} {outcome:<10}  in {cpu} µs, attempt {attempt}, of {id}"
         );
         if !succeeded {
             println!("{:14}  why: {}", "", text(line, "error"));
@@ -84,7 +84,7 @@ impl Account {
     /// Warnings and errors are shown, and what plugins log.
     fn other(time: &str, line: &Line) {
         let level = line.json["level"].as_str().unwrap_or_default();
-        if level == "WARN" || level == "ERROR" || line.target() == "gwasp::guest" {
+        if level == "WARN" || level == "ERROR" || line.target() == "gwasp::plugin" {
             println!("{time}    {level:<5}  {}", line.message());
         }
     }

@@ -5,6 +5,12 @@
 //! without it `a·b + c` is rounded twice, never emulated. Errors are below 2 units in the last
 //! place over the stated ranges. Polynomials are least-squares fits on Chebyshev nodes.
 
+/// Samples are handled in groups of this many.
+pub(crate) const LANES: usize = 16;
+
+/// One group.
+pub(crate) type Lanes = [f32; LANES];
+
 /// `a·b + c`.
 #[inline(always)]
 pub(crate) fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
@@ -22,7 +28,7 @@ fn horner<const FMA: bool, const N: usize>(x: f32, coefficients: [f32; N]) -> f3
 }
 
 /// Adding and subtracting this rounds to an integer, whose bits are then the lowest ones.
-const ROUNDER: f32 = 12_582_912.0;
+pub(crate) const ROUNDER: f32 = 12_582_912.0;
 
 /// `exp(x)`; below -87 it is `exp(-87)`, about 1.6e-38, above 88 `exp(88)`.
 #[inline(always)]

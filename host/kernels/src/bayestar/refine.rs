@@ -97,10 +97,9 @@ impl<'a> Survey<'a> {
         channel: Option<&Channel>,
     ) -> Result<Vec<Sample>, RefineError> {
         let arch = Arch::new();
-        let n = self.likelihood.network.n;
         let blocks = self.work.run(
             pixels.len().div_ceil(BLOCK),
-            || Scratch::new(n),
+            || Scratch::new(&self.likelihood),
             |scratch, k| {
                 let pixels = &pixels[k * BLOCK..pixels.len().min((k + 1) * BLOCK)];
                 let scratch = scratch.as_mut().map_err(|&mut error| error)?;

@@ -6,37 +6,37 @@
 //! anti-diagonal for everything closer than the patch. The grid is part of the definition of a
 //! sky map: a finer one gives another answer in the sixth digit.
 //!
-//! For a power-law prior from zero distance, cells on a diagonal of the grid share `s = p/r₀`,
-//! and their integrals differ only in the lower limit `z = p/r_max`. Each diagonal is therefore
-//! one running sum from the far end, panel by panel, instead of a quadrature per cell.
+//! Signals enter as `L = ln g` with `g = (b/2p)²`: then `y = x - L/2`, and the place on the
+//! anti-diagonal is `u = L/4`.
 
-use super::bessel::scaled_i0;
-use super::radial::{
-    DistancePrior, GAUSS_4, GAUSS_8, N_POWERS, REACH, RadialIntegral, direct, gauss,
-};
-use crate::numeric::{clamp_index, index, integer, narrow};
+mod quadrature;
+
+use super::lanes::{LANES, Lanes, ROUNDER, catmull_rom};
+use super::radial::{DistancePrior, RadialIntegral};
+use crate::numeric::{clamp_index, integer, narrow};
 use crate::work::{Cancelled, OutOfMemory, Work, filled};
+use quadrature::{cell_range, diagonal};
 
 /// Nodes on each axis.
 pub(crate) const N_NODES: usize = 400;
-/// Cells this far below the anti-diagonal are still neighbours of the bicubic patch.
-const MARGIN: usize = 8;
 /// Half width of the patch in `ln r₀`.
 const ALPHA: f64 = 4.0;
 
-/// One node: `T₀`, `⟨r⟩` and `⟨r²⟩` in units of the largest distance, and padding.
+/// One node: `T₀`, `⟨r⟩` and `⟨r²⟩` in units of the largest distance, and 1, so that a sum over
+/// weighted nodes carries its own weight along.
 pub(crate) type Node = [f32; 4];
 
-/// The table of one event. About 2.6 MB.
+/// Row length, and number of rows, of the coarse copy: a power of two, so that an index can be
+/// masked instead of checked.
+const COARSE: usize = 512;
+
+/// The table of one event. About 3.6 MB.
 #[derive(Debug)]
 pub(crate) struct RadialTable {
     /// Row-major, `x` by `y`; nodes below the anti-diagonal are zero.
     nodes: Vec<Node>,
-    /// The last column, over `x`.
-    edge: Vec<Node>,
-    /// The anti-diagonal, from the far end to the near one, its ends repeated [`Self::PADDING`]
-    /// times.
-    diagonal: Vec<Node>,
+    /// `T₀` alone, `[COARSE][COARSE]`, for bounds that need no interpolation of higher order.
+    coarse: Vec<f32>,
     /// The axes.
     pub(crate) axes: Axes,
     /// Largest distance, Mpc: the unit of the moments.
@@ -59,14 +59,9 @@ impl Axes {
     /// Axes for the largest `p` that the network can produce, Mpc.
     fn new(p_max: f64, prior: &DistancePrior) -> Self {
         let root = std::f64::consts::SQRT_2;
-        let p_0 = 0.5
-            * if prior.power() >= 0 {
-                prior.max()
-            } else {
-                prior.min()
-            };
+        let limit = if prior.power() >= 0 { prior.max() } else { prior.min() };
         let x_max = p_max.ln();
-        let x_0 = p_0.ln().min(x_max);
+        let x_0 = (0.5 * limit).ln().min(x_max);
         let x_min = x_0 - (1.0 + root) * ALPHA;
         Self {
             x_min,
@@ -89,10 +84,9 @@ impl Axes {
 }
 
 impl RadialTable {
-    /// Repetitions of each end of the anti-diagonal.
-    pub(crate) const PADDING: usize = 4;
     /// Bytes that a table occupies while it is made.
-    pub(crate) const BYTES: usize = 2 * N_NODES * N_NODES * size_of::<Node>();
+    pub(crate) const BYTES: usize =
+        2 * N_NODES * N_NODES * size_of::<Node>() + COARSE * COARSE * size_of::<f32>();
 
     /// Fills the table; `p_max` in Mpc, positive and finite.
     pub(crate) fn new(
@@ -103,115 +97,90 @@ impl RadialTable {
         let axes = Axes::new(p_max, prior);
         let diagonals = work.run(2 * N_NODES - 1, || (), |(), k| diagonal(&axes, prior, k))?;
         let mut nodes = filled(N_NODES * N_NODES, [0.0; 4])?;
+        let mut coarse = filled(COARSE * COARSE, 0.0)?;
         for (k, cells) in diagonals.into_iter().enumerate() {
             let (first, _) = cell_range(k);
             for (i, cell) in (first..).zip(cells) {
-                nodes[i * N_NODES + i + N_NODES - 1 - k] = to_node(&cell, prior.max());
+                let j = i + N_NODES - 1 - k;
+                let node = to_node(&cell, prior.max());
+                coarse[i * COARSE + j] = node[0];
+                nodes[i * N_NODES + j] = node;
             }
         }
-        let edge = (0..N_NODES)
-            .map(|i| nodes[i * N_NODES + N_NODES - 1])
-            .collect();
-        let diagonal = (0..N_NODES + 2 * Self::PADDING)
-            .map(|i| i.saturating_sub(Self::PADDING).min(N_NODES - 1))
-            .map(|i| nodes[i * N_NODES + N_NODES - 1 - i])
-            .collect();
-        Ok(Self {
-            nodes,
-            edge,
-            diagonal,
-            axes,
-            unit: prior.max(),
-        })
+        Ok(Self { nodes, coarse, axes, unit: prior.max() })
     }
 
-    /// The node `(i, j)` with both indices clamped to the grid.
-    fn node(&self, i: i64, j: i64) -> &Node {
-        &self.nodes[clamp_index(i, N_NODES) * N_NODES + clamp_index(j, N_NODES)]
+    /// Node `i` of the anti-diagonal, from the far end to the near one; beyond its ends they are
+    /// repeated.
+    pub(crate) fn diagonal(&self, i: i64) -> Node {
+        let i = clamp_index(i, N_NODES);
+        self.nodes[i * N_NODES + N_NODES - 1 - i]
     }
 
-    /// Node `i` of the anti-diagonal, clamped.
-    fn diagonal(&self, i: i64) -> &Node {
-        &self.diagonal[clamp_index(i, N_NODES) + Self::PADDING]
-    }
-
-    /// The anti-diagonal with [`Self::PADDING`] repetitions of its ends on both sides.
-    pub(crate) fn padded_diagonal(&self) -> &[Node] {
-        &self.diagonal
-    }
-
-    /// Cuts the table at one `x = ln p`.
-    pub(crate) fn cut(&self, x: f64) -> Cut<'_> {
+    /// Writes the nodes `first, first + 1, …` of the `y` axis at `x`; beyond the ends of either
+    /// axis its last node is repeated.
+    #[inline(always)]
+    pub(crate) fn cut(&self, x: f64, first: i64, out: &mut [Node]) {
         let axes = &self.axes;
-        let t = ((x - axes.x_min) / axes.step).clamp(-4.0, N_NODES as f64 + 4.0);
-        let (row, weights) = split(t);
-        let nodes = [-1, 0, 1, 2].map(|k| self.edge[clamp_index(row + k, N_NODES)]);
-        Cut {
-            table: self,
-            row,
-            weights,
-            x,
-            far: blend(&nodes, &weights),
-            ln_far: 2.0 * (x - axes.y_max),
-            ln_near: 4.0 * (x - axes.v_max),
-        }
-    }
-}
-
-/// The table at one value of `p`, as a function of `L = ln g`, `g = (b/2p)²`:
-/// `y = x - L/2` and, on the anti-diagonal, `u = L/4`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Cut<'a> {
-    table: &'a RadialTable,
-    row: i64,
-    weights: [f32; 4],
-    x: f64,
-    /// The value for `L` at most `ln_far`, where `r₀` is beyond the grid.
-    pub(crate) far: Node,
-    pub(crate) ln_far: f64,
-    /// From this `L` on the anti-diagonal is read.
-    pub(crate) ln_near: f64,
-}
-
-impl Cut<'_> {
-    /// Position on the `y` axis, in nodes.
-    pub(crate) fn y_position(&self, ln_g: f64) -> f64 {
-        let axes = &self.table.axes;
-        (self.x - 0.5 * ln_g - axes.y_min) / axes.step
-    }
-
-    /// Position on the anti-diagonal, in nodes.
-    pub(crate) fn u_position(&self, ln_g: f64) -> f64 {
-        let axes = &self.table.axes;
-        ((0.25 * ln_g - axes.u_min) / axes.step).clamp(-4.0, N_NODES as f64 + 4.0)
-    }
-
-    /// Node `j` of the `y` axis at this `p`.
-    pub(crate) fn node(&self, j: i64) -> Node {
-        let nodes = [-1, 0, 1, 2].map(|k| *self.table.node(self.row + k, j));
-        blend(&nodes, &self.weights)
-    }
-
-    /// The interpolated node at `ln_g`.
-    pub(crate) fn at(&self, ln_g: f64) -> Node {
-        if ln_g <= self.ln_far {
-            return self.far;
-        }
-        let near = ln_g >= self.ln_near;
-        let position = if near {
-            self.u_position(ln_g)
-        } else {
-            self.y_position(ln_g)
+        let position = ((x - axes.x_min) / axes.step).clamp(-4.0, N_NODES as f64 + 4.0);
+        let row = position.floor();
+        let weights = catmull_rom(narrow(position - row));
+        let row = integer(row);
+        let line = |k: i64| {
+            let start = clamp_index(row + k, N_NODES) * N_NODES;
+            &self.nodes[start..start + N_NODES]
         };
-        let (j, weights) = split(position);
-        let nodes = [-1, 0, 1, 2].map(|k| {
-            if near {
-                *self.table.diagonal(j + k)
-            } else {
-                self.node(j + k)
+        let lines = [line(-1), line(0), line(1), line(2)];
+        let last = first.saturating_add_unsigned(out.len() as u64);
+        if first >= 0 && last <= N_NODES as i64 {
+            let start = clamp_index(first, N_NODES);
+            let [a, b, c, d] = lines.map(|line| &line[start..start + out.len()]);
+            for ((((node, a), b), c), d) in out.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+                *node = blend([a, b, c, d], weights);
             }
-        });
-        blend(&nodes, &weights)
+        } else {
+            for (node, j) in out.iter_mut().zip(first..) {
+                let j = clamp_index(j, N_NODES);
+                let [a, b, c, d] = lines.map(|line| &line[j]);
+                *node = blend([a, b, c, d], weights);
+            }
+        }
+    }
+
+    /// `T₀` by bilinear interpolation, for bounds; `x` and `L` per lane.
+    #[inline(always)]
+    pub(crate) fn coarse(&self, x: &Lanes, ln_g: &Lanes) -> Lanes {
+        let axes = &self.axes;
+        let (x_min, y_min) = (narrow(axes.x_min), narrow(axes.y_min));
+        let (v_max, per_step) = (narrow(axes.v_max), narrow(1.0 / axes.step));
+        let top = narrow((N_NODES - 1) as f64 - 1e-3);
+        let coarse: &[f32; COARSE * COARSE] = match self.coarse.first_chunk() {
+            Some(coarse) => coarse,
+            None => &[0.0; COARSE * COARSE],
+        };
+        let (mut cell, mut tx, mut ty) = ([0_u32; LANES], [0.0; LANES], [0.0; LANES]);
+        for l in 0..LANES {
+            let near = ln_g[l] > 4.0 * (x[l] - v_max);
+            let u = 0.25 * ln_g[l];
+            let (x, y) = if near { (v_max + u, v_max - u) } else { (x[l], x[l] - 0.5 * ln_g[l]) };
+            let (x, y) = ((x - x_min) * per_step, (y - y_min) * per_step);
+            let x = if x > 0.0 { x } else { 0.0 };
+            let x = if x < top { x } else { top };
+            let y = if y > 0.0 { y } else { 0.0 };
+            let y = if y < top { y } else { top };
+            let (i, j) = (x - 0.5 + ROUNDER, y - 0.5 + ROUNDER);
+            tx[l] = x - (i - ROUNDER);
+            ty[l] = y - (j - ROUNDER);
+            cell[l] = (i.to_bits() % COARSE as u32) * COARSE as u32 + j.to_bits() % COARSE as u32;
+        }
+        let mut values = [0.0; LANES];
+        for l in 0..LANES {
+            let at = |offset: usize| coarse[(cell[l] as usize + offset) % (COARSE * COARSE)];
+            let low = at(0) + ty[l] * (at(1) - at(0));
+            let high = at(COARSE) + ty[l] * (at(COARSE + 1) - at(COARSE));
+            values[l] = low + tx[l] * (high - low);
+        }
+        values
     }
 }
 
@@ -224,162 +193,19 @@ pub(crate) enum TableError {
     OutOfMemory(#[from] OutOfMemory),
 }
 
-/// Integer part and interpolation weights of a position in nodes.
-fn split(position: f64) -> (i64, [f32; 4]) {
-    let whole = position.floor();
-    (
-        integer(whole),
-        super::lanes::catmull_rom(narrow(position - whole)),
-    )
-}
-
 /// Weighted sum of four nodes.
 #[inline(always)]
-pub(crate) fn blend(nodes: &[Node; 4], weights: &[f32; 4]) -> Node {
+pub(crate) fn blend([a, b, c, d]: [&Node; 4], [wa, wb, wc, wd]: [f32; 4]) -> Node {
     let mut sum = [0.0; 4];
-    for (node, weight) in nodes.iter().zip(weights) {
-        for (total, value) in sum.iter_mut().zip(node) {
-            *total += weight * value;
-        }
+    for k in 0..4 {
+        sum[k] = (wa * a[k] + wb * b[k]) + (wc * c[k] + wd * d[k]);
     }
     sum
 }
 
 fn to_node(cell: &RadialIntegral, unit: f64) -> Node {
     let (mean, square) = (cell.mean / unit, cell.mean_square / (unit * unit));
-    [narrow(cell.ln), narrow(mean), narrow(square), 0.0]
-}
-
-/// The values of `i` on diagonal `k = i - j + N - 1` that the patch or its edges need.
-fn cell_range(k: usize) -> (usize, usize) {
-    let first = (k + 1).saturating_sub(N_NODES);
-    let last = k.min(N_NODES - 1);
-    // i + j = 2i - (k - N + 1) is to be at least N - 1 - MARGIN.
-    let above = k.saturating_sub(MARGIN).div_ceil(2);
-    (first.max(above), last)
-}
-
-/// Integrals of all needed cells of one diagonal.
-fn diagonal(axes: &Axes, prior: &DistancePrior, k: usize) -> Vec<RadialIntegral> {
-    let (first, last) = cell_range(k);
-    let s = axes.s(k as f64 - (N_NODES - 1) as f64);
-    if prior.is_scale_free() {
-        return running(axes, prior, s, first..last + 1);
-    }
-    (first..=last)
-        .map(|i| direct(prior, axes.p(i), s))
-        .collect()
-}
-
-/// The cells of one diagonal as a running sum over `z` from infinity to `p/r_max`.
-fn running(
-    axes: &Axes,
-    prior: &DistancePrior,
-    s: f64,
-    cells: std::ops::Range<usize>,
-) -> Vec<RadialIntegral> {
-    let mut sum = Running::new(prior.power(), s);
-    let mut integrals = Vec::with_capacity(cells.len());
-    let z_of = |i: usize| axes.p(i) / prior.max();
-    if let Some(last) = cells.clone().last() {
-        sum.extend(&GAUSS_8, z_of(last).max(s) + REACH.sqrt(), z_of(last), 0.7);
-    }
-    let mut upper = None;
-    for i in cells.rev() {
-        let z = z_of(i);
-        if let Some(upper) = upper {
-            sum.extend(&GAUSS_4, upper, z, 0.4);
-        }
-        upper = Some(z);
-        integrals.push(sum.integral(axes.p(i)));
-    }
-    integrals.reverse();
-    integrals
-}
-
-/// `∫ exp(-(z-s)²) Ĩ₀(2sz) z^-(power+2+k) dz`, scaled by `exp(least)` against underflow.
-struct Running {
-    power: i32,
-    s: f64,
-    least: f64,
-    sums: [f64; N_POWERS],
-}
-
-impl Running {
-    fn new(power: i32, s: f64) -> Self {
-        Self {
-            power,
-            s,
-            least: f64::INFINITY,
-            sums: [0.0; N_POWERS],
-        }
-    }
-
-    /// Adds the part from `low` to `high` in panels of at most `width` and a factor 1.5, leaving
-    /// out what lies too far down the Gaussian to matter.
-    fn extend<const N: usize>(
-        &mut self,
-        rule: &super::radial::HalfRule<N>,
-        high: f64,
-        low: f64,
-        width: f64,
-    ) {
-        self.rescale(low, high);
-        let reach = (self.least + REACH).sqrt();
-        let low = low.max(self.s - reach);
-        let high = high.min(self.s + reach);
-        if low >= high {
-            return;
-        }
-        let count = ((high - low) / width)
-            .max((high / low).ln() / 0.4)
-            .ceil()
-            .max(1.0);
-        let equal_steps = (high - low) / width >= (high / low).ln() / 0.4;
-        let edge = |i: f64| {
-            let t = i / count;
-            if equal_steps {
-                low + (high - low) * t
-            } else {
-                low * (high / low).powf(t)
-            }
-        };
-        for i in 0..index(count) {
-            let (from, to) = (edge(i as f64), edge(i as f64 + 1.0));
-            gauss(rule, from, to, |z, weight| self.add(z, weight));
-        }
-    }
-
-    fn add(&mut self, z: f64, weight: f64) {
-        let q = z - self.s;
-        let inverse = 1.0 / z;
-        let value = weight
-            * (self.least - q * q).exp()
-            * scaled_i0(2.0 * self.s * z)
-            * inverse.powi(self.power + 2);
-        self.sums[0] += value;
-        self.sums[1] += value * inverse;
-        self.sums[2] += value * inverse * inverse;
-    }
-
-    /// Counts exponents from the least one met so far.
-    fn rescale(&mut self, low: f64, high: f64) {
-        let q = self.s.clamp(low, high) - self.s;
-        let least = self.least.min(q * q);
-        if self.least.is_finite() {
-            let factor = (least - self.least).exp();
-            self.sums = self.sums.map(|sum| sum * factor);
-        }
-        self.least = least;
-    }
-
-    fn integral(&self, p: f64) -> RadialIntegral {
-        RadialIntegral {
-            ln: f64::from(self.power + 1) * p.ln() + self.sums[0].ln() - self.least,
-            mean: p * self.sums[1] / self.sums[0],
-            mean_square: p * p * self.sums[2] / self.sums[0],
-        }
-    }
+    [narrow(cell.ln), narrow(mean), narrow(square), 1.0]
 }
 
 #[cfg(test)]

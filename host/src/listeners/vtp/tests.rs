@@ -233,7 +233,7 @@ fn keep_everything(mut deliveries: mpsc::Receiver<Delivery>) -> JoinHandle<Vec<P
             delivery.answer.send(Ok(Kept::New)).unwrap();
             match delivery.arrival {
                 Arrival::Packet(packet) => packets.push(packet),
-                Arrival::Refusal(refusal) => panic!("{}", refusal.reason),
+                other => panic!("{other:?}"),
             }
         }
         packets

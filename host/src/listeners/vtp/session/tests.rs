@@ -98,7 +98,7 @@ impl Scene {
         delivery.answer.send(Ok(Kept::New)).unwrap();
         match delivery.arrival {
             Arrival::Packet(packet) => packet,
-            Arrival::Refusal(refusal) => panic!("refused: {}", refusal.reason),
+            other => panic!("not a packet: {other:?}"),
         }
     }
 
@@ -107,7 +107,7 @@ impl Scene {
         delivery.answer.send(Ok(Kept::New)).unwrap();
         match delivery.arrival {
             Arrival::Refusal(refusal) => refusal,
-            Arrival::Packet(packet) => panic!("a packet: {}", packet.id),
+            other => panic!("not a refusal: {other:?}"),
         }
     }
 

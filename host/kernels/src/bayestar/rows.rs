@@ -1,0 +1,208 @@
+//! The rows of samples of one pixel.
+//!
+//! A row is one polarization and inclination over all times: it has one `p`, and its samples
+//! have `g = (b/2p)²`. For fixed `p` the log integrand `g + T₀` rises with `g`, and it is convex
+//! in `√g`; so the best sample of a row bounds the row, and chords bound where a row sinks below
+//! a threshold. What stays more than [`CUTOFF`] below the best of the pixel is left out.
+
+use super::lanes::{LANES, Lanes, fma, ln};
+use super::table::{Node, RadialTable};
+use super::window::{NO_SIGNAL, Nodes, Window};
+use crate::numeric::narrow;
+
+/// Most rows of a pixel: ten polarizations, of which half are mirrored, times ten inclinations.
+const MAX_ROWS: usize = 64;
+/// Samples below the best one by more than this, in log likelihood, are dropped; the relative
+/// error of the sum is at most `100 n exp(-CUTOFF)`.
+const CUTOFF: f32 = 20.0;
+
+/// One row, as it is set up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row {
+    /// Which third of the samples it reads.
+    pub(crate) polarization: usize,
+    /// `g = a·|P|² + b·|X|² + c·Im(P X*)`.
+    pub(crate) coefficients: [f32; 3],
+    /// `p²`, Mpc².
+    pub(crate) p2: f64,
+    /// Weight of the quadrature.
+    pub(crate) weight: f64,
+    /// Largest `g`.
+    pub(crate) best: f32,
+}
+
+/// The rows of one pixel, field by field, so that bounds are found for many at once.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    rows: Vec<Row>,
+    x: [f32; MAX_ROWS],
+    best: [f32; MAX_ROWS],
+    ln_best: [f32; MAX_ROWS],
+    /// Log integrand at the best sample.
+    value: [f32; MAX_ROWS],
+    /// `g` below which nothing matters.
+    floor: [f32; MAX_ROWS],
+}
+
+/// Log of a pixel's sum, and the moments of distance in the table's unit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RowTotals {
+    pub(crate) ln: f64,
+    pub(crate) mean: f64,
+    pub(crate) mean_square: f64,
+}
+
+impl Rows {
+    pub(crate) fn new() -> Self {
+        let zero = [0.0; MAX_ROWS];
+        let rows = Vec::with_capacity(MAX_ROWS);
+        Self { rows, x: zero, best: zero, ln_best: zero, value: zero, floor: zero }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.rows.clear();
+    }
+
+    /// Adds a row; beyond [`MAX_ROWS`] rows nothing is added.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, row: Row) {
+        let k = self.rows.len();
+        if k < MAX_ROWS {
+            self.x[k] = narrow(row.p2);
+            self.best[k] = row.best;
+            self.rows.push(row);
+        }
+    }
+
+    /// Sums all rows. `samples` holds, per polarization, `|P|²`, `|X|²` and `Im(P X*)`.
+    #[inline(always)]
+    pub(crate) fn sum<const FMA: bool>(
+        &mut self,
+        table: &RadialTable,
+        nodes: &mut Nodes,
+        samples: &[f32],
+        padded: usize,
+    ) -> RowTotals {
+        let peak = self.find_bounds::<FMA>(table);
+        let target = peak - CUTOFF;
+        let mut totals = [0.0; 4];
+        for (k, row) in self.rows.iter().enumerate() {
+            if self.value[k] < target {
+                continue;
+            }
+            let floor = self.floor[k];
+            let ln_floor = if floor > NO_SIGNAL { floor.ln() } else { NO_SIGNAL.ln() };
+            let range = (ln_floor, self.ln_best[k]);
+            let window = Window::new(table, nodes, 0.5 * row.p2.ln(), range);
+            let from = 3 * row.polarization * padded;
+            let samples = &samples[from..from + 3 * padded];
+            let sums = row_sums::<FMA>(samples, row, &window, (floor, peak));
+            for (total, sum) in totals.iter_mut().zip(sums) {
+                *total += row.weight * f64::from(sum);
+            }
+        }
+        let [_, mean, mean_square, sum] = totals;
+        RowTotals {
+            ln: f64::from(peak) + sum.ln(),
+            mean: mean / sum,
+            mean_square: mean_square / sum,
+        }
+    }
+
+    /// Values and floors of all rows; returns the largest value.
+    #[inline(always)]
+    fn find_bounds<const FMA: bool>(&mut self, table: &RadialTable) -> f32 {
+        let groups = self.rows.len().div_ceil(LANES);
+        let xs = self.x.as_chunks_mut::<LANES>().0.iter_mut();
+        let bests = self.best.as_chunks::<LANES>().0.iter();
+        let logs = self.ln_best.as_chunks_mut::<LANES>().0.iter_mut();
+        let values = self.value.as_chunks_mut::<LANES>().0.iter_mut();
+        for (((x, best), log), value) in xs.zip(bests).zip(logs).zip(values).take(groups) {
+            for l in 0..LANES {
+                x[l] = 0.5 * ln::<FMA>(if x[l] > NO_SIGNAL { x[l] } else { NO_SIGNAL });
+                log[l] = ln::<FMA>(if best[l] > NO_SIGNAL { best[l] } else { NO_SIGNAL });
+            }
+            let table = table.coarse(x, log);
+            for l in 0..LANES {
+                value[l] = best[l] + table[l];
+            }
+        }
+        let mut peak = f32::NEG_INFINITY;
+        for &value in &self.value[..self.rows.len()] {
+            peak = if value > peak { value } else { peak };
+        }
+        let xs = self.x.as_chunks::<LANES>().0.iter();
+        let bests = self.best.as_chunks::<LANES>().0.iter();
+        let values = self.value.as_chunks::<LANES>().0.iter();
+        let floors = self.floor.as_chunks_mut::<LANES>().0.iter_mut();
+        for (((x, best), value), floor) in xs.zip(bests).zip(values).zip(floors).take(groups) {
+            *floor = floors_of::<FMA>(table, x, (best, value), peak - CUTOFF);
+        }
+        peak
+    }
+}
+
+/// The `g` below which the log integrand is under `target`; never too large.
+///
+/// A chord of a convex function lies above it: false position from the left end approaches the
+/// crossing from below and may stop anywhere.
+#[inline(always)]
+fn floors_of<const FMA: bool>(
+    table: &RadialTable,
+    x: &Lanes,
+    (best, high_value): (&Lanes, &Lanes),
+    target: f32,
+) -> Lanes {
+    let mut low = [0.0; LANES];
+    let mut low_value = table.coarse(x, &[NO_SIGNAL.ln(); LANES]);
+    for _ in 0..3 {
+        let (mut root, mut ln_g) = ([0.0; LANES], [0.0; LANES]);
+        for l in 0..LANES {
+            let part = (target - low_value[l]) / (high_value[l] - low_value[l]);
+            root[l] = low[l] + (best[l].sqrt() - low[l]) * part;
+            let g = root[l] * root[l];
+            ln_g[l] = ln::<FMA>(if g > NO_SIGNAL { g } else { NO_SIGNAL });
+        }
+        let value = table.coarse(x, &ln_g);
+        for l in 0..LANES {
+            let value = root[l] * root[l] + value[l];
+            let rises = low_value[l] < target && low_value[l] < high_value[l];
+            let below = rises && value < target && root[l] > low[l];
+            low[l] = if below { root[l] } else { low[l] };
+            low_value[l] = if below { value } else { low_value[l] };
+        }
+    }
+    low.map(|low| low * low)
+}
+
+/// `Σ exp(value - peak)` over one row's samples, in the last place, and times the moments of
+/// distance before it.
+#[inline(always)]
+fn row_sums<const FMA: bool>(
+    samples: &[f32],
+    row: &Row,
+    window: &Window<'_>,
+    (floor, peak): (f32, f32),
+) -> Node {
+    let padded = samples.len() / 3;
+    let [a, b, d] = row.coefficients;
+    let mut totals = [[0.0; 4]; 4];
+    let groups = |k: usize| samples[k * padded..(k + 1) * padded].as_chunks::<LANES>().0;
+    for ((plus2, cross2), both) in groups(0).iter().zip(groups(1)).zip(groups(2)) {
+        let mut g = [0.0; LANES];
+        let mut above = 0;
+        for l in 0..LANES {
+            g[l] = fma::<FMA>(d, both[l], fma::<FMA>(a, plus2[l], b * cross2[l]));
+            above |= u32::from(g[l] >= floor);
+        }
+        if above != 0 {
+            window.add::<FMA>(&mut totals, &g, peak);
+        }
+    }
+    let [t0, t1, t2, t3] = totals;
+    let mut sum = [0.0; 4];
+    for k in 0..4 {
+        sum[k] = (t0[k] + t1[k]) + (t2[k] + t3[k]);
+    }
+    sum
+}
