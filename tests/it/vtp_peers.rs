@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use gwasp_tests::gwasp::{START_LIMIT, is_ready};
+use gwasp_tests::gwasp::START_LIMIT;
 use gwasp_tests::process::{Line, Process};
 use gwasp_tests::sample::Notice;
 
@@ -98,7 +98,9 @@ impl Stage {
     /// Starts the host and waits until it is connected to `broker`.
     fn host(&self, broker: SocketAddr) -> Process {
         let host = self.scene.host(broker).unwrap();
-        host.wait_for("being ready", START_LIMIT, is_ready).unwrap();
+        let connected = "connected to broker";
+        let wanted = |line: &Line| line.text.contains(connected);
+        host.wait_for(connected, START_LIMIT, wanted).unwrap();
         host
     }
 
@@ -175,7 +177,9 @@ fn check_received(folder: &Path, notices: &[Notice]) {
 #[test]
 fn a_comet_broker_relays_to_us_what_we_gave_it_as_authors() {
     let Some(stage) = Stage::set() else { return };
-    let (_, notices) = stage.scene.notices(1).unwrap();
+    // The five of Fermi are valid by the schema that Comet holds authors to.
+    let (_, mut notices) = stage.scene.notices(1).unwrap();
+    notices.truncate(5);
     let comet = stage.comet_broker();
     let host = stage.host(comet.subscriber_port);
     let subscribed = "New subscriber";
