@@ -39,7 +39,9 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let seconds = arguments.next().map_or(4, |text| text.parse().unwrap());
     let burn = arguments.next().map_or(0, |text| text.parse().unwrap());
-    let dir = arguments.next().map_or_else(std::env::temp_dir, PathBuf::from);
+    let dir = arguments
+        .next()
+        .map_or_else(std::env::temp_dir, PathBuf::from);
     let only: Vec<u32> = arguments.map(|text| text.parse().unwrap()).collect();
     let rounds = [(10, 8), (10, 64), (1, 8), (1, 64)];
     for (tasks, workers) in rounds {
@@ -87,7 +89,9 @@ fn measure(dir: &Path, round: &Round) {
     }
     let elapsed = began.elapsed().as_secs_f64();
     let after = (cpu_of_process(), cpu_of_writer());
-    let log = std::fs::metadata(dir.path().join("store.sqlite-wal")).unwrap().len();
+    let log = std::fs::metadata(dir.path().join("store.sqlite-wal"))
+        .unwrap()
+        .len();
     block_on(store.close()).unwrap();
     for worker in workers {
         worker.join().unwrap();
@@ -107,7 +111,12 @@ fn report(round: &Round, elapsed: f64, latencies: &mut [Duration], log: u64) {
     latencies.sort_unstable();
     let at = |part: usize| {
         let position = latencies.len() * part / 1000;
-        latencies.get(position).or(latencies.last()).unwrap().as_secs_f64() * 1e3
+        latencies
+            .get(position)
+            .or(latencies.last())
+            .unwrap()
+            .as_secs_f64()
+            * 1e3
     };
     print!(
         "{:>5} {:>7} | {:>8.0} accepts/s | accept p50 {:.2} p99 {:.2} max {:.2} ms | log {:.0} MB | ",
@@ -200,7 +209,9 @@ fn arrival(number: u64, tasks: usize) -> Arrival {
 }
 
 fn task(identity: &[u8; 32], handler: usize) -> NewTask {
-    let cause = Sha256::new().chain_update(identity).chain_update(handler.to_le_bytes());
+    let cause = Sha256::new()
+        .chain_update(identity)
+        .chain_update(handler.to_le_bytes());
     NewTask {
         id: TaskId(*cause.finalize().first_chunk().unwrap()),
         plugin: "fermi-log".to_owned(),
@@ -242,7 +253,12 @@ fn cpu_of_writer() -> u64 {
 
 fn ticks(path: &Path) -> u64 {
     let text = std::fs::read_to_string(path).unwrap();
-    let fields: Vec<&str> = text.rsplit(')').next().unwrap().split_whitespace().collect();
+    let fields: Vec<&str> = text
+        .rsplit(')')
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .collect();
     let number = |field: usize| fields.get(field).unwrap().parse::<u64>().unwrap();
     number(11) + number(12)
 }

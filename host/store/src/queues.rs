@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use crate::error::StoreError;
 use crate::options::Clock;
 use crate::record::{Nanos, TaskId};
-use crate::schedule::{Leased, OpenTask, Schedule, Tally};
+use crate::schedule::{Leased, OpenTask, Schedule};
 use crate::view::{Depth, Running};
 
 /// The timer looks at the clock at least so often while a task is due later, so that a step of
@@ -25,12 +25,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 pub(crate) enum Change {
     /// A task was made.
     Made(OpenTask),
-    /// The journal of a leased task grew.
-    Noted {
-        lease: u64,
-        journal: Tally,
-        version: [u8; 32],
-    },
+    /// A leased task goes on.
+    Noted { lease: u64, task: OpenTask },
     /// A leased task goes back.
     Returned { lease: u64, task: OpenTask },
     /// A leased task ended.
@@ -71,11 +67,7 @@ impl State {
     fn apply(&mut self, change: Change, now: Nanos) {
         match change {
             Change::Made(task) => self.insert(task, now),
-            Change::Noted {
-                lease,
-                journal,
-                version,
-            } => self.schedule.note(lease, journal, Some(version)),
+            Change::Noted { lease, task } => self.schedule.note(lease, task),
             Change::Returned { lease, task } => {
                 self.schedule.end(lease);
                 self.insert(task, now);

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use crate::error::{OpenError, StoreError};
 use crate::open::{check_format, database_error};
 use crate::record::{Nanos, RouteRecord};
-use crate::schema::{DATABASE, meta, prepare, seal_of, unsigned};
+use crate::schema::{DATABASE, kv_seal, meta, prepare, route_seal, unsigned};
 use crate::segments::{self, Place};
 use crate::view::{GapMark, KvEntry, RefusalView};
 
@@ -67,17 +67,11 @@ impl Reader {
         let snapshot = self.connection.unchecked_transaction()?;
         let generation = unsigned(meta(&snapshot, "routes_generation")?);
         let mut statement = snapshot.prepare_cached(
-            "SELECT plugin, generation, digest, manifest FROM routes ORDER BY plugin",
+            "SELECT plugin, generation, digest, manifest, seal FROM routes ORDER BY plugin",
         )?;
-        let rows = statement.query_map([], |row| {
-            Ok(RouteRecord {
-                plugin: row.get(0)?,
-                generation: unsigned(row.get(1)?),
-                digest: row.get(2)?,
-                manifest: row.get(3)?,
-            })
-        })?;
-        Ok((generation, rows.collect::<Result<_, _>>()?))
+        let rows = statement.query_map([], route_row)?;
+        let routes: Result<_, StoreError> = rows.map(|row| row?).collect();
+        Ok((generation, routes?))
     }
 
     /// Returns a plugin's value and its version.
@@ -193,6 +187,22 @@ impl Reader {
     }
 }
 
+fn route_row(row: &Row<'_>) -> rusqlite::Result<Result<RouteRecord, StoreError>> {
+    let generation: i64 = row.get(1)?;
+    let route = RouteRecord {
+        plugin: row.get(0)?,
+        generation: unsigned(generation),
+        digest: row.get(2)?,
+        manifest: row.get(3)?,
+    };
+    let seal = route_seal(&route.plugin, generation, &route.digest, &route.manifest);
+    if row.get::<_, i64>(4)? != seal {
+        let place = format!("route of plugin {}", route.plugin);
+        return Ok(Err(StoreError::Corrupt { place }));
+    }
+    Ok(Ok(route))
+}
+
 fn kv_row(row: &Row<'_>) -> rusqlite::Result<Result<KvEntry, StoreError>> {
     let version: i64 = row.get(2)?;
     let entry = KvEntry {
@@ -201,7 +211,7 @@ fn kv_row(row: &Row<'_>) -> rusqlite::Result<Result<KvEntry, StoreError>> {
         value: bytes(row, 3)?,
         version: unsigned(version),
     };
-    if row.get::<_, i64>(4)? != seal_of(version, &entry.value) {
+    if row.get::<_, i64>(4)? != kv_seal(&entry.plugin, &entry.key, version, &entry.value) {
         let KvEntry { plugin, key, .. } = entry;
         let place = format!("value {key} of plugin {plugin}");
         return Ok(Err(StoreError::Corrupt { place }));

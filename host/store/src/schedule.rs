@@ -45,6 +45,8 @@ pub(crate) struct OpenTask {
     pub(crate) account: i64,
     /// Attempts that ended.
     pub(crate) attempts: u32,
+    /// CPU time of all legs, nanoseconds.
+    pub(crate) cpu: u64,
     pub(crate) journal: Tally,
     /// Plugin version that wrote the journal.
     pub(crate) pinned: Option<[u8; 32]>,
@@ -145,11 +147,10 @@ impl Schedule {
         leases.into_iter().map(|(_, leased)| leased)
     }
 
-    /// Notes how long the journal of a leased task is, and who writes it.
-    pub(crate) fn note(&mut self, lease: u64, journal: Tally, pinned: Option<[u8; 32]>) {
+    /// Notes what became of a leased task whose lease goes on.
+    pub(crate) fn note(&mut self, lease: u64, task: OpenTask) {
         if let Some(leased) = self.leases.get_mut(&lease) {
-            leased.task.journal = journal;
-            leased.task.pinned = pinned;
+            leased.task = task;
         }
     }
 

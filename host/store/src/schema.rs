@@ -1,11 +1,15 @@
 //! The tables, and how values become columns.
 //!
-//! Rows that decide what is run carry a *seal*, a 64-bit sum over their fixed columns and their
-//! number: a flipped bit in the file is found when the row is read. Codes of enums are frozen.
+//! Rows that decide what is run carry *seals*, 64-bit sums over their columns and their number:
+//! a flipped bit in the file is found when the row is read. Codes of enums are frozen.
 
 use rusqlite::Connection;
 
 use crate::record::{Origin, State};
+
+mod seal;
+
+pub(crate) use seal::{Fixed, Moving, Seal, handler_seal, kv_seal, route_seal, seal_of};
 
 /// What `PRAGMA application_id` says of our files: "GWAS".
 pub(crate) const APPLICATION: i64 = 0x4757_4153;
@@ -51,7 +55,7 @@ CREATE TABLE unconfirmed(
 CREATE TABLE handlers(
     row INTEGER PRIMARY KEY, plugin TEXT NOT NULL, handler TEXT NOT NULL, queue TEXT NOT NULL,
     retries INTEGER NOT NULL, backoff_ms INTEGER NOT NULL, max_backoff_ms INTEGER NOT NULL,
-    timeout_ms INTEGER NOT NULL,
+    timeout_ms INTEGER NOT NULL, seal INTEGER NOT NULL,
     UNIQUE(plugin, handler, queue, retries, backoff_ms, max_backoff_ms, timeout_ms));
 CREATE TABLE tasks(
     seq INTEGER PRIMARY KEY, id BLOB NOT NULL, state INTEGER NOT NULL,
@@ -60,7 +64,7 @@ CREATE TABLE tasks(
     made INTEGER NOT NULL, deadline INTEGER, seal INTEGER NOT NULL,
     due INTEGER NOT NULL, attempts INTEGER NOT NULL, started INTEGER, ended INTEGER,
     cpu INTEGER NOT NULL, version BLOB,
-    journal INTEGER NOT NULL, journal_bytes INTEGER NOT NULL);
+    journal INTEGER NOT NULL, journal_bytes INTEGER NOT NULL, moving_seal INTEGER NOT NULL);
 CREATE UNIQUE INDEX tasks_id ON tasks(id);
 CREATE INDEX tasks_not_succeeded ON tasks(state) WHERE state < 5;
 CREATE TABLE args(task INTEGER PRIMARY KEY, bytes BLOB NOT NULL, seal INTEGER NOT NULL);
@@ -79,7 +83,7 @@ CREATE TABLE claims(
     PRIMARY KEY(plugin, name)) WITHOUT ROWID;
 CREATE TABLE routes(
     plugin TEXT PRIMARY KEY, generation INTEGER NOT NULL, digest BLOB NOT NULL,
-    manifest TEXT NOT NULL) WITHOUT ROWID;
+    manifest TEXT NOT NULL, seal INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE blobs(
     row INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, mentioned INTEGER NOT NULL,
     segment INTEGER, offset INTEGER, length INTEGER NOT NULL, bytes BLOB);
@@ -196,63 +200,6 @@ pub(crate) fn split_texts(joined: Option<&[u8]>) -> Option<Vec<String>> {
         rest = tail;
     }
     Some(texts)
-}
-
-/// A sum over columns. Every step is a bijection of the sum, so one changed word always
-/// changes it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Seal(u64);
-
-impl Seal {
-    /// Begins the sum of the row with this number.
-    pub(crate) fn new(row: i64) -> Self {
-        Self(0x9e37_79b9_7f4a_7c15).number(row)
-    }
-
-    fn word(self, word: u64) -> Self {
-        let mixed = (self.0 ^ word).wrapping_mul(0x2545_f491_4f6c_dd1d);
-        Self(mixed ^ (mixed >> 29))
-    }
-
-    pub(crate) fn number(self, number: i64) -> Self {
-        self.word(u64::from_ne_bytes(number.to_ne_bytes()))
-    }
-
-    pub(crate) fn maybe(self, number: Option<i64>) -> Self {
-        match number {
-            Some(number) => self.word(1).number(number),
-            None => self.word(0),
-        }
-    }
-
-    pub(crate) fn bytes(self, bytes: &[u8]) -> Self {
-        let mut sum = self.number(length_column(bytes.len()));
-        let (words, rest) = bytes.as_chunks::<8>();
-        for word in words {
-            sum = sum.word(u64::from_le_bytes(*word));
-        }
-        let mut last = [0; 8];
-        if let Some(head) = last.get_mut(..rest.len()) {
-            head.copy_from_slice(rest);
-        }
-        sum.word(u64::from_le_bytes(last))
-    }
-
-    pub(crate) fn maybe_bytes(self, bytes: Option<&[u8]>) -> Self {
-        match bytes {
-            Some(bytes) => self.word(1).bytes(bytes),
-            None => self.word(0),
-        }
-    }
-
-    pub(crate) fn column(self) -> i64 {
-        i64::from_ne_bytes(self.0.to_ne_bytes())
-    }
-}
-
-/// Returns the seal of bytes that stand under a number.
-pub(crate) fn seal_of(row: i64, bytes: &[u8]) -> i64 {
-    Seal::new(row).bytes(bytes).column()
 }
 
 /// Sets what a connection needs to be told each time.

@@ -36,7 +36,6 @@ use sql::Sql;
 use tasks::Shape;
 
 pub(crate) use accept::PacketColumns;
-pub(crate) use tasks::Fixed;
 
 /// Where an answer goes.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -231,6 +230,10 @@ pub(crate) struct Writer<'c> {
     books: Books,
     known: Known,
     failed: Option<StoreError>,
+    /// The disk was full in the last group.
+    is_full: bool,
+    /// Groups since the length of the log was looked at.
+    groups: u32,
 }
 
 impl<'c> Writer<'c> {
@@ -247,6 +250,8 @@ impl<'c> Writer<'c> {
             books: Books::default(),
             known: Known::default(),
             failed: None,
+            is_full: false,
+            groups: 0,
         };
         writer.know()?;
         Ok(writer)
@@ -426,6 +431,7 @@ impl<'c> Writer<'c> {
             return;
         }
         self.segments.take_back();
+        self.is_full = matches!(error, StoreError::Full { .. });
         if !self.connection.is_autocommit()
             && let Err(error) = self.connection.execute_batch("ROLLBACK")
         {

@@ -16,9 +16,8 @@ use crate::error::OpenError;
 use crate::queues::Change;
 use crate::record::TaskId;
 use crate::schedule::{HandlerRow, OpenTask, Tally};
-use crate::schema::{FIRST_END, origin_of, unsigned, unsigned32};
+use crate::schema::{FIRST_END, Fixed, Moving, handler_seal, origin_of, unsigned, unsigned32};
 use crate::segments::{Appender, HEADER, first_damage, number_of, path_of};
-use crate::writer::Fixed;
 
 const QUARANTINE: &str = "quarantine";
 
@@ -27,7 +26,8 @@ pub(super) fn tasks(connection: &Connection) -> rusqlite::Result<Vec<Change>> {
     let handlers = handlers(connection)?;
     let mut statement = connection.prepare(
         "SELECT seq, id, handler, origin, account, packet, parent, priority, order_key, made,
-             deadline, seal, due, attempts, version, journal, journal_bytes
+             deadline, seal, state, due, attempts, started, ended, cpu, version, journal,
+             journal_bytes, moving_seal
          FROM tasks WHERE state < 5 AND state < ?1 ORDER BY seq",
     )?;
     let mut rows = statement.query([FIRST_END])?;
@@ -44,25 +44,34 @@ pub(super) fn tasks(connection: &Connection) -> rusqlite::Result<Vec<Change>> {
     Ok(tasks)
 }
 
+/// Reads the rows of `handlers` that are whole.
 fn handlers(connection: &Connection) -> rusqlite::Result<HashMap<i64, Arc<HandlerRow>>> {
     let mut statement = connection.prepare(
-        "SELECT row, plugin, handler, queue, retries, backoff_ms, max_backoff_ms, timeout_ms
+        "SELECT row, plugin, handler, queue, retries, backoff_ms, max_backoff_ms, timeout_ms, seal
          FROM handlers",
     )?;
     let rows = statement.query_map([], |row| {
-        Ok(Arc::new(HandlerRow {
+        let numbers: [i64; 4] = [row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?];
+        let [retries, backoff_ms, max_backoff_ms, timeout_ms] = numbers;
+        let handler = HandlerRow {
             row: row.get(0)?,
             plugin: row.get(1)?,
             handler: row.get(2)?,
             queue: row.get(3)?,
-            retries: unsigned32(row.get(4)?),
-            backoff_ms: unsigned(row.get(5)?),
-            max_backoff_ms: unsigned(row.get(6)?),
-            timeout_ms: unsigned(row.get(7)?),
-        }))
+            retries: unsigned32(retries),
+            backoff_ms: unsigned(backoff_ms),
+            max_backoff_ms: unsigned(max_backoff_ms),
+            timeout_ms: unsigned(timeout_ms),
+        };
+        let names = [&*handler.plugin, &*handler.handler, &*handler.queue];
+        let seal = handler_seal(names, numbers);
+        Ok((seal == row.get::<_, i64>(8)?).then(|| Arc::new(handler)))
     })?;
-    rows.map(|row| row.map(|handler| (handler.row, handler)))
-        .collect()
+    rows.filter_map(|row| {
+        row.map(|row| row.map(|handler| (handler.row, handler)))
+            .transpose()
+    })
+    .collect()
 }
 
 fn task(
@@ -90,28 +99,29 @@ fn task(
     else {
         return Ok(None);
     };
-    if seal != fixed.seal() {
+    let moving = Moving::read(row, fixed.seq, 12)?;
+    let Some(moving) = moving.filter(|_| seal == fixed.seal()) else {
         return Ok(None);
-    }
-    let journal = Tally {
-        entries: length_of(row.get(15)?),
-        bytes: length_of(row.get(16)?),
     };
-    let version: Option<[u8; 32]> = row.get(14)?;
+    let journal = Tally {
+        entries: length_of(moving.journal),
+        bytes: length_of(moving.journal_bytes),
+    };
     Ok(Some(OpenTask {
         seq: fixed.seq,
         id,
         handler: Arc::clone(handler),
         origin,
         priority: u8::try_from(fixed.priority).unwrap_or(u8::MAX),
-        due: row.get(12)?,
+        due: moving.due,
         made: fixed.made,
         deadline: fixed.deadline,
         packet: fixed.packet,
         account: fixed.account,
-        attempts: unsigned32(row.get(13)?),
+        attempts: unsigned32(moving.attempts),
+        cpu: unsigned(moving.cpu),
         journal,
-        pinned: version.filter(|_| journal.entries > 0),
+        pinned: moving.version.filter(|_| journal.entries > 0),
     }))
 }
 

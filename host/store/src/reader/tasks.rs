@@ -6,13 +6,16 @@ use rusqlite::{OptionalExtension, Row};
 use super::{Query, Reader, bytes};
 use crate::error::StoreError;
 use crate::record::{Failure, JournalEntry, PacketSeq, State, TaskId};
-use crate::schema::{origin_of, seal_of, state_code, state_of, unsigned, unsigned32};
+use crate::schema::{
+    Fixed, Moving, handler_seal, origin_of, seal_of, state_code, state_of, unsigned, unsigned32,
+};
 use crate::view::{FailedAttempt, TaskDetail, TaskFilter, TaskFound, TaskView};
-use crate::writer::Fixed;
 
 const COLUMNS: &str = "SELECT t.seq, t.id, t.handler, t.origin, t.account, t.packet, t.parent,
     t.priority, t.order_key, t.made, t.deadline, t.seal, t.state, t.due, t.attempts, t.started,
-    t.ended, t.cpu, t.version, h.plugin, h.handler, h.queue, f.kind, f.message, f.detail
+    t.ended, t.cpu, t.version, t.journal, t.journal_bytes, t.moving_seal,
+    h.plugin, h.handler, h.queue, h.retries, h.backoff_ms, h.max_backoff_ms, h.timeout_ms, h.seal,
+    f.kind, f.message, f.detail
     FROM tasks t JOIN handlers h ON h.row = t.handler
     LEFT JOIN failures f ON f.task = t.seq AND f.attempt = t.attempts";
 /// How many ids are named where a prefix is not unique.
@@ -213,46 +216,61 @@ fn task_row(row: &Row<'_>) -> rusqlite::Result<Result<(i64, TaskView), StoreErro
         made: row.get(9)?,
         deadline: row.get(10)?,
     };
-    let sound = row.get::<_, i64>(11)? == fixed.seal();
-    let (Some(origin), Some(state), true) =
-        (origin_of(fixed.origin), state_of(row.get(12)?), sound)
-    else {
-        let place = format!("row of task number {}", fixed.seq);
-        return Ok(Err(StoreError::Corrupt { place }));
+    let seq = fixed.seq;
+    let sound = row.get::<_, i64>(11)? == fixed.seal() && is_handler_sound(row)?;
+    let moving = Moving::read(row, seq, 12)?;
+    let (Some(origin), Some(moving), true) = (origin_of(fixed.origin), moving, sound) else {
+        return Ok(Err(corrupt(seq)));
     };
-    let (seq, packet, priority, made) = (fixed.seq, fixed.packet, fixed.priority, fixed.made);
+    let Some(state) = state_of(moving.state) else {
+        return Ok(Err(corrupt(seq)));
+    };
+    let (packet, priority, made) = (fixed.packet, fixed.priority, fixed.made);
     let task = TaskView {
         id,
-        plugin: row.get(19)?,
-        handler: row.get(20)?,
-        queue: row.get(21)?,
+        plugin: row.get(22)?,
+        handler: row.get(23)?,
+        queue: row.get(24)?,
         origin,
         parent: parent.map(TaskId),
         packet: packet.map(PacketSeq),
         priority: u8::try_from(priority).unwrap_or(u8::MAX),
         order_key,
         state,
-        attempts: unsigned32(row.get(14)?),
-        due: row.get(13)?,
+        attempts: unsigned32(moving.attempts),
+        due: moving.due,
         made,
-        started: row.get(15)?,
-        ended: row.get(16)?,
-        cpu: unsigned(row.get(17)?),
-        version: row.get(18)?,
+        started: moving.started,
+        ended: moving.ended,
+        cpu: unsigned(moving.cpu),
+        version: moving.version,
         failure: failure(row)?,
     };
     Ok(Ok((seq, task)))
 }
 
+fn corrupt(seq: i64) -> StoreError {
+    StoreError::Corrupt {
+        place: format!("row of task number {seq}"),
+    }
+}
+
+fn is_handler_sound(row: &Row<'_>) -> rusqlite::Result<bool> {
+    let names: [String; 3] = [row.get(22)?, row.get(23)?, row.get(24)?];
+    let numbers = [row.get(25)?, row.get(26)?, row.get(27)?, row.get(28)?];
+    let [plugin, handler, queue] = &names;
+    Ok(row.get::<_, i64>(29)? == handler_seal([plugin, handler, queue], numbers))
+}
+
 fn failure(row: &Row<'_>) -> rusqlite::Result<Option<Failure>> {
-    let kind: Option<String> = row.get(22)?;
+    let kind: Option<String> = row.get(30)?;
     let Some(kind) = kind else {
         return Ok(None);
     };
     Ok(Some(Failure {
         kind,
-        message: row.get(23)?,
-        detail: row.get(24)?,
+        message: row.get(31)?,
+        detail: row.get(32)?,
     }))
 }
 

@@ -25,13 +25,13 @@ impl Reader {
         Ok(Verification {
             imbalances,
             differences: differences(counted, recounted),
-            database: self.quick_check()?,
+            database: self.integrity()?,
             damaged: self.damaged(payloads)?,
         })
     }
 
-    fn quick_check(&self) -> Result<Vec<String>, StoreError> {
-        let mut statement = self.connection.prepare("PRAGMA quick_check")?;
+    fn integrity(&self) -> Result<Vec<String>, StoreError> {
+        let mut statement = self.connection.prepare("PRAGMA integrity_check")?;
         let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
         let mut found: Vec<String> = rows.collect::<Result<_, _>>()?;
         found.retain(|line| line != "ok");

@@ -10,6 +10,8 @@ use crate::error::StoreError;
 
 /// Pages in the log beyond which it is moved.
 const LOG_PAGES: i64 = 4_000;
+/// Groups after which the length of the log is looked at.
+const GROUPS: u32 = 8;
 
 /// Runs a checkpoint of a mode; returns the pages in the log.
 fn checkpoint(connection: &Connection, mode: &str) -> Result<i64, StoreError> {
@@ -19,13 +21,19 @@ fn checkpoint(connection: &Connection, mode: &str) -> Result<i64, StoreError> {
 }
 
 impl Writer<'_> {
-    /// Moves the log when it is long. A full disk is no failure: the log stays.
+    /// Moves the log when it is long, and after a full disk, so that its space can be used
+    /// again. A disk that is full for this too is no failure: the log stays.
     pub(super) fn checkpoint(&mut self) {
-        if self.failed.is_some() {
+        self.groups += 1;
+        let is_time = self.groups >= GROUPS || self.is_full;
+        if self.failed.is_some() || !is_time {
             return;
         }
+        self.groups = 0;
+        let at_least = if self.is_full { 1 } else { LOG_PAGES };
+        self.is_full = false;
         let moved = checkpoint(self.connection, "NOOP").and_then(|pages| {
-            if pages < LOG_PAGES {
+            if pages < at_least {
                 return Ok(pages);
             }
             checkpoint(self.connection, "PASSIVE")

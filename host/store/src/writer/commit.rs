@@ -11,7 +11,7 @@ use crate::options::{MAX_JOURNAL_BYTES, MAX_JOURNAL_ENTRIES};
 use crate::queues::Change;
 use crate::record::{Commit, Failure, JournalEntry, Nanos, State, Step};
 use crate::schedule::{Leased, OpenTask, Tally};
-use crate::schema::{column, length_column, seal_of, state_code};
+use crate::schema::{FIRST_END, Moving, column, length_column, seal_of, state_code};
 
 /// Longest message of a failure that is kept, bytes.
 const MAX_MESSAGE: usize = 4 * 1024;
@@ -19,21 +19,19 @@ const MAX_MESSAGE: usize = 4 * 1024;
 const MAX_DETAIL: usize = 64 * 1024;
 
 /// What this group did under a lease before.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Progress {
-    /// It noted entries.
-    Noted(Tally),
+    /// It noted entries: the task as it stands now.
+    Noted(OpenTask),
     /// It ended the lease.
     Ended,
 }
 
-/// The moving columns of a task.
-struct Moving {
+/// What becomes of a task.
+struct Becomes {
     state: State,
-    due: Nanos,
-    attempts: u32,
     ended: Option<Nanos>,
-    journal: Tally,
+    task: OpenTask,
 }
 
 impl Writer<'_> {
@@ -46,8 +44,8 @@ impl Writer<'_> {
         let mut answers = Vec::with_capacity(commits.len());
         for commit in commits {
             answers.push(match self.admit(group, &commit) {
-                Ok((leased, journal)) => {
-                    self.write(group, commit, &leased, journal)?;
+                Ok(leased) => {
+                    self.write(group, commit, leased)?;
                     Ok(())
                 }
                 Err(refused) => Err(refused),
@@ -57,40 +55,42 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Checks the token and the journal's bounds; returns what is held and how long its journal
-    /// will be.
-    fn admit(&self, group: &Group, commit: &Commit) -> Result<(Leased, Tally), StoreError> {
+    /// Checks the token and the journal's bounds; returns what is held, with the journal and
+    /// the CPU time of this commit counted in.
+    fn admit(&self, group: &Group, commit: &Commit) -> Result<Leased, StoreError> {
         let fenced = StoreError::Fenced { task: commit.task };
         if commit.token.incarnation != self.shared.incarnation {
             return Err(fenced);
         }
         let lease = commit.token.lease;
-        let Some(leased) = self.shared.queues.leased(lease, commit.task) else {
+        let Some(mut leased) = self.shared.queues.leased(lease, commit.task) else {
             return Err(fenced);
         };
-        let tally = match group.leases.get(&lease) {
+        match group.leases.get(&lease) {
             Some(Progress::Ended) => return Err(fenced),
-            Some(Progress::Noted(tally)) => *tally,
-            None => leased.task.journal,
-        };
-        let tally = grown(tally, &commit.journal);
+            Some(Progress::Noted(task)) => leased.task = task.clone(),
+            None => {}
+        }
+        let task = &mut leased.task;
+        task.journal = grown(task.journal, &commit.journal);
+        task.cpu = task.cpu.saturating_add(commit.cpu);
         check_length(
             "the entries of a journal",
-            tally.entries,
+            task.journal.entries,
             MAX_JOURNAL_ENTRIES,
         )?;
-        check_length("a journal", tally.bytes, MAX_JOURNAL_BYTES)?;
-        Ok((leased, tally))
+        check_length("a journal", task.journal.bytes, MAX_JOURNAL_BYTES)?;
+        Ok(leased)
     }
 
     fn write(
         &mut self,
         group: &mut Group,
         commit: Commit,
-        leased: &Leased,
-        journal: Tally,
+        leased: Leased,
     ) -> Result<(), StoreError> {
-        let seq = leased.task.seq;
+        let Leased { task, since, .. } = leased;
+        let (seq, account) = (task.seq, task.account);
         for entry in &commit.journal {
             let bytes = entry.bytes.as_ref();
             let seal = seal_of(i64::from(entry.seq), bytes);
@@ -101,14 +101,18 @@ impl Writer<'_> {
         for digest in &commit.blobs {
             self.mention(digest, group.now)?;
         }
-        let moving = self.step(group, &commit, &leased.task, journal)?;
-        self.update(&commit, leased, &moving)?;
-        self.publish(group, &commit, &leased.task, &moving);
         if matches!(commit.step, Step::Succeed { .. }) {
-            self.write_values(&commit, &leased.task)?;
+            self.write_values(&task.handler.plugin, &commit.kv)?;
+        }
+        let mut becomes = self.step(group, &commit.step, task)?;
+        let has_journal = becomes.task.journal.entries > 0;
+        becomes.task.pinned = has_journal.then_some(commit.version);
+        self.update(&commit, since, &becomes)?;
+        publish(group, &commit, becomes.task);
+        if matches!(commit.step, Step::Succeed { .. }) {
             let behind = Behind {
                 packet: None,
-                account: leased.task.account,
+                account,
             };
             for task in commit.spawns {
                 self.make(group, task, behind)?;
@@ -121,25 +125,17 @@ impl Writer<'_> {
     fn step(
         &mut self,
         group: &Group,
-        commit: &Commit,
-        task: &OpenTask,
-        journal: Tally,
-    ) -> Result<Moving, StoreError> {
-        let goes_on = if task.attempts == 0 {
+        step: &Step,
+        mut task: OpenTask,
+    ) -> Result<Becomes, StoreError> {
+        let mut state = if task.attempts == 0 {
             State::Pending
         } else {
             State::Retry
         };
-        let mut moving = Moving {
-            state: goes_on,
-            due: task.due,
-            attempts: task.attempts,
-            ended: None,
-            journal,
-        };
-        match &commit.step {
+        match step {
             Step::Note => {}
-            Step::GiveBack { due } => moving.due = *due,
+            Step::GiveBack { due } => task.due = *due,
             Step::Succeed { result } => {
                 if let Some(bytes) = result {
                     let seal = seal_of(task.seq, bytes);
@@ -148,26 +144,29 @@ impl Writer<'_> {
                         .execute((task.seq, bytes.as_ref(), seal))?;
                 }
                 self.books.count(task.account, succeeded(task.origin));
-                moving.state = State::Success;
-                moving.attempts += 1;
-                moving.ended = Some(group.now);
+                task.attempts += 1;
+                state = State::Success;
             }
             Step::Retry { due, failure, keep } => {
-                moving.attempts += 1;
-                self.write_failure(group, task, moving.attempts, failure)?;
-                moving.state = State::Retry;
-                moving.due = *due;
-                moving.journal = self.cut(task.seq, journal, *keep)?;
+                task.attempts += 1;
+                self.write_failure(group, &task, failure)?;
+                task.due = *due;
+                task.journal = self.cut(task.seq, task.journal, *keep)?;
+                state = State::Retry;
             }
             Step::Fail { failure } => {
-                moving.attempts += 1;
-                self.write_failure(group, task, moving.attempts, failure)?;
+                task.attempts += 1;
+                self.write_failure(group, &task, failure)?;
                 self.books.count(task.account, failed(task.origin));
-                moving.state = State::Failure;
-                moving.ended = Some(group.now);
+                state = State::Failure;
             }
         }
-        Ok(moving)
+        let has_ended = state_code(state) >= FIRST_END;
+        Ok(Becomes {
+            state,
+            ended: has_ended.then_some(group.now),
+            task,
+        })
     }
 
     /// Drops the journal's entries from `keep` on.
@@ -185,12 +184,11 @@ impl Writer<'_> {
         &mut self,
         group: &Group,
         task: &OpenTask,
-        attempt: u32,
         failure: &Failure,
     ) -> rusqlite::Result<()> {
         self.sql.insert_failure.execute(params![
             task.seq,
-            attempt,
+            task.attempts,
             group.now,
             cut_text(&failure.kind, MAX_MESSAGE),
             cut_text(&failure.message, MAX_MESSAGE),
@@ -205,49 +203,50 @@ impl Writer<'_> {
     fn update(
         &mut self,
         commit: &Commit,
-        leased: &Leased,
-        moving: &Moving,
+        started: Nanos,
+        becomes: &Becomes,
     ) -> rusqlite::Result<()> {
+        let task = &becomes.task;
+        let moving = Moving {
+            state: state_code(becomes.state),
+            due: task.due,
+            attempts: i64::from(task.attempts),
+            started: Some(started),
+            ended: becomes.ended,
+            cpu: column(task.cpu),
+            version: Some(commit.version),
+            journal: length_column(task.journal.entries),
+            journal_bytes: length_column(task.journal.bytes),
+        };
         self.sql.update_task.execute(params![
-            leased.task.seq,
-            state_code(moving.state),
+            task.seq,
+            moving.state,
             moving.due,
             moving.attempts,
-            leased.since,
+            moving.started,
             moving.ended,
-            column(commit.cpu),
-            commit.version,
-            length_column(moving.journal.entries),
-            length_column(moving.journal.bytes),
+            moving.cpu,
+            moving.version,
+            moving.journal,
+            moving.journal_bytes,
+            moving.seal(task.seq),
         ])?;
         Ok(())
     }
+}
 
-    fn publish(&self, group: &mut Group, commit: &Commit, task: &OpenTask, moving: &Moving) {
-        let lease = commit.token.lease;
-        let change = match &commit.step {
-            Step::Note => Change::Noted {
-                lease,
-                journal: moving.journal,
-                version: commit.version,
-            },
-            Step::Succeed { .. } | Step::Fail { .. } => Change::Ended { lease },
-            Step::Retry { .. } | Step::GiveBack { .. } => {
-                let mut task = task.clone();
-                task.due = moving.due;
-                task.attempts = moving.attempts;
-                task.journal = moving.journal;
-                task.pinned = (moving.journal.entries > 0).then_some(commit.version);
-                Change::Returned { lease, task }
-            }
-        };
-        let progress = match change {
-            Change::Noted { journal, .. } => Progress::Noted(journal),
-            _ => Progress::Ended,
-        };
-        group.leases.insert(lease, progress);
-        group.changes.push(change);
-    }
+/// Notes what changes in the schedule when the group is on disk.
+fn publish(group: &mut Group, commit: &Commit, task: OpenTask) {
+    let lease = commit.token.lease;
+    let (progress, change) = match &commit.step {
+        Step::Note => (Progress::Noted(task.clone()), Change::Noted { lease, task }),
+        Step::Succeed { .. } | Step::Fail { .. } => (Progress::Ended, Change::Ended { lease }),
+        Step::Retry { .. } | Step::GiveBack { .. } => {
+            (Progress::Ended, Change::Returned { lease, task })
+        }
+    };
+    group.leases.insert(lease, progress);
+    group.changes.push(change);
 }
 
 /// Returns how long a journal is with more entries. Bytes of replaced entries count on.

@@ -48,18 +48,18 @@ statements! {
     packet_account: "SELECT account FROM packets WHERE seq = ?1";
 
     make_handler: "INSERT INTO handlers(plugin, handler, queue, retries, backoff_ms,
-            max_backoff_ms, timeout_ms)
-        VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING";
+            max_backoff_ms, timeout_ms, seal)
+        VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     find_handler: "SELECT row FROM handlers WHERE plugin = ?1 AND handler = ?2 AND queue = ?3
         AND retries = ?4 AND backoff_ms = ?5 AND max_backoff_ms = ?6 AND timeout_ms = ?7";
     insert_task: "INSERT INTO tasks(seq, id, state, handler, origin, account, packet, parent,
             priority, order_key, made, deadline, seal, due, attempts, cpu, journal,
-            journal_bytes)
-        VALUES(?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, 0, 0, 0, 0)
+            journal_bytes, moving_seal)
+        VALUES(?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, 0, 0, 0, 0, ?14)
         ON CONFLICT(id) DO NOTHING";
     insert_args: "INSERT INTO args(task, bytes, seal) VALUES(?1, ?2, ?3)";
     update_task: "UPDATE tasks SET state = ?2, due = ?3, attempts = ?4, started = ?5, ended = ?6,
-            cpu = cpu + ?7, version = ?8, journal = ?9, journal_bytes = ?10
+            cpu = ?7, version = ?8, journal = ?9, journal_bytes = ?10, moving_seal = ?11
         WHERE seq = ?1";
     insert_result: "INSERT OR REPLACE INTO results(task, bytes, seal) VALUES(?1, ?2, ?3)";
     insert_failure: "INSERT OR REPLACE INTO failures(task, attempt, at, kind, message, detail)
@@ -75,8 +75,8 @@ statements! {
     delete_kv: "DELETE FROM kv WHERE plugin = ?1 AND key = ?2";
     find_claim: "SELECT task, made FROM claims WHERE plugin = ?1 AND name = ?2";
     set_claim: "INSERT OR REPLACE INTO claims(plugin, name, task, made) VALUES(?1, ?2, ?3, ?4)";
-    set_route: "INSERT OR REPLACE INTO routes(plugin, generation, digest, manifest)
-        VALUES(?1, ?2, ?3, ?4)";
+    set_route: "INSERT OR REPLACE INTO routes(plugin, generation, digest, manifest, seal)
+        VALUES(?1, ?2, ?3, ?4, ?5)";
     delete_route: "DELETE FROM routes WHERE plugin = ?1";
 
     mention_blob: "UPDATE blobs SET mentioned = max(mentioned, ?2) WHERE digest = ?1";

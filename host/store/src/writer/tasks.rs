@@ -8,9 +8,9 @@ use super::books::made;
 use super::{Group, Reply, Writer, answer};
 use crate::error::StoreError;
 use crate::queues::Change;
-use crate::record::{NewTask, Submission, TaskId};
+use crate::record::{NewTask, Submission};
 use crate::schedule::{HandlerRow, OpenTask, Tally};
-use crate::schema::{Seal, column, origin_code, seal_of};
+use crate::schema::{Fixed, Moving, column, handler_seal, origin_code, seal_of};
 
 /// Most handler rows remembered; beyond it all are read again.
 const MOST_HANDLERS: usize = 4_096;
@@ -34,38 +34,6 @@ pub(super) struct Behind {
     pub(super) packet: Option<i64>,
     /// Where it is counted.
     pub(super) account: i64,
-}
-
-/// The fixed columns of a task.
-pub(crate) struct Fixed<'a> {
-    pub(crate) seq: i64,
-    pub(crate) id: &'a TaskId,
-    pub(crate) handler: i64,
-    pub(crate) origin: i64,
-    pub(crate) account: i64,
-    pub(crate) packet: Option<i64>,
-    pub(crate) parent: Option<&'a [u8]>,
-    pub(crate) priority: i64,
-    pub(crate) order_key: Option<&'a str>,
-    pub(crate) made: i64,
-    pub(crate) deadline: Option<i64>,
-}
-
-impl Fixed<'_> {
-    pub(crate) fn seal(&self) -> i64 {
-        Seal::new(self.seq)
-            .bytes(&self.id.0)
-            .number(self.handler)
-            .number(self.origin)
-            .number(self.account)
-            .maybe(self.packet)
-            .maybe_bytes(self.parent)
-            .number(self.priority)
-            .maybe_bytes(self.order_key.map(str::as_bytes))
-            .number(self.made)
-            .maybe(self.deadline)
-            .column()
-    }
 }
 
 impl Writer<'_> {
@@ -160,6 +128,7 @@ impl Writer<'_> {
             packet: behind.packet,
             account: behind.account,
             attempts: 0,
+            cpu: 0,
             journal: Tally::default(),
             pinned: None,
         }));
@@ -167,6 +136,10 @@ impl Writer<'_> {
     }
 
     fn insert_task(&mut self, fixed: &Fixed<'_>, due: i64) -> rusqlite::Result<bool> {
+        let moving = Moving {
+            due,
+            ..Moving::default()
+        };
         let written = self.sql.insert_task.execute(params![
             fixed.seq,
             fixed.id.0,
@@ -181,6 +154,7 @@ impl Writer<'_> {
             fixed.deadline,
             fixed.seal(),
             due,
+            moving.seal(fixed.seq),
         ])?;
         Ok(written > 0)
     }
@@ -189,17 +163,38 @@ impl Writer<'_> {
         if let Some(handler) = self.known.handlers.get(&shape) {
             return Ok(Arc::clone(handler));
         }
-        let columns = params![
-            shape.plugin,
-            shape.handler,
-            shape.queue,
-            shape.retries,
+        let names = [&*shape.plugin, &*shape.handler, &*shape.queue];
+        let numbers = [
+            i64::from(shape.retries),
             column(shape.backoff_ms),
             column(shape.max_backoff_ms),
             column(shape.timeout_ms),
         ];
-        self.sql.make_handler.execute(columns)?;
-        let row = self.sql.find_handler.query_row(columns, |row| row.get(0))?;
+        let [plugin, handler, queue] = names;
+        let [retries, backoff, max_backoff, timeout] = numbers;
+        let columns = params![
+            plugin,
+            handler,
+            queue,
+            retries,
+            backoff,
+            max_backoff,
+            timeout
+        ];
+        let row = self.sql.find_handler.query_row(columns, |row| row.get(0));
+        let row = match row.optional()? {
+            Some(row) => row,
+            None => self.sql.make_handler.insert(params![
+                plugin,
+                handler,
+                queue,
+                retries,
+                backoff,
+                max_backoff,
+                timeout,
+                handler_seal(names, numbers),
+            ])?,
+        };
         let handler = Arc::new(HandlerRow {
             row,
             plugin: shape.plugin.clone(),

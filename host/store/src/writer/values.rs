@@ -5,9 +5,8 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{Group, Reply, Writer, answer};
 use crate::error::StoreError;
-use crate::record::{Commit, KvWrite, Nanos, TaskId};
-use crate::schedule::OpenTask;
-use crate::schema::{column, length_column, seal_of};
+use crate::record::{KvWrite, Nanos, TaskId};
+use crate::schema::{column, kv_seal, length_column, route_seal};
 
 /// How long a claim holds.
 const CLAIM: Nanos = 30 * 86_400 * 1_000_000_000;
@@ -16,11 +15,11 @@ impl Writer<'_> {
     /// Writes a commit's values.
     pub(super) fn write_values(
         &mut self,
-        commit: &Commit,
-        task: &OpenTask,
+        plugin: &str,
+        writes: &[KvWrite],
     ) -> rusqlite::Result<()> {
-        for write in &commit.kv {
-            self.write_value(&task.handler.plugin, write)?;
+        for write in writes {
+            self.write_value(plugin, write)?;
         }
         Ok(())
     }
@@ -57,7 +56,7 @@ impl Writer<'_> {
         version: i64,
         value: &[u8],
     ) -> rusqlite::Result<()> {
-        let seal = seal_of(version, value);
+        let seal = kv_seal(plugin, key, version, value);
         self.sql
             .set_kv
             .execute((plugin, key, version, value, seal))?;
@@ -99,9 +98,11 @@ impl Writer<'_> {
         let generation = self.known.generation + 1;
         match route {
             Some((digest, manifest)) => {
+                let generation = column(generation);
+                let seal = route_seal(plugin, generation, &digest, manifest);
                 self.sql
                     .set_route
-                    .execute((plugin, column(generation), digest, manifest))?;
+                    .execute((plugin, generation, digest, manifest, seal))?;
             }
             None => {
                 self.sql.delete_route.execute([plugin])?;
