@@ -82,7 +82,7 @@ impl VtpListener {
     pub async fn run(self, intake: Intake, stop: CancellationToken) {
         let mut tasks = JoinSet::new();
         for (dial, state) in self.connections {
-            let span = info_span!("listener", name = %state.name());
+            let span = info_span!("listener", connection = %state.name());
             let link = Link {
                 config: Arc::clone(&self.config),
                 intake: intake.clone(),
