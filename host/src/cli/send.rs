@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use crate::listeners::vtp::BrokerAddress;
+use crate::config::BrokerAddress;
 use crate::listeners::vtp::author::{Receipt, submit};
 
 /// Gives events to a broker's author port and prints its receipts.

@@ -12,7 +12,6 @@
 
 pub mod author;
 pub mod broadcast;
-mod config;
 mod dial;
 mod document;
 pub mod frame;
@@ -30,13 +29,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info, info_span, warn};
 
-pub use self::config::{BrokerAddress, NoAddress, TlsConfig, VtpConfig};
 use self::dial::{Dial, TcpDial};
 pub use self::dial::{DialError, TlsSetupError};
 use self::document::Document;
 use self::session::{End, Session};
 use super::backoff::Backoff;
 use super::state::{Count, ListenerState, Phase};
+use crate::config::VtpConfig;
 use crate::intake::Intake;
 use crate::packet::{Packet, Refusal};
 

@@ -15,6 +15,7 @@ use super::broadcast::{BroadcastConfig, Broadcaster, Event};
 use super::frame::Decoder;
 use super::transport::{Kind, Transport};
 use super::*;
+use crate::config::{BrokerAddress, TlsConfig, VtpConfig};
 use crate::intake::{Arrival, Delivery, Kept, NotKept};
 use crate::packet::Packet;
 
