@@ -13,36 +13,41 @@ use crate::harness::root;
 
 /// Modules of the host, and which others each may name.
 const MODULES: [(&str, &[&str]); 19] = [
+    ("text", &[]),
     ("packet", &[]),
-    ("task", &["packet", "broker"]),
-    ("routes", &["packet"]),
     ("intake", &["packet"]),
-    ("config", &["packet", "task"]),
-    ("listeners", &["packet", "intake", "config"]),
-    ("broker", &["packet", "task", "routes"]),
+    ("config", &[]),
+    ("routes", &["packet"]),
+    ("listeners", &["packet", "intake", "config", "text"]),
+    ("broker", &[]),
+    ("stop", &["broker", "text"]),
+    ("task", &["broker", "packet", "routes"]),
     (
         "dispatch",
-        &["packet", "task", "routes", "intake", "config", "broker"],
+        &["broker", "intake", "packet", "routes", "stop", "task"],
     ),
-    ("plugins", &["packet", "task", "routes", "config"]),
-    ("services", &["packet", "config"]),
+    ("plugins", &["config", "packet", "routes"]),
+    ("services", &["config", "text"]),
     (
         "effects",
-        &["packet", "task", "config", "broker", "services"],
+        &[
+            "broker", "config", "packet", "routes", "services", "task", "text",
+        ],
     ),
     (
         "workers",
-        &["packet", "task", "config", "broker", "plugins", "effects"],
-    ),
-    ("beat", &["task", "routes", "config", "broker"]),
-    ("monitor", &["packet", "task", "routes", "config", "broker"]),
-    (
-        "control",
         &[
-            "packet", "task", "routes", "config", "broker", "plugins", "workers", "monitor",
+            "broker", "config", "effects", "packet", "plugins", "stop", "task", "text",
         ],
     ),
-    ("guest_build", &[]),
+    (
+        "dryrun",
+        &[
+            "broker", "config", "dispatch", "effects", "packet", "plugins", "routes", "task",
+            "workers",
+        ],
+    ),
+    ("guest_build", &["plugins"]),
     ("lib", &[]),
     ("host", &["*"]),
     ("cli", &["*"]),
