@@ -12,37 +12,58 @@ use toml::Table;
 use crate::harness::root;
 
 /// Modules of the host, and which others each may name.
-const MODULES: [(&str, &[&str]); 19] = [
+const MODULES: [(&str, &[&str]); 22] = [
+    ("text", &[]),
     ("packet", &[]),
-    ("task", &["packet", "broker"]),
     ("routes", &["packet"]),
+    ("task", &["packet", "routes", "broker"]),
     ("intake", &["packet"]),
-    ("config", &["packet", "task"]),
-    ("listeners", &["packet", "intake", "config"]),
+    ("listeners", &["packet", "intake", "text"]),
+    ("config", &["packet", "listeners"]),
     ("broker", &["packet", "task", "routes"]),
+    ("stop", &["broker", "text"]),
     (
         "dispatch",
-        &["packet", "task", "routes", "intake", "config", "broker"],
+        &[
+            "packet", "task", "routes", "intake", "config", "broker", "stop", "text",
+        ],
     ),
-    ("plugins", &["packet", "task", "routes", "config"]),
-    ("services", &["packet", "config"]),
+    ("plugins", &["packet", "routes", "config", "text"]),
+    ("services", &["packet", "config", "text"]),
     (
         "effects",
-        &["packet", "task", "config", "broker", "services"],
+        &[
+            "packet", "task", "routes", "config", "broker", "services", "text",
+        ],
     ),
     (
         "workers",
-        &["packet", "task", "config", "broker", "plugins", "effects"],
+        &[
+            "packet", "task", "config", "broker", "plugins", "effects", "stop", "text",
+        ],
     ),
-    ("beat", &["task", "routes", "config", "broker"]),
-    ("monitor", &["packet", "task", "routes", "config", "broker"]),
+    (
+        "dryrun",
+        &[
+            "packet", "task", "routes", "config", "broker", "dispatch", "plugins", "effects",
+            "workers", "text",
+        ],
+    ),
+    (
+        "beat",
+        &["task", "routes", "config", "broker", "stop", "text"],
+    ),
+    (
+        "monitor",
+        &["packet", "task", "routes", "config", "broker", "text"],
+    ),
     (
         "control",
         &[
-            "packet", "task", "routes", "config", "broker", "plugins", "workers", "monitor",
+            "packet", "task", "routes", "config", "broker", "plugins", "workers", "monitor", "text",
         ],
     ),
-    ("guest_build", &[]),
+    ("guest_build", &["plugins"]),
     ("lib", &[]),
     ("host", &["*"]),
     ("cli", &["*"]),
@@ -239,6 +260,9 @@ fn the_host_knows_no_subcommand() {
 fn a_package_depends_only_on_those_that_its_room_allows() {
     let mut wrong = Vec::new();
     for file in files().iter().filter(|file| file.ends_with("Cargo.toml")) {
+        if file.starts_with("guest-sdk/template") {
+            continue; // A text with holes; `gwasp new` is tested on its own.
+        }
         let manifest: Table = std::fs::read_to_string(root().join(file))
             .unwrap()
             .parse()
