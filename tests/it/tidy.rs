@@ -244,6 +244,9 @@ fn the_host_knows_no_subcommand() {
 fn a_package_depends_only_on_those_that_its_room_allows() {
     let mut wrong = Vec::new();
     for file in files().iter().filter(|file| file.ends_with("Cargo.toml")) {
+        if file.starts_with("guest-sdk/template") {
+            continue; // A text with holes; `gwasp new` is tested on its own.
+        }
         let manifest: Table = std::fs::read_to_string(root().join(file))
             .unwrap()
             .parse()

@@ -49,7 +49,7 @@ pub(crate) struct OpenTask {
     pub(crate) cpu: u64,
     pub(crate) journal: Tally,
     /// Plugin version that wrote the journal.
-    pub(crate) pinned: Option<[u8; 32]>,
+    pub(crate) pinned: Option<Box<[u8; 32]>>,
 }
 
 /// A task that a worker holds.

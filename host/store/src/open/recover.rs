@@ -121,7 +121,7 @@ fn task(
         attempts: unsigned32(moving.attempts),
         cpu: unsigned(moving.cpu),
         journal,
-        pinned: moving.version.filter(|_| journal.entries > 0),
+        pinned: moving.version.filter(|_| journal.entries > 0).map(Box::new),
     }))
 }
 
