@@ -113,6 +113,7 @@ fn task(
         handler: Arc::clone(handler),
         origin,
         priority: u8::try_from(fixed.priority).unwrap_or(u8::MAX),
+        turn: fixed.order_key.map(Arc::from),
         due: moving.due,
         made: fixed.made,
         deadline: fixed.deadline,
