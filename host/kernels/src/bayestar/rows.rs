@@ -6,7 +6,7 @@
 //! a threshold. What stays more than [`CUTOFF`] below the best of the pixel is left out.
 
 use super::lanes::{LANES, Lanes, fma, ln};
-use super::table::{Node, RadialTable};
+use super::table::{N_NODES, Node, RadialTable};
 use super::window::{NO_SIGNAL, Nodes, Window};
 use crate::numeric::narrow;
 
@@ -15,6 +15,9 @@ const MAX_ROWS: usize = 64;
 /// Samples below the best one by more than this, in log likelihood, are dropped; the relative
 /// error of the sum is at most `100 n exp(-CUTOFF)`.
 const CUTOFF: f32 = 20.0;
+
+/// The `g` of a lane without a sample: its likelihood vanishes.
+const NO_SAMPLE: f32 = -1e30;
 
 /// One row, as it is set up.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +45,9 @@ pub(crate) struct Rows {
     value: [f32; MAX_ROWS],
     /// `g` below which nothing matters.
     floor: [f32; MAX_ROWS],
+    /// First and last node of the table's `y` axis that the row needs.
+    first: [f32; MAX_ROWS],
+    last: [f32; MAX_ROWS],
 }
 
 /// Log of a pixel's sum, and the moments of distance in the table's unit.
@@ -63,6 +69,8 @@ impl Rows {
             ln_best: zero,
             value: zero,
             floor: zero,
+            first: zero,
+            last: zero,
         }
     }
 
@@ -93,18 +101,17 @@ impl Rows {
         let peak = self.find_bounds::<FMA>(table);
         let target = peak - CUTOFF;
         let mut totals = [0.0; 4];
+        let (mut p2, mut x) = (1.0, 0.0);
         for (k, row) in self.rows.iter().enumerate() {
             if self.value[k] < target {
                 continue;
             }
+            // Rows come in pairs of one p.
+            if (row.p2 - p2).abs() > 0.0 {
+                (p2, x) = (row.p2, 0.5 * row.p2.ln());
+            }
             let floor = self.floor[k];
-            let ln_floor = if floor > NO_SIGNAL {
-                floor.ln()
-            } else {
-                NO_SIGNAL.ln()
-            };
-            let range = (ln_floor, self.ln_best[k]);
-            let window = Window::new(table, nodes, 0.5 * row.p2.ln(), range);
+            let window = Window::new(table, nodes, x, (self.first[k], self.last[k]));
             let from = 3 * row.polarization * padded;
             let samples = &samples[from..from + 3 * padded];
             let sums = row_sums::<FMA>(samples, row, &window, (floor, peak));
@@ -146,12 +153,19 @@ impl Rows {
         for &value in &self.value[..self.rows.len()] {
             peak = if value > peak { value } else { peak };
         }
-        let xs = self.x.as_chunks::<LANES>().0.iter();
-        let bests = self.best.as_chunks::<LANES>().0.iter();
-        let values = self.value.as_chunks::<LANES>().0.iter();
-        let floors = self.floor.as_chunks_mut::<LANES>().0.iter_mut();
-        for (((x, best), value), floor) in xs.zip(bests).zip(values).zip(floors).take(groups) {
-            *floor = floors_of::<FMA>(table, x, (best, value), peak - CUTOFF);
+        for k in 0..groups {
+            let range = k * LANES..(k + 1) * LANES;
+            let part = |all: &[f32; MAX_ROWS]| {
+                let mut part = [0.0; LANES];
+                part.copy_from_slice(&all[range.clone()]);
+                part
+            };
+            let (x, best, value) = (part(&self.x), part(&self.best), part(&self.value));
+            let floor = floors_of::<FMA>(table, &x, (&best, &value), peak - CUTOFF);
+            let (first, last) = node_range::<FMA>(table, &x, (&floor, &part(&self.ln_best)));
+            self.floor[range.clone()].copy_from_slice(&floor);
+            self.first[range.clone()].copy_from_slice(&first);
+            self.last[range].copy_from_slice(&last);
         }
         peak
     }
@@ -193,6 +207,43 @@ fn floors_of<const FMA: bool>(
     low
 }
 
+/// First and last node of the `y` axis that interpolation needs between floor and best.
+#[inline(always)]
+fn node_range<const FMA: bool>(
+    table: &RadialTable,
+    x: &Lanes,
+    (floor, ln_best): (&Lanes, &Lanes),
+) -> (Lanes, Lanes) {
+    let axes = &table.axes;
+    let (y_min, per_step) = (narrow(axes.y_min), narrow(1.0 / axes.step));
+    let (v_max, last_node) = (narrow(axes.v_max), (N_NODES - 1) as f32);
+    let (mut first, mut last) = ([0.0; LANES], [0.0; LANES]);
+    let place = |x: f32, ln_g: f32| {
+        let place = (x - 0.5 * ln_g - y_min) * per_step;
+        let place = if place < last_node { place } else { last_node };
+        (if place > -4.0 { place } else { -4.0 }).floor()
+    };
+    for l in 0..LANES {
+        // Beyond this the anti-diagonal is read.
+        let ln_near = 4.0 * (x[l] - v_max);
+        let ln_floor = ln::<FMA>(if floor[l] > NO_SIGNAL {
+            floor[l]
+        } else {
+            NO_SIGNAL
+        });
+        first[l] = place(
+            x[l],
+            if ln_best[l] < ln_near {
+                ln_best[l]
+            } else {
+                ln_near
+            },
+        ) - 1.0;
+        last[l] = place(x[l], ln_floor) + 2.0;
+    }
+    (first, last)
+}
+
 /// `Σ exp(value - peak)` over one row's samples, in the last place, and times the moments of
 /// distance before it.
 #[inline(always)]
@@ -205,17 +256,26 @@ fn row_sums<const FMA: bool>(
     let padded = samples.len() / 3;
     let [a, b, d] = row.coefficients;
     let mut totals = [[0.0; 4]; 4];
+    let mut pending = Pending::new();
     let groups = |k: usize| samples[k * padded..(k + 1) * padded].as_chunks::<LANES>().0;
     for ((plus2, cross2), both) in groups(0).iter().zip(groups(1)).zip(groups(2)) {
         let mut g = [0.0; LANES];
-        let mut above = 0;
+        let mut above = 0_u16;
         for l in 0..LANES {
             g[l] = fma::<FMA>(d, both[l], fma::<FMA>(a, plus2[l], b * cross2[l]));
-            above |= u32::from(g[l] >= floor);
+            above |= u16::from(g[l] >= floor) << l;
         }
-        if above != 0 {
-            window.add::<FMA>(&mut totals, &g, peak);
+        if above == u16::MAX {
+            window.add::<FMA, LANES>(&mut totals, &g, peak);
+        } else if above != 0 && pending.push(&g, above) {
+            window.add::<FMA, LANES>(&mut totals, &pending.take(), peak);
         }
+    }
+    match pending.len {
+        0 => {}
+        1..=4 => window.add::<FMA, 4>(&mut totals, &pending.rest(), peak),
+        5..=8 => window.add::<FMA, 8>(&mut totals, &pending.rest(), peak),
+        _ => window.add::<FMA, LANES>(&mut totals, &pending.rest(), peak),
     }
     let [t0, t1, t2, t3] = totals;
     let mut sum = [0.0; 4];
@@ -223,4 +283,53 @@ fn row_sums<const FMA: bool>(
         sum[k] = (t0[k] + t1[k]) + (t2[k] + t3[k]);
     }
     sum
+}
+
+/// Samples of incomplete groups that wait until there are enough of them for a whole one.
+struct Pending {
+    g: [f32; 2 * LANES],
+    len: usize,
+}
+
+impl Pending {
+    #[inline(always)]
+    fn new() -> Self {
+        Self {
+            g: [NO_SAMPLE; 2 * LANES],
+            len: 0,
+        }
+    }
+
+    /// Takes the lanes of a group whose bits are set; whether a whole group is there.
+    #[inline(always)]
+    fn push(&mut self, group: &Lanes, mut lanes: u16) -> bool {
+        while lanes != 0 {
+            let lane = lanes.trailing_zeros() as usize % LANES;
+            // Fewer than a group wait, and a group comes: the bound never acts.
+            self.g[self.len % (2 * LANES)] = group[lane];
+            self.len += 1;
+            lanes &= lanes - 1;
+        }
+        self.len >= LANES
+    }
+
+    /// Gives the first group away.
+    #[inline(always)]
+    fn take(&mut self) -> Lanes {
+        let mut whole = [0.0; LANES];
+        whole.copy_from_slice(&self.g[..LANES]);
+        self.g.copy_within(LANES.., 0);
+        self.len -= LANES;
+        whole
+    }
+
+    /// What is left, filled up with nothing.
+    #[inline(always)]
+    fn rest<const N: usize>(&self) -> [f32; N] {
+        let mut rest = [NO_SAMPLE; N];
+        for (l, (rest, &g)) in rest.iter_mut().zip(&self.g).enumerate() {
+            *rest = if l < self.len { g } else { NO_SAMPLE };
+        }
+        rest
+    }
 }

@@ -24,6 +24,7 @@ fn task(seq: i64, queue: usize, priority: u8, due: Nanos) -> OpenTask {
         }),
         origin: Origin::Packet,
         priority,
+        turn: None,
         due,
         made: 0,
         deadline: None,
@@ -100,13 +101,14 @@ impl Model {
             }
             Act::End { which } => {
                 if let Some((lease, task)) = self.nth_lease(*which) {
-                    assert_eq!(self.schedule.end(lease), Some(task));
-                    assert!(self.schedule.end(lease).is_none());
+                    assert!(self.schedule.leased(lease, task.id).is_some());
+                    self.schedule.end(lease, self.now);
+                    assert!(self.schedule.leased(lease, task.id).is_none());
                 }
             }
             Act::PutBack { which, delay } => {
                 if let Some((lease, mut task)) = self.nth_lease(*which) {
-                    self.schedule.end(lease);
+                    self.schedule.release(lease);
                     task.due = self.now + delay;
                     self.insert(task);
                 }
@@ -194,4 +196,152 @@ fn a_queue_that_nobody_named_is_empty() {
     assert!(schedule.lease("none", 0, 0).is_none());
     assert_eq!(schedule.depth("none"), Depth::default());
     assert!(!schedule.is_ready("none", 0));
+}
+
+/// Task `seq` of queue `general`, in the turn of `key`.
+fn of_key(seq: i64, key: &str) -> OpenTask {
+    OpenTask {
+        turn: Some(Arc::from(key)),
+        ..task(seq, 0, 5, 0)
+    }
+}
+
+/// Leases the next of queue `general`; answers lease and number.
+fn next(schedule: &mut Schedule, now: Nanos) -> Option<(u64, i64)> {
+    schedule
+        .lease("general", now, 0)
+        .map(|(lease, task)| (lease, task.seq))
+}
+
+fn with_tasks(tasks: impl IntoIterator<Item = OpenTask>) -> Schedule {
+    let mut schedule = Schedule::default();
+    for task in tasks {
+        schedule.insert(task, 0);
+    }
+    schedule
+}
+
+#[test]
+fn tasks_of_one_key_run_one_after_another_and_other_keys_beside_them() {
+    let mut schedule = with_tasks([of_key(1, "a"), of_key(2, "a"), of_key(3, "b")]);
+    let (first, seq) = next(&mut schedule, 0).unwrap();
+    assert_eq!(seq, 1);
+    assert_eq!(
+        next(&mut schedule, 0).unwrap().1,
+        3,
+        "another key runs beside"
+    );
+    assert_eq!(next(&mut schedule, 0), None, "the second of the key waits");
+    assert_eq!(schedule.turns.waiting(), 1);
+    assert_eq!(schedule.end(first, 1), Some("general".to_owned()));
+    assert_eq!(next(&mut schedule, 1).unwrap().1, 2);
+}
+
+#[test]
+fn a_retry_is_within_the_turn() {
+    let mut schedule = with_tasks([of_key(1, "a"), of_key(2, "a")]);
+    let (first, _) = next(&mut schedule, 0).unwrap();
+    let mut task = schedule.release(first).unwrap();
+    task.due = 10;
+    schedule.insert(task, 1);
+    assert_eq!(
+        next(&mut schedule, 1),
+        None,
+        "the second waits for the retry"
+    );
+    assert_eq!(next(&mut schedule, 10).unwrap().1, 1);
+}
+
+#[test]
+fn a_turn_is_overtaken_after_its_hold_and_not_while_it_runs() {
+    let mut schedule = with_tasks([of_key(1, "a"), of_key(2, "a")]);
+    let (first, _) = next(&mut schedule, 0).unwrap();
+    assert_eq!(next(&mut schedule, 0), None);
+    schedule.promote(2 * turns::HOLD, |_, _| ());
+    assert_eq!(
+        next(&mut schedule, 2 * turns::HOLD),
+        None,
+        "the first still runs"
+    );
+
+    let mut task = schedule.release(first).unwrap();
+    task.due = 3 * turns::HOLD;
+    schedule.insert(task, 2 * turns::HOLD);
+    assert_eq!(schedule.next_due(), Some(turns::HOLD), "the hold is over");
+    schedule.promote(2 * turns::HOLD, |_, _| ());
+    let (second, seq) = next(&mut schedule, 2 * turns::HOLD).unwrap();
+    assert_eq!(seq, 2);
+
+    assert_eq!(
+        next(&mut schedule, 3 * turns::HOLD),
+        None,
+        "the first stands in line again"
+    );
+    schedule.end(second, 3 * turns::HOLD);
+    assert_eq!(next(&mut schedule, 3 * turns::HOLD).unwrap().1, 1);
+}
+
+#[test]
+fn those_who_wait_come_by_priority_and_then_by_age() {
+    let urgent = OpenTask {
+        priority: 0,
+        ..of_key(4, "a")
+    };
+    let mut schedule = with_tasks([of_key(1, "a")]);
+    let (first, _) = next(&mut schedule, 0).unwrap();
+    for task in [of_key(2, "a"), of_key(3, "a"), urgent] {
+        schedule.insert(task, 0);
+    }
+    assert_eq!(next(&mut schedule, 0), None);
+    let mut order = Vec::new();
+    let mut lease = first;
+    loop {
+        schedule.end(lease, 1);
+        let Some((next, seq)) = next(&mut schedule, 1) else {
+            break;
+        };
+        order.push(seq);
+        lease = next;
+    }
+    assert_eq!(order, [4, 2, 3]);
+}
+
+proptest! {
+    #[test]
+    fn two_tasks_of_a_key_are_never_leased_at_once_and_all_end(
+        keys in prop::collection::vec(0..3_u8, 1..40),
+        choices in prop::collection::vec((any::<bool>(), 0..8_usize), 0..400),
+    ) {
+        let tasks = (1..).zip(&keys).map(|(seq, key)| of_key(seq, &key.to_string()));
+        let mut schedule = with_tasks(tasks);
+        let mut leased: Vec<(u64, i64)> = Vec::new();
+        let mut now = 0;
+        let mut ended = 0;
+        let mut choices = choices.into_iter();
+        while ended < keys.len() {
+            now += turns::HOLD / 3;
+            schedule.promote(now, |_, _| ());
+            // When the choices are used up, everything is leased and ended in order.
+            let (lease_first, which) = choices.next().unwrap_or((leased.is_empty(), 0));
+            if lease_first {
+                leased.extend(next(&mut schedule, now));
+            } else if !leased.is_empty() {
+                let (lease, _) = leased.remove(which % leased.len());
+                if which % 3 == 0 {
+                    schedule.end(lease, now);
+                    ended += 1;
+                } else {
+                    let task = schedule.release(lease).unwrap();
+                    schedule.insert(task, now);
+                }
+            }
+            let mut running: Vec<u8> =
+                leased.iter().map(|(_, seq)| keys[usize::try_from(*seq).unwrap() - 1]).collect();
+            running.sort_unstable();
+            let before = running.len();
+            running.dedup();
+            prop_assert_eq!(running.len(), before, "two tasks of a key at once");
+        }
+        prop_assert_eq!(schedule.turns.waiting(), 0);
+    }
 }

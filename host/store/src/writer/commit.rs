@@ -104,7 +104,7 @@ impl Writer<'_> {
         }
         let mut becomes = self.step(group, &commit.step, task)?;
         let has_journal = becomes.task.journal.entries > 0;
-        becomes.task.pinned = has_journal.then_some(commit.version);
+        becomes.task.pinned = has_journal.then(|| Box::new(commit.version));
         self.update(&commit, since, &becomes)?;
         publish(group, &commit, becomes.task);
         if matches!(commit.step, Step::Succeed { .. }) {

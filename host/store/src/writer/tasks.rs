@@ -118,6 +118,7 @@ impl Writer<'_> {
             handler,
             origin: task.origin,
             priority: task.priority,
+            turn: task.order_key.as_deref().map(Arc::from),
             due: task.due,
             made: group.now,
             deadline: task.policy.deadline,

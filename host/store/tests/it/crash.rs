@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use gwasp_store::{
@@ -75,7 +73,6 @@ fn work(dir: &Path, packets: u32) {
         Err(error) => return say(&format!("unopened {error}")),
     };
     say("opened");
-    let stop = Arc::new(AtomicBool::new(false));
     let workers: Vec<_> = (0..2)
         .map(|worker| {
             let store = store.clone();
@@ -85,9 +82,6 @@ fn work(dir: &Path, packets: u32) {
     for number in 0..packets {
         let name = format!("{}/{number}", store.incarnation());
         accept(&store, &name, number);
-        if stop.load(Ordering::Relaxed) {
-            break;
-        }
     }
     wait(drained(&store));
     match wait(store.close()) {
@@ -187,7 +181,7 @@ async fn end(store: &Store, lease: &Lease) {
         match store.commit(vec![commit.clone()]).await.remove(0) {
             Ok(()) if is_odd => return,
             Ok(()) => return say(&format!("ended {}", lease.task)),
-            Err(StoreError::Full { .. }) => std::thread::yield_now(),
+            Err(error @ StoreError::Full { .. }) => say_error(&error),
             Err(error) => return say_error(&error),
         }
     }
