@@ -8,6 +8,8 @@ mod guest_build;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tidy;
 #[cfg(test)]
 mod vtp_peers;

@@ -79,7 +79,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn loader() -> anyhow::Result<(Loader, Ticker)> {
     let places = places::all(None, None, &Config::default())?;
     let ticker = Ticker::start()?;
-    let loader = Loader::new(Compiler::new(places.program, places.cache)?, effects::fits, &ticker)?;
+    let loader = Loader::new(
+        Compiler::new(places.program, places.cache)?,
+        effects::fits,
+        &ticker,
+    )?;
     Ok((loader, ticker))
 }
 

@@ -32,7 +32,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let places = places::all(args.plugins.as_deref(), None, &config)?;
     let ticker = Ticker::start()?;
-    let loader = Loader::new(Compiler::new(places.program, places.cache)?, effects::fits, &ticker)?;
+    let loader = Loader::new(
+        Compiler::new(places.program, places.cache)?,
+        effects::fits,
+        &ticker,
+    )?;
     let mut out = std::io::stdout().lock();
     for name in config.listeners.keys() {
         writeln!(out, "listener  {name}")?;

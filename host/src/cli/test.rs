@@ -15,6 +15,7 @@ use crate::effects::{self, Asked, DryAnswer};
 use crate::listeners::vtp::packet_of;
 use crate::packet::Packet;
 use crate::plugins::{Compiler, Loader, Ticker};
+use crate::text::printable;
 use crate::workers::Ended;
 
 /// Runs a plugin against notice files, without a host and without any effect.
@@ -186,10 +187,15 @@ fn print(row: &Row) -> std::io::Result<()> {
     let result = row.result.iter().map(|result| ("result", result.as_str()));
     let log = row.log.iter().map(|line| ("log", line.as_str()));
     for (name, text) in error.chain(result).chain(log) {
-        writeln!(out, "  {name:<7} {text}")?;
+        writeln!(out, "  {name:<7} {}", printable(text))?;
     }
     for asked in &row.asked {
-        writeln!(out, "  asked   {} {}", asked.function, asked.what)?;
+        writeln!(
+            out,
+            "  asked   {} {}",
+            asked.function,
+            printable(&asked.what)
+        )?;
     }
     Ok(())
 }

@@ -23,6 +23,7 @@ pub struct Handle {
 
 impl Host for Run {
     async fn put(&mut self, bytes: Vec<u8>) -> wasmtime::Result<Result<Resource<Handle>, Error>> {
+        self.seam.take_bytes(bytes.len())?;
         if let Err(refused) = self.check_blobs() {
             return Ok(Err(refused));
         }

@@ -14,6 +14,9 @@ pub struct Limits {
     pub log_bytes: usize,
     /// External effects.
     pub external: u32,
+    /// Bytes that are handed over to be kept: values, arguments and blobs. The host holds them
+    /// in memory until the outcome is written.
+    pub bytes: usize,
 }
 
 impl Default for Limits {
@@ -23,6 +26,7 @@ impl Default for Limits {
             log_lines: 1_000,
             log_bytes: 256 << 10,
             external: 1_000,
+            bytes: 64 << 20,
         }
     }
 }
@@ -60,6 +64,19 @@ impl Budget {
                 limit: self.limits.external,
             })?;
         }
+        Ok(())
+    }
+
+    /// Takes `len` bytes that are handed over to be kept.
+    ///
+    /// # Errors
+    /// [`SeamError::Limit`], which ends the run.
+    pub(super) fn take_bytes(&mut self, len: usize) -> Result<(), SeamError> {
+        let left = self.left.bytes.checked_sub(len);
+        self.left.bytes = left.ok_or(SeamError::Limit {
+            what: "bytes in values, arguments and blobs",
+            limit: u32::try_from(self.limits.bytes).unwrap_or(u32::MAX),
+        })?;
         Ok(())
     }
 

@@ -40,6 +40,7 @@ impl Host for Run {
     }
 
     async fn set(&mut self, key: String, value: Vec<u8>) -> wasmtime::Result<Result<(), Error>> {
+        self.seam.take_bytes(value.len())?;
         if let Err(refused) = self.check(&key, value.len()) {
             return Ok(Err(refused));
         }

@@ -338,6 +338,11 @@ impl Seam {
         self.panic = Some(message);
     }
 
+    /// Counts `len` bytes that are handed over to be kept.
+    pub(super) fn take_bytes(&mut self, len: usize) -> Result<(), SeamError> {
+        self.budget.take_bytes(len)
+    }
+
     /// Whether a line of `len` bytes is within the budget.
     pub(super) fn take_log_line(&mut self, len: usize) -> bool {
         self.budget.take_log_line(len)

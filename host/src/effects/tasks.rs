@@ -23,6 +23,7 @@ impl Host for Run {
         args: Vec<u8>,
         options: Options,
     ) -> wasmtime::Result<Result<String, Error>> {
+        self.seam.take_bytes(args.len())?;
         let driver = self.seam.driver();
         let route = match self.find_task(&driver, &name, args.len()) {
             Ok(route) => route,

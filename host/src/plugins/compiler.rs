@@ -51,7 +51,7 @@ pub enum CompileError {
     Refused(String),
     /// The compiler met a limit.
     #[error(
-        "the compiler was stopped ({status}): it may take {CPU_SECONDS} s of CPU, {} s in all and \
+        "the compiler was stopped ({status}{said}): it may take {CPU_SECONDS} s of CPU, {} s in all and \
          {} MiB of memory; make the plugin's largest functions smaller, or build it with \
          `gwasp build`",
         WALL.as_secs(),
@@ -62,6 +62,8 @@ pub enum CompileError {
         status: ExitStatus,
         /// Its limit of memory.
         memory: u64,
+        /// What it said, after a comma; empty where it said nothing.
+        said: String,
     },
     /// The compiler failed for a reason of its own.
     #[error("the compiler failed ({status}): {said}")]
@@ -178,6 +180,11 @@ impl Compiler {
             None => Err(CompileError::Limit {
                 status,
                 memory: memory_limit(u64::try_from(file_len).unwrap_or(u64::MAX)),
+                said: if said.is_empty() {
+                    said
+                } else {
+                    format!(", {said}")
+                },
             }),
         }
     }

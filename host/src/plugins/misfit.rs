@@ -39,7 +39,9 @@ pub enum MisfitError {
         names: String,
     },
     /// A function is missing or of another type.
-    #[error("it does not fit this host; build it again with the gwasp-sdk of this host")]
+    #[error(
+        "a function is missing or has other types; build it again with the gwasp-sdk of this host"
+    )]
     Types(#[source] wasmtime::Error),
 }
 

@@ -15,7 +15,7 @@ use crate::packet::Digest;
 use crate::plugins::Ticker;
 
 /// Bytes that a guest may pass to the host in one call, results included.
-const MAX_PASSED: usize = 8 << 20;
+pub(super) const MAX_PASSED: usize = 8 << 20;
 
 /// What is run, and within which limits.
 #[derive(Debug)]

@@ -4,11 +4,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::invoke::MAX_PASSED;
 use crate::broker::{BrokerError, Failure, RetryPolicy, Step};
 use crate::effects::bindings::gwasp::plugin::types;
-use crate::effects::{OutOfMemory, SeamError};
+use crate::effects::{JournalError, OutOfMemory, SeamError};
 use crate::task::backoff;
-use crate::text::chain;
+use crate::text::{chain, one_line, printable};
+
+/// Longest message of a failure, in bytes; it stands in one line of a log.
+const MAX_MESSAGE: usize = 4_096;
+/// Longest detail, in bytes.
+const MAX_DETAIL: usize = 64 << 10;
+/// How wasmtime says that a guest passed more than [`super::invoke::MAX_PASSED`]; it has no type
+/// for it.
+const PASSED_TOO_MUCH: &str = "fuel allocated for hostcalls has been exhausted";
 
 /// Largest result that is kept.
 const MAX_RESULT: usize = 1 << 20;
@@ -137,8 +146,10 @@ impl Ended {
                 types::FailureKind::Permanent => FailureKind::Permanent,
                 types::FailureKind::InDoubt => FailureKind::InDoubt,
             },
-            message: failure.message,
-            detail: failure.detail,
+            message: one_line(&failure.message, MAX_MESSAGE),
+            detail: failure
+                .detail
+                .map(|detail| cut(printable(&detail), MAX_DETAIL)),
             retry_after: failure.retry_after.map(Duration::from_millis),
         }
     }
@@ -156,12 +167,27 @@ impl Ended {
         }
         match error.downcast_ref::<SeamError>() {
             Some(error) => Self::of_seam(error),
-            None => Self::Failed {
-                kind: FailureKind::Trap,
-                message: error.root_cause().to_string(),
-                detail: Some(format!("{error:?}")),
-                retry_after: None,
-            },
+            None => Self::of_wasm_trap(error),
+        }
+    }
+
+    fn of_wasm_trap(error: &wasmtime::Error) -> Self {
+        let cause = error.root_cause().to_string();
+        if cause.contains(PASSED_TOO_MUCH) {
+            return Self::failed(
+                FailureKind::Limit,
+                format!(
+                    "the handler passed more than {MAX_PASSED} bytes in one call; put large \
+                     values into blobs, piece by piece"
+                ),
+            );
+        }
+        Self::Failed {
+            kind: FailureKind::Trap,
+            message: one_line(&cause, MAX_MESSAGE),
+            // The names of functions in it are the guest's.
+            detail: Some(cut(printable(&format!("{error:?}")), MAX_DETAIL)),
+            retry_after: None,
         }
     }
 
@@ -170,7 +196,9 @@ impl Ended {
         match error {
             SeamError::Broker(BrokerError::Fenced { .. }) => Self::Fenced,
             SeamError::Broker(_) => Self::GivenBack,
-            SeamError::Limit { .. } => Self::failed(FailureKind::Limit, error.to_string()),
+            SeamError::Limit { .. } | SeamError::Journal(JournalError::TooLong) => {
+                Self::failed(FailureKind::Limit, chain(error))
+            }
             _ => Self::failed(FailureKind::Journal, chain(error)),
         }
     }
@@ -239,6 +267,12 @@ impl Ended {
             }
         }
     }
+}
+
+/// The first `max` bytes of a text, or a few less.
+fn cut(mut text: String, max: usize) -> String {
+    text.truncate(text.floor_char_boundary(max));
+    text
 }
 
 #[cfg(test)]

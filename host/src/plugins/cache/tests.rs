@@ -46,7 +46,9 @@ impl Stocked {
 }
 
 fn keep(shelf: &Shelf, digest: Digest, engine: &Engine) -> Compiled {
-    let code = engine.precompile_component(b"(component)").unwrap();
+    let code = engine
+        .precompile_component(&wat::parse_str("(component)").unwrap())
+        .unwrap();
     let workshop = shelf.workshop().unwrap();
     let path = workshop.path().join("code");
     write_new(&path, &code).unwrap();
@@ -98,7 +100,13 @@ fn code_that_is_cut_short_is_not_mapped() {
 fn a_note_that_is_no_checksum_is_no_entry() {
     let stocked = Stocked::new();
     let note = stocked.shelf.directory.join(stocked.digest.to_string());
-    for text in ["", "ab", "../../../etc/passwd", &"g".repeat(64), &"a".repeat(65)] {
+    for text in [
+        "",
+        "ab",
+        "../../../etc/passwd",
+        &"g".repeat(64),
+        &"a".repeat(65),
+    ] {
         std::fs::write(&note, text).unwrap();
         assert!(stocked.shelf.find(stocked.digest).is_none(), "{text:?}");
     }
@@ -109,7 +117,11 @@ fn code_for_other_settings_is_told_from_damaged_code() {
     let stocked = Stocked::new();
     let other = Engine::default();
     let refused = stocked.compiled.load(&other);
-    assert!(matches!(refused, Err(CompileError::Load(_))), "{:?}", refused.err());
+    assert!(
+        matches!(refused, Err(CompileError::Load(_))),
+        "{:?}",
+        refused.err()
+    );
 }
 
 #[test]

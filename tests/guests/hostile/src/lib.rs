@@ -219,6 +219,16 @@ fn forged_result(_packet: &Packet) -> Result<String> {
     Ok("\u{1b}[2J\nforged line".to_owned())
 }
 
+#[handler(60028, queue = "hostile", retries = 0, timeout = "10ms")]
+fn spin_briefly(packet: &Packet) {
+    spin(packet);
+}
+
+#[handler(60029, queue = "hostile", retries = 0, timeout = "2s")]
+fn spin_long(packet: &Packet) {
+    spin(packet);
+}
+
 static RUNS: AtomicU64 = AtomicU64::new(0);
 
 /// Answers what an earlier run left in a static.
@@ -240,7 +250,7 @@ fn honest(packet: &Packet) -> Result<usize> {
     Ok(packet.payload.len())
 }
 
-#[handler(60104, queue = "neighbour")]
+#[handler(60104, 60105, queue = "neighbour")]
 fn neighbour(packet: &Packet) -> Result<usize> {
     Ok(packet.payload.len())
 }
