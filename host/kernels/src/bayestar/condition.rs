@@ -375,3 +375,6 @@ fn polar(samples: &[[f32; 2]]) -> (Vec<f32>, Vec<f32>) {
     };
     samples.iter().map(&mut split).unzip()
 }
+
+#[cfg(test)]
+mod tests;
