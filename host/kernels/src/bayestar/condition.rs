@@ -122,7 +122,7 @@ pub fn condition(
     let series = if has_series {
         cut_series(&triggers, layout.reach)?
     } else {
-        make_series(&triggers, &spectra, layout.reach, power.f_max)?
+        make_series(&triggers, &spectra, (layout.reach, power.f_max), work)?
     };
     Ok(layout.assemble(&triggers, &spectra, &series))
 }
@@ -330,8 +330,8 @@ fn cut_series(triggers: &[&Trigger], reach: f64) -> Result<Vec<SnrSeries>, Condi
 fn make_series(
     triggers: &[&Trigger],
     spectra: &[FilterSpectrum],
-    reach: f64,
-    nyquist: f64,
+    (reach, nyquist): (f64, f64),
+    work: &Work<'_>,
 ) -> Result<Vec<SnrSeries>, ConditionError> {
     let sample_rate = 2.0 * nyquist;
     let half = half_length(reach, sample_rate)?;
@@ -343,7 +343,7 @@ fn make_series(
             .snr
             .ok_or_else(|| ConditionError::Silent(name(trigger)))?;
         let peak = Complex64::from_polar(snr, trigger.phase);
-        let later = spectrum.autocorrelation(half);
+        let later = spectrum.autocorrelation(half, work)?;
         let earlier = later.iter().skip(1).rev().map(Complex64::conj);
         let single = |a: Complex64| [narrow((peak * a).re), narrow((peak * a).im)];
         let samples = earlier.chain(later.iter().copied()).map(single).collect();
