@@ -17,7 +17,7 @@ use crate::error::StoreError;
 use crate::options::Options;
 use crate::queues::{Change, Queues};
 use crate::record::{
-    Accepted, Arrival, Commit, Nanos, NewRefusal, PacketRecord, Submission, TaskId,
+    Accepted, Arrival, Commit, JournalEntry, Nanos, NewRefusal, PacketRecord, Submission, TaskId,
 };
 use crate::schedule::HandlerRow;
 use crate::schema::{meta, unsigned};
@@ -27,6 +27,7 @@ mod accept;
 mod books;
 mod checkpoint;
 mod commit;
+mod resume;
 mod sql;
 mod tasks;
 mod values;
@@ -85,6 +86,12 @@ pub(crate) enum Op {
         task: TaskId,
         reply: Reply<bool>,
     },
+    Resume {
+        task: TaskId,
+        keep: u32,
+        replace: Option<JournalEntry>,
+        reply: Reply<bool>,
+    },
     PutRoute {
         plugin: String,
         digest: [u8; 32],
@@ -118,6 +125,7 @@ impl Op {
             | Self::Listening { .. }
             | Self::PutBlob { .. }
             | Self::Claim { .. }
+            | Self::Resume { .. }
             | Self::PutRoute { .. }
             | Self::RemoveRoute { .. }
             | Self::Close { .. } => 1,
@@ -135,7 +143,7 @@ impl Op {
             | Self::Close { reply } => send(reply, Err(error)),
             Self::Submit { reply, .. } => send(reply, Err(error)),
             Self::Commit { reply, .. } => send(reply, Err(error)),
-            Self::Claim { reply, .. } => send(reply, Err(error)),
+            Self::Claim { reply, .. } | Self::Resume { reply, .. } => send(reply, Err(error)),
             Self::PutRoute { reply, .. } | Self::RemoveRoute { reply, .. } => {
                 send(reply, Err(error));
             }
@@ -365,6 +373,12 @@ impl<'c> Writer<'c> {
                 task,
                 reply,
             } => self.apply_claim(group, (&plugin, &name), task, reply),
+            Op::Resume {
+                task,
+                keep,
+                replace,
+                reply,
+            } => self.apply_resume(group, task, (keep, replace), reply),
             Op::PutRoute {
                 plugin,
                 digest,

@@ -11,4 +11,5 @@ mod common;
 mod keeping;
 mod ledger;
 mod reopening;
+mod resuming;
 mod running;
