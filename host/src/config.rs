@@ -7,6 +7,7 @@ mod grants;
 mod listeners;
 mod queues;
 mod services;
+mod vtp;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub use grants::Grant;
 pub use listeners::ListenerConfig;
 pub use queues::{ByteSize, QueueConfig, QueueError, Queues};
 pub use services::{ResolveConfig, SecretConfig, ServiceConfig};
+pub use vtp::{BrokerAddress, NoAddress, TlsConfig, VtpConfig};
 
 /// Everything that a host is told.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -13,7 +13,7 @@ use crate::broker::{
     Accepted, Arrival, Broker, BrokerError, NewPacket, NewRefusal, NewTask, Origin,
 };
 use crate::intake::{self, Delivery, Kept, NotKept};
-use crate::packet::{Digest, Packet, Refusal};
+use crate::packet::{Digest, Flag, Packet, Refusal};
 use crate::routes::{Route, Routes};
 use crate::stop::StopSignal;
 use crate::task::{packet_task_id, policy_of};
@@ -208,18 +208,36 @@ fn report(packet: &Packet, accepted: Accepted, tasks: usize) {
 }
 
 fn arrival(packet: &Packet, routes: &Routes) -> Arrival {
+    let mut record = new_packet(packet);
     let (tasks, unmatched) = match routes.matching(packet) {
-        Ok(routes) => (
-            routes.iter().map(|route| new_task(packet, route)).collect(),
-            None,
-        ),
+        Ok(routes) => (new_tasks(packet, &routes, &mut record), None),
         Err(reason) => (Vec::new(), Some(reason.as_str().to_owned())),
     };
     Arrival {
-        packet: new_packet(packet),
+        packet: record,
         tasks,
         unmatched,
     }
+}
+
+/// A task per route; `record` is flagged where the packet lacks what a handler orders by.
+fn new_tasks(packet: &Packet, routes: &[Arc<Route>], record: &mut NewPacket) -> Vec<NewTask> {
+    let mut tasks = Vec::with_capacity(routes.len());
+    for route in routes {
+        let mut task = new_task(packet, route);
+        if let Some(order_by) = &route.entry.order_by {
+            // Values belong to a plugin, and so do the keys that guard them.
+            task.order_key = order_by
+                .value(packet)
+                .map(|value| format!("{}:{value}", route.plugin));
+            let flag = Flag::NoOrderingKey.as_str();
+            if task.order_key.is_none() && !record.flags.iter().any(|known| known == flag) {
+                record.flags.push(flag.to_owned());
+            }
+        }
+        tasks.push(task);
+    }
+    tasks
 }
 
 /// The record of `packet` that a broker keeps.

@@ -4,7 +4,7 @@
 //! the run's journal. A guest sees an answer only through the seam, and the answer is in the
 //! journal: a run is a function of its input and its journal, and so it can be run again.
 //!
-//! One file per imported WIT interface; each function's class is in [`function`]. The seam
+//! One file per imported WIT interface; each function's class is in [`TABLE`]. The seam
 //! makes no change to a task itself: what it buffers is committed by the worker, in one
 //! transaction with the outcome.
 

@@ -137,12 +137,14 @@ impl Host {
         places: &Places,
         stop: StopSignal,
     ) -> Result<Self, HostError> {
-        let broker: Arc<dyn Broker> = Arc::new(Embedded::open(&places.store).map_err(
-            |source| HostError::Store {
-                directory: places.store.clone(),
-                source: Box::new(source),
-            },
-        )?);
+        let broker: Arc<dyn Broker> = Arc::new(
+            Embedded::open(&places.store, config.queues.serial()).map_err(|source| {
+                HostError::Store {
+                    directory: places.store.clone(),
+                    source: Box::new(source),
+                }
+            })?,
+        );
         let ticker = Ticker::start()?;
         let compiler = Compiler::new(places.program.clone(), places.cache.clone())?;
         let loader = Loader::new(compiler, &ticker)?;

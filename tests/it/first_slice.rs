@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use gwasp_tests::gwasp::{Replay, START_LIMIT, is_ready};
+use gwasp_tests::gwasp::{ANY_PORT, Replay, START_LIMIT, is_ready};
 use gwasp_tests::process::{Line, Process};
 use gwasp_tests::sample::Notice;
 use serde_json::json;
@@ -69,7 +69,7 @@ fn each_notice_meets_each_of_its_handlers_once() {
         "1",
         "--until-acked",
     ];
-    let mut replay = scene.gwasp.replay(&dir, &args).unwrap();
+    let mut replay = scene.gwasp.replay(&dir, ANY_PORT, &args).unwrap();
     let mut host = scene.host(replay.address).unwrap();
     host.wait_for("being ready", START_LIMIT, is_ready).unwrap();
 
@@ -130,7 +130,7 @@ impl Campaign {
             "1",
             "--until-acked",
         ];
-        let replay = scene.gwasp.replay(&dir, &args).unwrap();
+        let replay = scene.gwasp.replay(&dir, ANY_PORT, &args).unwrap();
         Self {
             scene,
             notices,

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use gwasp_tests::gwasp::{Gwasp, write_config};
 use gwasp_tests::ledger::Ledger;
 use gwasp_tests::process::Process;
@@ -96,25 +96,10 @@ impl Scene {
     /// own.
     pub(crate) fn notices(&self, copies: u32) -> Result<(PathBuf, Vec<Notice>)> {
         let dir = self.path("notices");
-        std::fs::create_dir_all(&dir)?;
+        let originals = sample::notices(&root().join("examples/notices"))?;
         let mut notices = Vec::new();
-        for notice in sample::notices(&root().join("examples/notices"))? {
-            let text = std::fs::read_to_string(&notice.file)?;
-            let name = notice
-                .file
-                .file_name()
-                .context("a file without a name")?
-                .to_string_lossy();
-            for copy in 0..copies {
-                let ivorn = format!("{}_copy{copy}", notice.ivorn);
-                let file = dir.join(format!("{copy:05}_{name}"));
-                std::fs::write(&file, text.replace(&notice.ivorn, &ivorn))?;
-                notices.push(Notice {
-                    file,
-                    ivorn,
-                    handlers: notice.handlers.clone(),
-                });
-            }
+        for copy in 0..copies {
+            notices.extend(sample::copies(&originals, &dir, &format!("copy{copy:05}"))?);
         }
         Ok((dir, notices))
     }

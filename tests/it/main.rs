@@ -9,3 +9,5 @@ mod guest_build;
 mod harness;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod vtp_peers;

@@ -13,36 +13,41 @@ use crate::harness::root;
 
 /// Modules of the host, and which others each may name.
 const MODULES: [(&str, &[&str]); 19] = [
+    ("text", &[]),
     ("packet", &[]),
-    ("task", &["packet", "broker"]),
-    ("routes", &["packet"]),
     ("intake", &["packet"]),
-    ("config", &["packet", "task"]),
-    ("listeners", &["packet", "intake", "config"]),
-    ("broker", &["packet", "task", "routes"]),
+    ("config", &[]),
+    ("routes", &["packet"]),
+    ("listeners", &["packet", "intake", "config", "text"]),
+    ("broker", &[]),
+    ("stop", &["broker", "text"]),
+    ("task", &["broker", "packet", "routes"]),
     (
         "dispatch",
-        &["packet", "task", "routes", "intake", "config", "broker"],
+        &["broker", "intake", "packet", "routes", "stop", "task"],
     ),
-    ("plugins", &["packet", "task", "routes", "config"]),
-    ("services", &["packet", "config"]),
+    ("plugins", &["config", "packet", "routes"]),
+    ("services", &["config", "text"]),
     (
         "effects",
-        &["packet", "task", "config", "broker", "services"],
+        &[
+            "broker", "config", "packet", "routes", "services", "task", "text",
+        ],
     ),
     (
         "workers",
-        &["packet", "task", "config", "broker", "plugins", "effects"],
-    ),
-    ("beat", &["task", "routes", "config", "broker"]),
-    ("monitor", &["packet", "task", "routes", "config", "broker"]),
-    (
-        "control",
         &[
-            "packet", "task", "routes", "config", "broker", "plugins", "workers", "monitor",
+            "broker", "config", "effects", "packet", "plugins", "stop", "task", "text",
         ],
     ),
-    ("guest_build", &[]),
+    (
+        "dryrun",
+        &[
+            "broker", "config", "dispatch", "effects", "packet", "plugins", "routes", "task",
+            "workers",
+        ],
+    ),
+    ("guest_build", &["plugins"]),
     ("lib", &[]),
     ("host", &["*"]),
     ("cli", &["*"]),
@@ -239,6 +244,9 @@ fn the_host_knows_no_subcommand() {
 fn a_package_depends_only_on_those_that_its_room_allows() {
     let mut wrong = Vec::new();
     for file in files().iter().filter(|file| file.ends_with("Cargo.toml")) {
+        if file.starts_with("guest-sdk/template") {
+            continue; // A text with holes; `gwasp new` is tested on its own.
+        }
         let manifest: Table = std::fs::read_to_string(root().join(file))
             .unwrap()
             .parse()

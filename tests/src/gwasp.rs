@@ -1,7 +1,8 @@
 //! The program under test.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
@@ -20,6 +21,7 @@ pub const START_LIMIT: Duration = Duration::from_secs(60);
 pub struct Gwasp {
     binary: PathBuf,
     plugins: PathBuf,
+    apart: bool,
 }
 
 /// What a command left.
@@ -45,7 +47,11 @@ pub struct Replay {
 impl Gwasp {
     /// Takes a binary and a plugin directory.
     pub const fn new(binary: PathBuf, plugins: PathBuf) -> Self {
-        Self { binary, plugins }
+        Self {
+            binary,
+            plugins,
+            apart: false,
+        }
     }
 
     /// Takes what `cargo xtask test` built: `GWASP_BIN` and `GWASP_PLUGINS`.
@@ -61,6 +67,15 @@ impl Gwasp {
         Ok(Self::new(path("GWASP_BIN")?, path("GWASP_PLUGINS")?))
     }
 
+    /// Keeps a terminal's Ctrl-C from what this starts: who started it tells it to stop.
+    #[must_use]
+    pub fn apart(self) -> Self {
+        Self {
+            apart: true,
+            ..self
+        }
+    }
+
     /// The directory with built plugins.
     pub fn plugins(&self) -> &Path {
         &self.plugins
@@ -70,6 +85,9 @@ impl Gwasp {
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.binary);
         command.env_remove("RUST_LOG").env_remove("RUST_BACKTRACE");
+        if self.apart {
+            command.process_group(0);
+        }
         command
     }
 
@@ -81,17 +99,19 @@ impl Gwasp {
         Answer::of(self.command().args(args))
     }
 
-    /// Starts a broker for the files of `notices` on a free port, with further arguments.
+    /// Starts a broker at `listen` (port 0: a free one) for the files of `notices`, with
+    /// further arguments.
     ///
     /// # Errors
     /// When it does not say where it listens.
-    pub fn replay(&self, notices: &Path, args: &[&str]) -> Result<Replay> {
+    pub fn replay(&self, notices: &Path, listen: SocketAddr, args: &[&str]) -> Result<Replay> {
         let mut command = self.command();
         command
             .arg("replay")
             .arg(notices)
-            .args(["--listen", "127.0.0.1:0", "--json"])
-            .args(args);
+            .arg("--listen")
+            .arg(listen.to_string());
+        command.arg("--json").args(args);
         let process = Process::spawn("gwasp replay", command)?;
         let said = "listening on ";
         let line = process.wait_for("an address", START_LIMIT, |line| line.text.contains(said))?;
@@ -117,11 +137,12 @@ impl Gwasp {
     /// The command line that starts the host.
     pub fn run_command(&self, config: &Path) -> Command {
         let mut command = self.command();
-        command
-            .arg("run")
-            .arg("--config")
-            .arg(config)
-            .args(["--log-format", "json"]);
+        command.arg("run").arg("--config").arg(config).args([
+            "--log-format",
+            "json",
+            "--log",
+            "info,gwasp::task=debug",
+        ]);
         command
     }
 
@@ -200,6 +221,9 @@ impl Answer {
         })
     }
 }
+
+/// A free port of this machine.
+pub const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Writes a configuration: one VTP listener `gcn`, one queue, everything else by default.
 ///

@@ -78,7 +78,7 @@ impl Line {
 
     /// A field of a log line; null where it has none.
     pub fn field(&self, name: &str) -> &Value {
-        &self.json["fields"][name]
+        &self.json[name]
     }
 }
 

@@ -42,6 +42,33 @@ pub fn notices(dir: &Path) -> Result<Vec<Notice>> {
     files.into_iter().map(notice).collect()
 }
 
+/// Writes `notices` into `dir`, each under an IVORN of its own that ends in `suffix`, so that
+/// they are other notices; answers these.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub fn copies(notices: &[Notice], dir: &Path, suffix: &str) -> Result<Vec<Notice>> {
+    std::fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
+    let copy = |notice: &Notice| {
+        let text = std::fs::read_to_string(&notice.file)?;
+        let name = notice
+            .file
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy();
+        let ivorn = format!("{}_{suffix}", notice.ivorn);
+        let file = dir.join(format!("{suffix}_{name}"));
+        std::fs::write(&file, text.replace(&notice.ivorn, &ivorn))?;
+        let handlers = notice.handlers.clone();
+        Ok(Notice {
+            file,
+            ivorn,
+            handlers,
+        })
+    };
+    notices.iter().map(copy).collect()
+}
+
 fn notice(file: PathBuf) -> Result<Notice> {
     let text =
         std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;

@@ -2,16 +2,17 @@
 
 mod account;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use gwasp_tests::gwasp::{self, Gwasp, Replay};
 use gwasp_tests::process::Process;
-use gwasp_tests::sample;
+use gwasp_tests::sample::{self, Notice};
 
 use crate::build::{self, root};
 use crate::step::say;
@@ -19,8 +20,8 @@ use account::Account;
 
 /// How often the demonstration looks up from the host's log.
 const TICK: Duration = Duration::from_millis(100);
-/// Without a new event for this long, `--once` gives up.
-const SILENCE_LIMIT: Duration = Duration::from_secs(60);
+/// Without a packet or a task for this long, something is wrong.
+const SILENCE_LIMIT: Duration = Duration::from_secs(120);
 /// How long the host may take to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(40);
 
@@ -48,30 +49,27 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("watching for Ctrl-C")?;
     }
     let built = build::host_and_plugins(args.yes)?;
-    let gwasp = built.gwasp();
-    let notices_dir = root()?.join("examples/notices");
-    let mut account = Account::new(sample::notices(&notices_dir)?);
-
+    let gwasp = built.gwasp().apart();
+    let notices = sample::notices(&root()?.join("examples/notices"))?;
     let dir = fresh_dir(&built.target.join("demo"))?;
-    let replay = start_replay(&gwasp, &notices_dir, args)?;
+    let mut sender = Sender::new(gwasp.clone(), dir.join("notices"), notices, &args.interval);
+    let mut account = Account::default();
+    account.expect(sender.round()?);
     let config = dir.join("gwasp.toml");
     let state = dir.join("state");
-    gwasp::write_config(&config, replay.address, gwasp.plugins(), &state)?;
+    gwasp::write_config(&config, sender.address, gwasp.plugins(), &state)?;
     say(&format!(
         "gwasp run --config {}   (a broker with the notices: {})",
         config.display(),
-        replay.address
+        sender.address
     ));
     let mut host = gwasp.run(&config)?;
     host.wait_for("being ready", gwasp::START_LIMIT, gwasp::is_ready)?;
 
-    follow(&host, &mut account, args.once, &stop)?;
+    follow(&host, &mut account, &mut sender, args.once, &stop)?;
     let interrupted = stop.load(Ordering::Relaxed);
     say("stopping the host");
-    // Ctrl-C on a terminal has reached it already; it may be gone.
-    if host.exit_status()?.is_none() {
-        host.terminate()?;
-    }
+    host.terminate()?;
     let status = host.wait(STOP_LIMIT)?;
     ensure!(
         status.success(),
@@ -89,42 +87,70 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn start_replay(gwasp: &Gwasp, notices: &Path, args: &Args) -> Result<Replay> {
-    let mut rest = vec![
-        "--interval",
-        args.interval.as_str(),
-        "--wait-subscribers",
-        "1",
-    ];
-    if args.once {
-        rest.push("--until-acked");
+/// A broker that sends the sample, and again with new IVORNs when it is through.
+struct Sender {
+    gwasp: Gwasp,
+    dir: PathBuf,
+    notices: Vec<Notice>,
+    interval: String,
+    address: SocketAddr,
+    rounds: u32,
+    replay: Option<Replay>,
+}
+
+impl Sender {
+    fn new(gwasp: Gwasp, dir: PathBuf, notices: Vec<Notice>, interval: &str) -> Self {
+        Self {
+            gwasp,
+            dir,
+            notices,
+            interval: interval.to_owned(),
+            address: gwasp::ANY_PORT,
+            rounds: 0,
+            replay: None,
+        }
     }
-    gwasp.replay(notices, &rest)
+
+    /// Begins a round; answers its notices. The address stays the same.
+    fn round(&mut self) -> Result<Vec<Notice>> {
+        self.rounds += 1;
+        let suffix = format!("round{}", self.rounds);
+        let dir = self.dir.join(&suffix);
+        let notices = sample::copies(&self.notices, &dir, &suffix)?;
+        let args = ["--interval", self.interval.as_str(), "--until-acked"];
+        self.replay = None;
+        let replay = self.gwasp.replay(&dir, self.address, &args)?;
+        self.address = replay.address;
+        self.replay = Some(replay);
+        Ok(notices)
+    }
 }
 
 /// Tells what the host does until the sample is through (`once`) or somebody stops it.
-fn follow(host: &Process, account: &mut Account, once: bool, stop: &AtomicBool) -> Result<()> {
+fn follow(
+    host: &Process,
+    account: &mut Account,
+    sender: &mut Sender,
+    once: bool,
+    stop: &AtomicBool,
+) -> Result<()> {
     let mut last_event = Instant::now();
-    let mut said = false;
     while !stop.load(Ordering::Relaxed) {
         if let Some(line) = host.next_line(TICK) {
-            account.tell(&line);
-            last_event = Instant::now();
-            continue;
-        }
-        if account.is_complete() && once {
+            if account.tell(&line) {
+                last_event = Instant::now();
+            }
+        } else if account.is_complete() && once {
             return Ok(());
+        } else if account.is_complete() {
+            say("once more, with new IVORNs; Ctrl-C ends this");
+            account.expect(sender.round()?);
         }
-        if account.is_complete() && !said {
-            said = true;
-            say("the sample is through; the host goes on listening until Ctrl-C");
-        }
-        if once && last_event.elapsed() > SILENCE_LIMIT {
-            bail!(
-                "nothing happened for {SILENCE_LIMIT:?}; {}",
-                host.last_lines()
-            );
-        }
+        ensure!(
+            last_event.elapsed() < SILENCE_LIMIT,
+            "nothing happened for {SILENCE_LIMIT:?}; {}",
+            host.last_lines()
+        );
         ensure!(host.is_running(), "the host ended; {}", host.last_lines());
     }
     Ok(())

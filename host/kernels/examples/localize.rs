@@ -1,6 +1,6 @@
 //! Localizes one candidate: `localize COINC.xml [PSD.xml.gz] -o OUT.fits [--threads N]
 //! [--waveform NAME] [--f-low HZ] [--exact-hour-angle] [--disable IFO] [--max-distance MPC]
-//! [--min-distance MPC] [--power K] [--cosmology] [--no-snr-series]`.
+//! [--min-distance MPC] [--power K] [--rescale X] [--cosmology] [--no-snr-series]`.
 #![expect(
     clippy::print_stderr,
     reason = "an example tells its timings to the person who runs it"
@@ -40,6 +40,7 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
             "--min-distance" => options.min_distance = value()?.parse()?,
             "--power" => options.distance_power = value()?.parse()?,
             "--disable" => options.disabled_detectors.push(value()?),
+            "--rescale" => options.rescale_loglikelihood = value()?.parse()?,
             "--cosmology" => options.cosmology = true,
             "--no-snr-series" => options.enable_snr_series = false,
             "--exact-hour-angle" => options.hour_angle = HourAngle::Exact,

@@ -73,14 +73,22 @@ impl Header {
         }
     }
 
-    /// Adds a line of history, wrapped at 72 characters.
+    /// Adds a line of history, wrapped between words at 72 characters.
     pub fn history(&mut self, line: &str) {
         let line = printable(line);
-        if line.is_empty() {
-            self.card("HISTORY");
-        }
-        for part in line.as_bytes().chunks(72) {
-            self.card(&format!("HISTORY {}", String::from_utf8_lossy(part)));
+        let mut rest = line.as_str();
+        loop {
+            let end = if rest.len() <= 72 {
+                rest.len()
+            } else {
+                wrap_at(rest)
+            };
+            let (part, after) = rest.split_at(end);
+            self.card(&format!("HISTORY {part}"));
+            rest = after.trim_start();
+            if rest.is_empty() {
+                break;
+            }
         }
     }
 
@@ -193,6 +201,14 @@ fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if (' '..='~').contains(&c) { c } else { '?' })
         .collect()
+}
+
+/// Where to wrap a line of more than 72 characters: at the last space, if there is one.
+fn wrap_at(line: &str) -> usize {
+    match line[..73].rfind(' ') {
+        Some(space) if space > 0 => space,
+        _ => 72,
+    }
 }
 
 /// Where to break a string so that no pair of quotes is torn apart.

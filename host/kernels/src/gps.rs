@@ -107,11 +107,11 @@ impl GpsTime {
         sidereal * PI / 43_200.0
     }
 
-    /// UTC as `YYYY-MM-DDThh:mm:ss.uuuuuu`, rounded down to the microsecond.
+    /// UTC as `YYYY-MM-DDThh:mm:ss.uuuuuu`, rounded to the microsecond.
     ///
     /// Within a leap second the last second of the day is repeated.
     pub fn utc(self) -> String {
-        let (seconds, nanos) = self.split();
+        let (seconds, nanos) = Self(self.0.saturating_add(500)).split();
         let utc = seconds - self.leap_seconds();
         let (year, month, day) = civil(utc.div_euclid(86_400) + GPS_EPOCH_DAYS);
         let of_day = utc.rem_euclid(86_400);

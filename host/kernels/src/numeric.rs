@@ -37,6 +37,15 @@ pub(crate) fn clamp_index(i: i64, len: usize) -> usize {
     usize::try_from(i.max(0)).map_or(len - 1, |i| i.min(len - 1))
 }
 
+/// Sum of `c[k] T_k(t)` by Clenshaw's recurrence.
+pub(crate) fn chebyshev(t: f64, c: &[f64]) -> f64 {
+    let (mut next, mut after) = (0.0, 0.0);
+    for &coefficient in c.iter().skip(1).rev() {
+        (next, after) = (2.0 * t * next - after + coefficient, next);
+    }
+    t * next - after + c.first().unwrap_or(&0.0)
+}
+
 /// Natural cubic spline through `(x[i], y[i])` with rising `x`, evaluated by [`Spline::at`].
 #[derive(Clone, Debug)]
 pub(crate) struct Spline {

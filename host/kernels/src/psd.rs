@@ -111,6 +111,16 @@ impl NoiseCurve {
         )
     }
 
+    /// Whether `[from, to]` Hz lies between two neighbouring samples of the spectrum.
+    pub(crate) fn is_one_piece(&self, from: f64, to: f64) -> bool {
+        let (from, to) = (
+            (from - self.f0) / self.delta_f,
+            (to - self.f0) / self.delta_f,
+        );
+        let within = from >= 0.0 && to <= (self.nodes.len() - 1) as f64;
+        within && to <= from.floor() + 1.0
+    }
+
     /// `ln S` at `f`, given as frequency in Hz and its logarithm; `None` outside the band.
     #[inline(always)]
     pub(crate) fn ln_at(&self, f: f64, ln_f: f64) -> Option<f64> {

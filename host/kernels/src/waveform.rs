@@ -212,17 +212,22 @@ impl TemplatePower {
         })
     }
 
-    /// `|h|²` in 1/Hz² at bin `k`, for bins `first..end`.
-    pub fn at(&self, k: usize) -> f64 {
-        let f = k as f64 * self.delta_f;
+    /// The bin from which on the template is not tapered.
+    pub fn untapered(&self) -> usize {
+        self.untapered
+    }
+
+    /// `|h|²` in 1/Hz² at `bin`, a place between `first` and `end`, not necessarily whole.
+    pub fn at(&self, bin: f64) -> f64 {
+        let f = bin * self.delta_f;
         let amplitude = match &self.model {
             Model::TaylorF2(model) => model.at(f),
             Model::PhenomD(model) => model.at(f),
         };
-        if k >= self.untapered {
+        if bin >= self.untapered as f64 {
             return amplitude * amplitude;
         }
-        let t = (k as f64 - self.first as f64) / (self.untapered as f64 - self.first as f64);
+        let t = (bin - self.first as f64) / (self.untapered as f64 - self.first as f64);
         let tapered = amplitude * 0.5 * (1.0 - (PI * t).cos());
         tapered * tapered
     }

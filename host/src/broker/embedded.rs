@@ -1,5 +1,6 @@
 //! The broker inside this process, over the store crate.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -16,13 +17,18 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Opens the store in `directory`, and makes it where there is none.
+    /// Opens the store in `directory`, and makes it where there is none. Tasks of `serial`
+    /// queues run one after another, each to its end.
     ///
     /// # Errors
     /// [`OpenError`]: another process has it, or it is not a store of this version.
-    pub fn open(directory: &Path) -> Result<Self, OpenError> {
+    pub fn open(directory: &Path, serial: BTreeSet<String>) -> Result<Self, OpenError> {
+        let options = Options {
+            serial,
+            ..Options::default()
+        };
         Ok(Self {
-            store: Store::open(directory, Options::default())?,
+            store: Store::open(directory, options)?,
         })
     }
 }
@@ -109,6 +115,7 @@ impl Broker for Embedded {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::sync::Arc;
 
     use super::Embedded;
@@ -116,7 +123,7 @@ mod tests {
 
     fn embedded() -> Fixture {
         let directory = tempfile::tempdir().unwrap();
-        let broker = Embedded::open(directory.path()).unwrap();
+        let broker = Embedded::open(directory.path(), BTreeSet::new()).unwrap();
         Fixture {
             broker: Arc::new(broker),
             _keep: Box::new(directory),

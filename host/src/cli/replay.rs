@@ -1,6 +1,6 @@
 //! `gwasp replay`: a VOEvent broker that plays notices from files.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,8 +9,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use jiff::Timestamp;
 use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
-use tokio_util::sync::CancellationToken;
+use tracing::Level;
 
 use crate::listeners::vtp::broadcast::{BroadcastConfig, Broadcaster, Totals};
 use crate::listeners::vtp::replay::{Notice, Pace, Rate, Score, arrange, load};
@@ -18,41 +19,48 @@ use crate::listeners::vtp::replay::{Notice, Pace, Rate, Score, arrange, load};
 /// How long subscribers may take what is queued when the play ends.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Notices without receipt that are named.
+const NAMED: usize = 16;
+
 /// Plays notices to VOEvent subscribers, as a broker.
 ///
-/// Any subscriber can connect: GWASP, Comet, pygcn. A line per notice goes to stderr, a summary
-/// follows at the end.
+/// Any subscriber can connect: GWASP, Comet, pygcn. A line per notice goes to stderr, and a
+/// summary at the end.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  gwasp replay examples/notices                     a notice a second, to one subscriber
+  gwasp replay notices --recorded                   spaced as they were written
+  gwasp replay notices --rate 100/s --until-acked   fails unless each is acknowledged")]
 pub(super) struct Args {
-    /// VOEvent files, and directories whose *.xml files are played in the order of their names
+    /// VOEvent files, and directories whose *.xml files are played in the order of their names.
     #[arg(required = true, value_name = "FILE|DIR")]
     paths: Vec<PathBuf>,
-    /// Where to listen; port 0 takes a free one, which is printed
+    /// Where to listen; port 0 takes a free one, which is printed.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8099")]
     listen: SocketAddr,
     #[command(flatten)]
     pace: PaceArgs,
-    /// Begin again after the last notice, until stopped
+    /// Begin again after the last notice, until stopped.
     #[arg(long = "loop", conflicts_with = "until_acked")]
     again: bool,
-    /// Begin when so many subscribers are connected
+    /// Begin when so many subscribers are connected.
     #[arg(long, value_name = "N", default_value_t = 1)]
     wait_subscribers: usize,
-    /// Go on until each notice is acknowledged by every subscriber; what a lost subscriber left
-    /// goes to the next. Exit code 1 if that fails
+    /// Fail unless each notice is acknowledged; what a lost subscriber left unacknowledged, and
+    /// what was played while nobody was there, goes to the next.
     #[arg(long)]
     until_acked: bool,
-    /// After the last notice, wait this long for receipts
+    /// How long to wait for receipts after the last notice.
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     timeout: Duration,
-    /// Who the broker says it is
+    /// Who the broker says it is.
     #[arg(
         long,
         value_name = "IVOID",
         default_value = "ivo://gwasp.replay/broker"
     )]
     ivoid: String,
-    /// Write a JSON object per notice, and one for the summary, to stdout
+    /// Write a JSON object per notice, and one for the summary, to stdout.
     #[arg(long)]
     json: bool,
 }
@@ -60,49 +68,57 @@ pub(super) struct Args {
 #[derive(Debug, clap::Args)]
 #[group(multiple = false)]
 struct PaceArgs {
-    /// So many notices per time, like 10/s or 600/m
+    /// So many notices per time, like 10/s or 600/m.
     #[arg(long)]
     rate: Option<Rate>,
-    /// Time between notices [default: 1s]
+    /// Time between notices [default: 1s].
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     interval: Option<Duration>,
-    /// As they were written: spaced and ordered by Who/Date; gaps over a minute are cut to one
-    #[arg(long)]
-    recorded: bool,
-    /// As they were written, with gaps cut to this
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
-    recorded_max_gap: Option<Duration>,
+    /// As they were written: ordered and spaced by Who/Date, gaps cut to LONGEST.
+    #[arg(
+        long,
+        value_name = "LONGEST",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "60s",
+        value_parser = humantime::parse_duration
+    )]
+    recorded: Option<Duration>,
 }
 
 impl PaceArgs {
     fn pace(&self) -> Pace {
-        let minute = Duration::from_secs(60);
         if let Some(rate) = self.rate {
             Pace::Every(rate.interval)
         } else if let Some(interval) = self.interval {
             Pace::Every(interval)
-        } else if self.recorded || self.recorded_max_gap.is_some() {
-            Pace::Recorded {
-                longest: self.recorded_max_gap.unwrap_or(minute),
-            }
+        } else if let Some(longest) = self.recorded {
+            Pace::Recorded { longest }
         } else {
             Pace::Every(Duration::from_secs(1))
         }
     }
 }
 
-/// Plays until the end, or until interrupted.
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_max_level(Level::WARN)
+        .init();
+    let out = Output { json: args.json };
     let loaded = load(&args.paths)?;
-    let mut out = Output { json: args.json };
     for error in &loaded.passed_over {
         out.tell(&format!("passed over: {error}"))?;
     }
-    anyhow::ensure!(
-        !loaded.notices.is_empty(),
-        "nothing to play: give VOEvent files (*.xml)"
-    );
+    let advice = "nothing to play: give VOEvent files, or directories with *.xml files";
+    anyhow::ensure!(!loaded.notices.is_empty(), advice);
     let score = arrange(loaded.notices, args.pace.pace());
+    broadcast(&args, &score, &out).await
+}
+
+/// Plays until the end, or until interrupted.
+async fn broadcast(args: &Args, score: &Score, out: &Output) -> anyhow::Result<ExitCode> {
     let config = BroadcastConfig {
         ivoid: args.ivoid.clone(),
         resend: args.until_acked,
@@ -112,25 +128,16 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         .await
         .with_context(|| format!("cannot listen on {}: is another broker there?", args.listen))?;
     out.listening(broadcaster.address(), score.len())?;
-
-    let interrupted = CancellationToken::new();
-    let on_signal = interrupted.clone();
-    tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            on_signal.cancel();
-        }
-    });
-    let playing = play(&args, &score, &broadcaster, &mut out);
-    let played = interrupted.run_until_cancelled(playing).await.transpose()?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let played = tokio::select! {
+        played = play(args, score, &broadcaster, out) => played.map(|()| true)?,
+        interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| false)?,
+        _ = terminate.recv() => false,
+    };
     let totals = broadcaster.close(GRACE).await;
     out.summary(totals)?;
-    let all_acked = totals.unacked == 0 && totals.naked == 0 && totals.acked > 0;
-    let good = if args.until_acked {
-        played.is_some() && all_acked
-    } else {
-        true
-    };
-    Ok(if good {
+    let all_acked = played && totals.unacked == 0 && totals.naked == 0 && totals.acked > 0;
+    Ok(if all_acked || !args.until_acked {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -142,7 +149,7 @@ async fn play(
     args: &Args,
     score: &Score,
     broadcaster: &Broadcaster,
-    out: &mut Output,
+    out: &Output,
 ) -> anyhow::Result<()> {
     broadcaster
         .wait_for_subscribers(args.wait_subscribers)
@@ -157,7 +164,10 @@ async fn play(
         tokio::task::yield_now().await;
     }
     if timeout(args.timeout, broadcaster.settled()).await.is_err() {
-        out.tell(&format!("receipts are missing after {:?}", args.timeout))?;
+        out.tell(&format!("receipts are missing after {:?}:", args.timeout))?;
+        for ivorn in broadcaster.unacked(NAMED) {
+            out.tell(&format!("  {}", ivorn.escape_debug()))?;
+        }
     }
     Ok(())
 }
@@ -166,7 +176,7 @@ async fn play_once(
     args: &Args,
     score: &Score,
     broadcaster: &Broadcaster,
-    out: &mut Output,
+    out: &Output,
     n: &mut u64,
 ) -> anyhow::Result<()> {
     // A fixed pace catches up after a hold-up; recorded gaps are slept one by one.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use crate::listeners::vtp::BrokerAddress;
+use crate::config::BrokerAddress;
 use crate::listeners::vtp::author::{Receipt, submit};
 
 /// Gives events to a broker's author port and prints its receipts.
@@ -15,21 +15,23 @@ use crate::listeners::vtp::author::{Receipt, submit};
 /// Exit code 0 when every one was acknowledged, else 1. A broker that closes without a receipt
 /// may or may not have taken the event; sending it again is safe, brokers know duplicates.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  gwasp send notice.xml --to 127.0.0.1:8098")]
 pub(super) struct Args {
-    /// VOEvent documents; - is standard input
+    /// VOEvent documents; - is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The broker's author port, by convention 8098
+    /// The broker's author port, by convention 8098.
     #[arg(long, value_name = "HOST:PORT")]
     to: BrokerAddress,
-    /// How long to wait for the connection, and again for each receipt
+    /// How long to wait for the connection, and again for each receipt.
     #[arg(long, value_name = "TIME", default_value = "20s", value_parser = humantime::parse_duration)]
     timeout: Duration,
 }
 
-/// Sends one file after the other, each on a connection of its own.
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut all_acked = true;
+    // One after the other, each on a connection of its own.
     for file in &args.files {
         let document = read(file)?;
         let receipt = submit(&args.to, &document, args.timeout)

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::listeners::vtp::VtpConfig;
+use super::vtp::VtpConfig;
 
 /// A stream to listen to; `kind` says by which protocol.
 #[derive(Clone, Debug, Deserialize)]

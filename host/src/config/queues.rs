@@ -1,6 +1,6 @@
 //! `[queues.NAME]`: each queue has a pool of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
 
 use serde::Deserialize;
@@ -94,6 +94,15 @@ impl Queues {
                 queue: queue.to_owned(),
             }),
         }
+    }
+
+    /// The queues whose tasks run one after another.
+    pub fn serial(&self) -> BTreeSet<String> {
+        let table = self.0.iter().flatten();
+        table
+            .filter(|(_, queue)| queue.serial)
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 
     /// The queues that the configuration names.

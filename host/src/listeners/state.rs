@@ -15,6 +15,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::watch;
 
+use crate::text::chain;
+
 /// Where a listener's connection stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
@@ -148,7 +150,7 @@ impl ListenerState {
 
     /// Notes why a connection or an attempt ended, and gives the reason in one line.
     pub fn failed(&self, time: Timestamp, error: &(dyn Error + 'static)) -> String {
-        let message = in_one_line(error);
+        let message = chain(error);
         let last_error = Some(LastError {
             time,
             message: message.clone(),
@@ -214,17 +216,6 @@ impl ListenerState {
     fn counter(&self, count: Count) -> &AtomicU64 {
         &self.counts[count as usize]
     }
-}
-
-fn in_one_line(error: &(dyn Error + 'static)) -> String {
-    let mut message = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        message.push_str(": ");
-        message.push_str(&error.to_string());
-        cause = error.source();
-    }
-    message
 }
 
 #[cfg(test)]

@@ -12,7 +12,6 @@
 
 pub mod author;
 pub mod broadcast;
-mod config;
 mod dial;
 mod document;
 pub mod frame;
@@ -30,13 +29,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info, info_span, warn};
 
-pub use self::config::{BrokerAddress, NoAddress, TlsConfig, VtpConfig};
 use self::dial::{Dial, TcpDial};
 pub use self::dial::{DialError, TlsSetupError};
 use self::document::Document;
 use self::session::{End, Session};
 use super::backoff::Backoff;
 use super::state::{Count, ListenerState, Phase};
+use crate::config::VtpConfig;
 use crate::intake::Intake;
 use crate::packet::{Packet, Refusal};
 
@@ -82,7 +81,7 @@ impl VtpListener {
     pub async fn run(self, intake: Intake, stop: CancellationToken) {
         let mut tasks = JoinSet::new();
         for (dial, state) in self.connections {
-            let span = info_span!("listener", name = %state.name());
+            let span = info_span!("listener", connection = %state.name());
             let link = Link {
                 config: Arc::clone(&self.config),
                 intake: intake.clone(),

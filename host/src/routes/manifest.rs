@@ -173,6 +173,28 @@ pub enum OrderBy {
 }
 
 impl OrderBy {
+    /// What `packet` is ordered by; none where it has no such part, or one that is no text,
+    /// number or truth value.
+    pub fn value(&self, packet: &Packet) -> Option<String> {
+        match self {
+            Self::Id => Some(packet.id.clone()),
+            Self::Param(name) => match gwasp_formats::scan(&packet.payload, &[name]) {
+                Ok(gwasp_formats::Scan::VoEvent(mut head)) => head.params.pop().flatten(),
+                _ => None,
+            },
+            Self::Pointer(pointer) => {
+                let json: serde_json::Value = serde_json::from_slice(&packet.payload).ok()?;
+                match json.pointer(pointer)? {
+                    serde_json::Value::String(text) => Some(text.clone()),
+                    value @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_)) => {
+                        Some(value.to_string())
+                    }
+                    _ => None,
+                }
+            }
+        }
+    }
+
     fn read(text: &str) -> Result<Self, String> {
         if text.starts_with('/') {
             return Ok(Self::Pointer(text.to_owned()));

@@ -2,7 +2,7 @@ use bytes::Bytes;
 use gwasp_formats::Role;
 use jiff::Timestamp;
 
-use super::{Manifest, PluginRoutes, Routes, Unmatched};
+use super::{Manifest, OrderBy, PluginRoutes, Routes, Unmatched};
 use crate::packet::{Digest, Key, Packet};
 use gwasp_formats::notice_type::NoticeType;
 
@@ -141,4 +141,33 @@ fn two_entries_of_one_name_are_refused() {
             .to_string()
             .contains("`f`")
     );
+}
+
+#[track_caller]
+fn check_order(order_by: &OrderBy, payload: &'static str, expected: Option<&str>) {
+    let packet = Packet {
+        payload: Bytes::from_static(payload.as_bytes()),
+        ..packet(GND, Role::Observation)
+    };
+    assert_eq!(order_by.value(&packet).as_deref(), expected);
+}
+
+#[test]
+fn a_json_pointer_orders_by_a_text_or_number_and_by_nothing_else() {
+    let alert = r#"{"object":{"superevent_id":"S260101a","n":7,"labels":[]}}"#;
+    let pointer = |path: &str| OrderBy::Pointer(path.to_owned());
+    check_order(&pointer("/object/superevent_id"), alert, Some("S260101a"));
+    check_order(&pointer("/object/n"), alert, Some("7"));
+    check_order(&pointer("/object/labels"), alert, None);
+    check_order(&pointer("/object/missing"), alert, None);
+    check_order(&pointer("/object"), "no json", None);
+}
+
+#[test]
+fn a_param_orders_by_its_value_in_the_voevent() {
+    let notice = r#"<VOEvent ivorn="ivo://gwasp.test/a#1"><What>
+        <Param name="TrigID" value="99"/></What></VOEvent>"#;
+    check_order(&OrderBy::Param("TrigID".to_owned()), notice, Some("99"));
+    check_order(&OrderBy::Param("Other".to_owned()), notice, None);
+    check_order(&OrderBy::Id, notice, Some("ivo://gwasp.test/a#1"));
 }

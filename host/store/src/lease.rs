@@ -62,7 +62,7 @@ impl Inner {
         let commit = Commit {
             task: task.id,
             token,
-            version: task.pinned.unwrap_or_default(),
+            version: task.pinned.as_deref().copied().unwrap_or_default(),
             cpu: 0,
             journal: Vec::new(),
             kv: Vec::new(),
@@ -124,6 +124,6 @@ fn grant(task: &OpenTask, token: Token, input: Input, journal: Vec<JournalEntry>
         made: task.made,
         input,
         journal,
-        pinned: task.pinned,
+        pinned: task.pinned.as_deref().copied(),
     }
 }

@@ -12,6 +12,9 @@
 //! Leases live in memory: after a crash every open task is ready again, and the bumped
 //! incarnation makes all former tokens void.
 //!
+//! In the directory: `store.sqlite` with its log, `segments/`, `lock` (who writes), and
+//! `quarantine/` for what was damaged.
+//!
 //! The store knows neither alerts nor plugins: names are opaque, and matching packets to
 //! handlers is the caller's.
 
@@ -237,7 +240,8 @@ impl Store {
     /// number, then the earliest due time, then the earliest made. Does not block on the
     /// writer; reads the disk only for what is no longer in memory.
     ///
-    /// `worker` is the caller's number for who runs it.
+    /// `worker` is the caller's number for who runs it. A lease ends with a commit only: one
+    /// that is dropped is leased until the store is opened again.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] where the task's input is damaged: the task is set aside.

@@ -70,7 +70,10 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<Inner, OpenError> {
     let segments = recover::segments(&connection, dir, &dir.join(SEGMENTS), options.segment_size)?;
     let tasks = recover::tasks(&connection).map_err(database("read the open tasks"))?;
 
-    let queues = Arc::new(Queues::new(Arc::clone(&options.clock)));
+    let queues = Arc::new(Queues::new(
+        Arc::clone(&options.clock),
+        options.serial.clone(),
+    ));
     queues.publish(tasks);
     let cache = Arc::new(Cache::new(options.cache_bytes));
     let (sender, receiver) = mpsc::channel(options.channel.max(1));

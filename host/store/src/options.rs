@@ -1,5 +1,6 @@
 //! Bounds of a store, and the clock that it reads.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -37,6 +38,8 @@ impl Clock for SystemClock {
 /// Bounds of a store.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// Queues whose tasks run one after another, each to its end.
+    pub serial: BTreeSet<String>,
     /// Payloads and blobs longer than this go to segment files, bytes.
     pub segment_threshold: usize,
     /// A segment file that is longer than this is followed by a new one, bytes.
@@ -60,6 +63,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            serial: BTreeSet::new(),
             segment_threshold: 16 * 1024,
             segment_size: 64 * 1024 * 1024,
             group: 1024,

@@ -3,7 +3,7 @@
 //! Each task that becomes ready rings its queue's bell once, which ends one wait: many workers
 //! of one queue are not woken for one task. A timer thread rings for tasks that become due.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -36,6 +36,8 @@ pub(crate) enum Change {
 #[derive(Debug, Default)]
 struct State {
     schedule: Schedule,
+    /// Queues whose tasks all take turns.
+    serial: BTreeSet<String>,
     bells: BTreeMap<String, Arc<Notify>>,
     /// The moment that the timer waits for.
     timer: Option<Nanos>,
@@ -55,7 +57,10 @@ impl State {
         bell
     }
 
-    fn insert(&mut self, task: OpenTask, now: Nanos) {
+    fn insert(&mut self, mut task: OpenTask, now: Nanos) {
+        if self.serial.contains(&task.handler.queue) {
+            task.turn = Some(Arc::from(format!("queue {}", task.handler.queue)));
+        }
         let handler = Arc::clone(&task.handler);
         if self.schedule.insert(task, now)
             && let Some(bell) = self.bells.get(&handler.queue)
@@ -69,11 +74,13 @@ impl State {
             Change::Made(task) => self.insert(task, now),
             Change::Noted { lease, task } => self.schedule.note(lease, task),
             Change::Returned { lease, task } => {
-                self.schedule.end(lease);
+                self.schedule.release(lease);
                 self.insert(task, now);
             }
             Change::Ended { lease } => {
-                self.schedule.end(lease);
+                if let Some(queue) = self.schedule.end(lease, now) {
+                    self.bell(&queue).notify_one();
+                }
             }
         }
     }
@@ -88,9 +95,13 @@ pub(crate) struct Queues {
 }
 
 impl Queues {
-    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>, serial: BTreeSet<String>) -> Self {
+        let state = State {
+            serial,
+            ..State::default()
+        };
         Self {
-            state: Mutex::default(),
+            state: Mutex::new(state),
             alarm: Condvar::new(),
             clock,
         }
@@ -140,7 +151,7 @@ impl Queues {
         let delay = Nanos::try_from(delay.as_nanos()).unwrap_or(Nanos::MAX);
         let due = self.clock.now().saturating_add(delay);
         let mut state = self.state();
-        if let Some(mut task) = state.schedule.end(lease) {
+        if let Some(mut task) = state.schedule.release(lease) {
             task.due = task.due.max(due);
             state.insert(task, self.clock.now());
         }

@@ -1,14 +1,18 @@
 //! Which open task is next: a pure machine without clock, disk or threads.
 //!
-//! Invariants: an open task is in exactly one of *ready*, *later* and *leased*; a lease number
-//! is given once. Of the tasks of a queue that are due, the next is the one with the lowest
+//! Invariants: an open task is in exactly one of *ready*, *later*, *waiting* (for its turn) and
+//! *leased*; a lease number is given once. Of the tasks of a queue that are due, the next is the one with the lowest
 //! priority number, then the earliest due time, then the lowest number.
+
+mod turns;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::record::{Nanos, Origin, TaskId};
 use crate::view::Depth;
+
+use turns::Turns;
 
 /// What tasks of one handler, queue and retry policy have in common.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,6 +42,8 @@ pub(crate) struct OpenTask {
     pub(crate) handler: Arc<HandlerRow>,
     pub(crate) origin: Origin,
     pub(crate) priority: u8,
+    /// Tasks with one turn run one after another.
+    pub(crate) turn: Option<Arc<str>>,
     pub(crate) due: Nanos,
     pub(crate) made: Nanos,
     pub(crate) deadline: Option<Nanos>,
@@ -49,7 +55,7 @@ pub(crate) struct OpenTask {
     pub(crate) cpu: u64,
     pub(crate) journal: Tally,
     /// Plugin version that wrote the journal.
-    pub(crate) pinned: Option<[u8; 32]>,
+    pub(crate) pinned: Option<Box<[u8; 32]>>,
 }
 
 /// A task that a worker holds.
@@ -87,6 +93,7 @@ impl Queue {
 #[derive(Debug, Default)]
 pub(crate) struct Schedule {
     queues: BTreeMap<String, Queue>,
+    turns: Turns,
     leases: HashMap<u64, Leased>,
     last_lease: u64,
 }
@@ -121,7 +128,12 @@ impl Schedule {
     ) -> Option<(u64, &OpenTask)> {
         let queue = self.queues.get_mut(queue)?;
         queue.promote(now);
-        let (_, task) = queue.ready.pop_first()?;
+        let task = loop {
+            let (_, next) = queue.ready.pop_first()?;
+            if let Some(task) = self.turns.begin(next, now) {
+                break task;
+            }
+        };
         queue.leased += 1;
         self.last_lease += 1;
         let leased = Leased {
@@ -154,26 +166,42 @@ impl Schedule {
         }
     }
 
-    /// Ends a lease and its task.
-    pub(crate) fn end(&mut self, lease: u64) -> Option<OpenTask> {
+    /// Ends a lease and its task; returns the queue that has a task ready whose turn has come.
+    pub(crate) fn end(&mut self, lease: u64, now: Nanos) -> Option<String> {
+        let task = self.release(lease)?;
+        let next = self.turns.end(&task)?;
+        let queue = next.handler.queue.clone();
+        self.insert(next, now).then_some(queue)
+    }
+
+    /// Ends a lease whose task goes on; its turn does, too.
+    pub(crate) fn release(&mut self, lease: u64) -> Option<OpenTask> {
         let leased = self.leases.remove(&lease)?;
         if let Some(queue) = self.queues.get_mut(&leased.task.handler.queue) {
             queue.leased = queue.leased.saturating_sub(1);
         }
+        self.turns.pause(&leased.task);
         Some(leased.task)
     }
 
-    /// Returns when the first task of any queue becomes due that is not yet.
+    /// Returns when the first task of any queue becomes due that is not yet, or may overtake.
     pub(crate) fn next_due(&self) -> Option<Nanos> {
         self.queues
             .values()
             .filter_map(|queue| queue.later.first_key_value())
             .map(|((due, _), _)| *due)
+            .chain(self.turns.next_expiry())
             .min()
     }
 
     /// Makes ready what is due; calls `promoted` with each queue that has more and how many.
     pub(crate) fn promote(&mut self, now: Nanos, mut promoted: impl FnMut(&str, usize)) {
+        for task in self.turns.overtake(now) {
+            let queue = task.handler.queue.clone();
+            if self.insert(task, now) {
+                promoted(&queue, 1);
+            }
+        }
         for (name, queue) in &mut self.queues {
             let count = queue.promote(now);
             if count > 0 {
@@ -202,3 +230,6 @@ impl Schedule {
             .unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

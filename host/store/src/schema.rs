@@ -215,3 +215,6 @@ pub(crate) fn meta(connection: &Connection, name: &str) -> rusqlite::Result<i64>
         row.get(0)
     })
 }
+
+#[cfg(test)]
+mod tests;

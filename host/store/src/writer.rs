@@ -10,15 +10,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rusqlite::Connection;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::cache::Cache;
 use crate::error::StoreError;
 use crate::options::Options;
 use crate::queues::{Change, Queues};
-use crate::record::{
-    Accepted, Arrival, Commit, JournalEntry, Nanos, NewRefusal, PacketRecord, Submission, TaskId,
-};
+use crate::record::{Nanos, PacketRecord};
 use crate::schedule::HandlerRow;
 use crate::schema::{meta, unsigned};
 use crate::segments::Appender;
@@ -27,150 +25,19 @@ mod accept;
 mod books;
 mod checkpoint;
 mod commit;
+mod op;
 mod resume;
 mod sql;
 mod tasks;
 mod values;
 
 use books::Books;
+use op::{Answer, CommitAnswers, Written, settle};
 use sql::Sql;
 use tasks::Shape;
 
 pub(crate) use accept::PacketColumns;
-
-/// Where an answer goes.
-pub(crate) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
-/// What a commit is answered with.
-pub(crate) type CommitAnswers = Vec<Result<(), StoreError>>;
-
-/// What the writer is asked for.
-#[derive(Debug)]
-pub(crate) enum Op {
-    Accept {
-        generation: u64,
-        arrivals: Vec<Arrival>,
-        reply: Reply<Vec<Accepted>>,
-    },
-    Refuse {
-        refusals: Vec<NewRefusal>,
-        /// Lengths before the cut.
-        lengths: Vec<usize>,
-        reply: Reply<()>,
-    },
-    Unconfirmed {
-        source: String,
-        frames: u64,
-        reply: Reply<()>,
-    },
-    Listening {
-        source: String,
-        listening: bool,
-        reply: Reply<()>,
-    },
-    Submit {
-        submissions: Vec<Submission>,
-        reply: Reply<Vec<bool>>,
-    },
-    Commit {
-        commits: Vec<Commit>,
-        reply: Reply<CommitAnswers>,
-    },
-    PutBlob {
-        digest: [u8; 32],
-        bytes: Bytes,
-        reply: Reply<()>,
-    },
-    Claim {
-        plugin: String,
-        name: String,
-        task: TaskId,
-        reply: Reply<bool>,
-    },
-    Resume {
-        task: TaskId,
-        keep: u32,
-        replace: Option<JournalEntry>,
-        reply: Reply<bool>,
-    },
-    PutRoute {
-        plugin: String,
-        digest: [u8; 32],
-        manifest: String,
-        reply: Reply<u64>,
-    },
-    RemoveRoute {
-        plugin: String,
-        reply: Reply<u64>,
-    },
-    Close {
-        reply: Reply<()>,
-    },
-}
-
-impl Op {
-    /// Returns how much of a group it is.
-    fn weight(&self) -> usize {
-        match self {
-            Self::Accept { arrivals, .. } => {
-                let tasks: usize = arrivals.iter().map(|arrival| arrival.tasks.len()).sum();
-                arrivals.len() + tasks
-            }
-            Self::Refuse { refusals, .. } => refusals.len(),
-            Self::Submit { submissions, .. } => submissions.len(),
-            Self::Commit { commits, .. } => commits
-                .iter()
-                .map(|commit| 1 + commit.spawns.len() + commit.journal.len())
-                .sum(),
-            Self::Unconfirmed { .. }
-            | Self::Listening { .. }
-            | Self::PutBlob { .. }
-            | Self::Claim { .. }
-            | Self::Resume { .. }
-            | Self::PutRoute { .. }
-            | Self::RemoveRoute { .. }
-            | Self::Close { .. } => 1,
-        }
-    }
-
-    /// Answers with an error.
-    fn fail(self, error: StoreError) {
-        match self {
-            Self::Accept { reply, .. } => send(reply, Err(error)),
-            Self::Refuse { reply, .. }
-            | Self::Unconfirmed { reply, .. }
-            | Self::Listening { reply, .. }
-            | Self::PutBlob { reply, .. }
-            | Self::Close { reply } => send(reply, Err(error)),
-            Self::Submit { reply, .. } => send(reply, Err(error)),
-            Self::Commit { reply, .. } => send(reply, Err(error)),
-            Self::Claim { reply, .. } | Self::Resume { reply, .. } => send(reply, Err(error)),
-            Self::PutRoute { reply, .. } | Self::RemoveRoute { reply, .. } => {
-                send(reply, Err(error));
-            }
-        }
-    }
-}
-
-/// An operation on its way to the writer.
-#[derive(Debug)]
-pub(crate) struct Request {
-    pub(crate) op: Op,
-    /// Given back when the operation is done.
-    pub(crate) permit: Option<OwnedSemaphorePermit>,
-}
-
-/// Sends an answer; whoever asked may have gone.
-fn send<T>(reply: Reply<T>, answer: Result<T, StoreError>) {
-    drop(reply.send(answer));
-}
-
-/// An answer that waits for the transaction.
-type Answer = Box<dyn FnOnce(Option<&StoreError>) + Send>;
-
-/// Answers with `value` unless the group failed.
-fn answer<T: Send + 'static>(reply: Reply<T>, value: Result<T, StoreError>) -> Answer {
-    Box::new(move |failed| send(reply, failed.map_or(value, |error| Err(error.clone()))))
-}
+pub(crate) use op::{Op, Reply, Request};
 
 /// What one transaction does beside writing rows.
 struct Group {
@@ -344,52 +211,96 @@ impl<'c> Writer<'c> {
                 generation,
                 arrivals,
                 reply,
-            } => self.apply_accept(group, generation, arrivals, reply),
+            } => {
+                let written = self.apply_accept(group, generation, arrivals);
+                settle(group, reply, written)
+            }
             Op::Refuse {
                 refusals,
                 lengths,
                 reply,
-            } => self.apply_refuse(group, &refusals, &lengths, reply),
+            } => {
+                let written = self.apply_refuse(group, &refusals, &lengths);
+                settle(group, reply, written)
+            }
             Op::Unconfirmed {
                 source,
                 frames,
                 reply,
-            } => self.apply_unconfirmed(group, &source, frames, reply),
+            } => {
+                let written = self.apply_unconfirmed(group, &source, frames);
+                settle(group, reply, written)
+            }
             Op::Listening {
                 source,
                 listening,
                 reply,
-            } => self.apply_listening(group, &source, listening, reply),
-            Op::Submit { submissions, reply } => self.apply_submit(group, submissions, reply),
-            Op::Commit { commits, reply } => self.apply_commits(group, commits, reply),
+            } => {
+                let written = self.apply_listening(&source, listening);
+                settle(group, reply, written)
+            }
+            Op::Submit { submissions, reply } => {
+                let written = self.apply_submit(group, submissions);
+                settle(group, reply, written)
+            }
+            Op::Commit { commits, reply } => {
+                let written = self.apply_commits(group, commits);
+                settle(group, reply, written)
+            }
+            other => self.apply_value(group, other),
+        }
+    }
+
+    /// Writes the rows of an operation on values, routes or blobs.
+    fn apply_value(&mut self, group: &mut Group, op: Op) -> Result<(), StoreError> {
+        match op {
             Op::PutBlob {
                 digest,
                 bytes,
                 reply,
-            } => self.apply_blob(group, &digest, &bytes, reply),
+            } => {
+                let written = self.apply_blob(group, &digest, &bytes);
+                settle(group, reply, written)
+            }
             Op::Claim {
                 plugin,
                 name,
                 task,
                 reply,
-            } => self.apply_claim(group, (&plugin, &name), task, reply),
+            } => {
+                let written = self.apply_claim(group, &plugin, &name, task);
+                settle(group, reply, written)
+            }
             Op::Resume {
                 task,
                 keep,
                 replace,
                 reply,
-            } => self.apply_resume(group, task, (keep, replace), reply),
+            } => {
+                let written = self.apply_resume(group, task, keep, replace);
+                settle(group, reply, written)
+            }
             Op::PutRoute {
                 plugin,
                 digest,
                 manifest,
                 reply,
-            } => self.apply_route(group, &plugin, Some((digest, &manifest)), reply),
-            Op::RemoveRoute { plugin, reply } => self.apply_route(group, &plugin, None, reply),
-            Op::Close { reply } => {
-                group.answers.push(answer(reply, Ok(())));
-                Ok(())
+            } => {
+                let written = self.apply_route(&plugin, Some((digest, &manifest)));
+                settle(group, reply, written)
             }
+            Op::RemoveRoute { plugin, reply } => {
+                let written = self.apply_route(&plugin, None);
+                settle(group, reply, written)
+            }
+            // The rest is done before.
+            Op::Accept { .. }
+            | Op::Refuse { .. }
+            | Op::Unconfirmed { .. }
+            | Op::Listening { .. }
+            | Op::Submit { .. }
+            | Op::Commit { .. }
+            | Op::Close { .. } => Ok(()),
         }
     }
 
@@ -444,7 +355,10 @@ impl<'c> Writer<'c> {
         if self.failed.is_some() {
             return;
         }
-        self.segments.take_back();
+        // After a failed sync the rows may yet appear, and the records that they name are needed.
+        if !error.is_fatal() {
+            self.segments.take_back();
+        }
         self.is_full = matches!(error, StoreError::Full { .. });
         if !self.connection.is_autocommit()
             && let Err(error) = self.connection.execute_batch("ROLLBACK")

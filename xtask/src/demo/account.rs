@@ -9,7 +9,7 @@ use gwasp_tests::sample::Notice;
 use serde_json::Value;
 
 /// A live account of a host's log.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Account {
     notices: Vec<Notice>,
     /// Packets that were accepted, and how many tasks they made.
@@ -19,17 +19,14 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Begins an account of a host that is sent `notices`.
-    pub(crate) const fn new(notices: Vec<Notice>) -> Self {
-        Self {
-            notices,
-            packets: BTreeMap::new(),
-            ends: BTreeMap::new(),
-        }
+    /// Notes that the host is sent `notices`.
+    pub(crate) fn expect(&mut self, notices: Vec<Notice>) {
+        self.notices.extend(notices);
     }
 
-    /// Takes in one line of the host's log, and prints what a person wants to know of it.
-    pub(crate) fn tell(&mut self, line: &Line) {
+    /// Takes in one line of the host's log, and prints what a person wants to know of it;
+    /// answers whether it is about a packet or a task.
+    pub(crate) fn tell(&mut self, line: &Line) -> bool {
         let time = line.json["timestamp"]
             .as_str()
             .and_then(|stamp| stamp.get(11..23));
@@ -38,8 +35,12 @@ impl Account {
             ("gwasp::packet", "packet accepted") => self.packet(time, line),
             ("gwasp::task", "task succeeded") => self.task(time, line, true),
             ("gwasp::task", "task failed") => self.task(time, line, false),
-            _ => Self::other(time, line),
+            _ => {
+                Self::other(time, line);
+                return false;
+            }
         }
+        true
     }
 
     fn packet(&mut self, time: &str, line: &Line) {
@@ -85,7 +86,9 @@ impl Account {
     fn other(time: &str, line: &Line) {
         let level = line.json["level"].as_str().unwrap_or_default();
         if level == "WARN" || level == "ERROR" || line.target() == "gwasp::plugin" {
-            println!("{time}    {level:<5}  {}", line.message());
+            let why = ["reason", "error"].map(|name| text(line, name)).join("");
+            let colon = if why.is_empty() { "" } else { ": " };
+            println!("{time}    {level:<5}  {}{colon}{why}", line.message());
         }
     }
 

@@ -129,6 +129,29 @@ impl Candidate {
         }
     }
 
+    /// The file name that the search was given as `--reference-psd`, if the document says.
+    ///
+    /// For a caller that has no PSD document: where the spectra would be, relative to the working
+    /// directory or to the candidate's file.
+    ///
+    /// # Errors
+    /// [`CandidateError::Ligolw`] for tables without the columns that lead there.
+    pub fn reference_psd(coinc: &Document) -> Result<Option<&str>, CandidateError> {
+        let Some(parameters) = coinc.table("process_params") else {
+            return Ok(None);
+        };
+        let Some(single) = coinc.require("sngl_inspiral")?.rows().next() else {
+            return Ok(None);
+        };
+        let process = single.id("process_id")?;
+        for row in parameters.rows() {
+            if row.text("param")? == "--reference-psd" && row.id("process_id")? == process {
+                return Ok(Some(row.text("value")?));
+            }
+        }
+        Ok(None)
+    }
+
     fn read(coinc: &Document, psd: &Document, event: RowRef<'_>) -> Result<Self, CandidateError> {
         let id = event.id("coinc_event_id")?;
         let inverted = inverts_phase(program_of(coinc, event)?)?;

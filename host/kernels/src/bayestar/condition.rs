@@ -6,7 +6,7 @@
 //! without noise (Singer & Price 2016, PRD 93 024013, §III and appendix B).
 
 use super::coinc::{Candidate, SnrSeries, Trigger};
-use super::filter::FilterSpectrum;
+use super::filter::{FilterError, FilterSpectrum};
 use super::network::{Channel, Network};
 use super::options::Options;
 use crate::detectors::dot;
@@ -84,6 +84,15 @@ pub enum ConditionError {
     Cancelled(#[from] Cancelled),
 }
 
+impl From<FilterError> for ConditionError {
+    fn from(error: FilterError) -> Self {
+        match error {
+            FilterError::Cancelled(error) => Self::Cancelled(error),
+            FilterError::OutOfMemory(error) => Self::OutOfMemory(error),
+        }
+    }
+}
+
 /// Prepares a candidate for localization.
 ///
 /// # Errors
@@ -113,7 +122,7 @@ pub fn condition(
     let series = if has_series {
         cut_series(&triggers, layout.reach)?
     } else {
-        make_series(&triggers, &spectra, layout.reach, power.f_max)?
+        make_series(&triggers, &spectra, (layout.reach, power.f_max), work)?
     };
     Ok(layout.assemble(&triggers, &spectra, &series))
 }
@@ -321,8 +330,8 @@ fn cut_series(triggers: &[&Trigger], reach: f64) -> Result<Vec<SnrSeries>, Condi
 fn make_series(
     triggers: &[&Trigger],
     spectra: &[FilterSpectrum],
-    reach: f64,
-    nyquist: f64,
+    (reach, nyquist): (f64, f64),
+    work: &Work<'_>,
 ) -> Result<Vec<SnrSeries>, ConditionError> {
     let sample_rate = 2.0 * nyquist;
     let half = half_length(reach, sample_rate)?;
@@ -334,7 +343,7 @@ fn make_series(
             .snr
             .ok_or_else(|| ConditionError::Silent(name(trigger)))?;
         let peak = Complex64::from_polar(snr, trigger.phase);
-        let later = spectrum.autocorrelation(half);
+        let later = spectrum.autocorrelation(half, work)?;
         let earlier = later.iter().skip(1).rev().map(Complex64::conj);
         let single = |a: Complex64| [narrow((peak * a).re), narrow((peak * a).im)];
         let samples = earlier.chain(later.iter().copied()).map(single).collect();
@@ -366,3 +375,6 @@ fn polar(samples: &[[f32; 2]]) -> (Vec<f32>, Vec<f32>) {
     };
     samples.iter().map(&mut split).unzip()
 }
+
+#[cfg(test)]
+mod tests;

@@ -66,7 +66,11 @@ impl Scratch {
 
     pub(crate) fn new(likelihood: &Likelihood<'_>) -> Result<Self, OutOfMemory> {
         let samples = Samples::new(likelihood.network.n)?;
-        Ok(Self { samples, rows: Rows::new(), nodes: Nodes::new(likelihood.table) })
+        Ok(Self {
+            samples,
+            rows: Rows::new(),
+            nodes: Nodes::new(likelihood.table),
+        })
     }
 }
 
@@ -137,7 +141,13 @@ impl Likelihood<'_> {
                 let p2 = p2.max(LEAST_P2);
                 // Both signs of u, both half circles of polarization.
                 let weight = 4.0 * weight;
-                scratch.rows.push(Row { polarization: 0, coefficients, p2, weight, best });
+                scratch.rows.push(Row {
+                    polarization: 0,
+                    coefficients,
+                    p2,
+                    weight,
+                    best,
+                });
             }
         }
         self.sum_rows::<FMA>(scratch)
@@ -152,20 +162,31 @@ impl Likelihood<'_> {
             let p2 = 0.5 * kappa2 * (c * c * powers.0.max(0.0) + u * u * powers.1.max(0.0));
             let p2 = p2.max(LEAST_P2);
             let scale = 0.25 * kappa2 * kappa2 / p2;
-            let [a, b, d] = [scale * c * c, scale * u * u, scale * 2.0 * c * u].map(narrow);
+            let (a, b) = (narrow(scale * c * c), narrow(scale * u * u));
+            let d = narrow(scale * 2.0 * c * u);
             let best = scratch.samples.largest_pair::<FMA>(k, [a, b, d]);
             let weight = 2.0 * weight;
             for (d, best) in [(d, best.0), (-d, best.1)] {
                 let coefficients = [a, b, d];
-                scratch.rows.push(Row { polarization: k, coefficients, p2, weight, best });
+                scratch.rows.push(Row {
+                    polarization: k,
+                    coefficients,
+                    p2,
+                    weight,
+                    best,
+                });
             }
         }
     }
 
     #[inline(always)]
     fn sum_rows<const FMA: bool>(&self, scratch: &mut Scratch) -> PixelPosterior {
-        let Scratch { samples, rows, nodes } = scratch;
-        let totals = rows.sum::<FMA>(self.table, nodes, samples.squares(), samples.padded());
+        let Scratch {
+            samples,
+            rows,
+            nodes,
+        } = scratch;
+        let totals = rows.sum::<FMA>(self.table, nodes, samples);
         let unit = self.table.unit;
         PixelPosterior {
             ln: totals.ln,
@@ -183,3 +204,6 @@ const POLARIZATIONS: [(f64, f64); N_POLARIZATIONS] = [
     (0.951_056_516_295_153_6, -0.309_016_994_374_947_34),
     (0.587_785_252_292_473_2, -0.809_016_994_374_947_4),
 ];
+
+#[cfg(test)]
+mod tests;

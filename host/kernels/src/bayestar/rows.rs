@@ -6,7 +6,8 @@
 //! a threshold. What stays more than [`CUTOFF`] below the best of the pixel is left out.
 
 use super::lanes::{LANES, Lanes, fma, ln};
-use super::table::{Node, RadialTable};
+use super::samples::Samples;
+use super::table::{N_NODES, RadialTable};
 use super::window::{NO_SIGNAL, Nodes, Window};
 use crate::numeric::narrow;
 
@@ -15,6 +16,11 @@ const MAX_ROWS: usize = 64;
 /// Samples below the best one by more than this, in log likelihood, are dropped; the relative
 /// error of the sum is at most `100 n exp(-CUTOFF)`.
 const CUTOFF: f32 = 20.0;
+
+/// Chords drawn to find where a row begins to matter; each costs as much as a sample group.
+const CHORDS: usize = 2;
+/// The `g` of a lane without a sample: its likelihood vanishes.
+const NO_SAMPLE: f32 = -1e30;
 
 /// One row, as it is set up.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +48,9 @@ pub(crate) struct Rows {
     value: [f32; MAX_ROWS],
     /// `g` below which nothing matters.
     floor: [f32; MAX_ROWS],
+    /// First and last node of the table's `y` axis that the row needs.
+    first: [f32; MAX_ROWS],
+    last: [f32; MAX_ROWS],
 }
 
 /// Log of a pixel's sum, and the moments of distance in the table's unit.
@@ -56,7 +65,16 @@ impl Rows {
     pub(crate) fn new() -> Self {
         let zero = [0.0; MAX_ROWS];
         let rows = Vec::with_capacity(MAX_ROWS);
-        Self { rows, x: zero, best: zero, ln_best: zero, value: zero, floor: zero }
+        Self {
+            rows,
+            x: zero,
+            best: zero,
+            ln_best: zero,
+            value: zero,
+            floor: zero,
+            first: zero,
+            last: zero,
+        }
     }
 
     pub(crate) fn clear(&mut self) {
@@ -74,32 +92,43 @@ impl Rows {
         }
     }
 
-    /// Sums all rows. `samples` holds, per polarization, `|P|²`, `|X|²` and `Im(P X*)`.
+    /// Sums all rows over their samples.
     #[inline(always)]
     pub(crate) fn sum<const FMA: bool>(
         &mut self,
         table: &RadialTable,
         nodes: &mut Nodes,
-        samples: &[f32],
-        padded: usize,
+        samples: &Samples,
     ) -> RowTotals {
         let peak = self.find_bounds::<FMA>(table);
         let target = peak - CUTOFF;
         let mut totals = [0.0; 4];
-        for (k, row) in self.rows.iter().enumerate() {
-            if self.value[k] < target {
-                continue;
+        let mut k = 0;
+        while k < self.rows.len() {
+            let end = self.end_of_pair(k);
+            let (mut first, mut last) = (f32::INFINITY, f32::NEG_INFINITY);
+            for m in k..end {
+                let matters = self.value[m] >= target;
+                first = if matters {
+                    self.first[m].min(first)
+                } else {
+                    first
+                };
+                last = if matters {
+                    self.last[m].max(last)
+                } else {
+                    last
+                };
             }
-            let floor = self.floor[k];
-            let ln_floor = if floor > NO_SIGNAL { floor.ln() } else { NO_SIGNAL.ln() };
-            let range = (ln_floor, self.ln_best[k]);
-            let window = Window::new(table, nodes, 0.5 * row.p2.ln(), range);
-            let from = 3 * row.polarization * padded;
-            let samples = &samples[from..from + 3 * padded];
-            let sums = row_sums::<FMA>(samples, row, &window, (floor, peak));
-            for (total, sum) in totals.iter_mut().zip(sums) {
-                *total += row.weight * f64::from(sum);
+            if first < last {
+                let x = 0.5 * self.rows[k].p2.ln();
+                let window = Window::new(table, nodes, x, (first, last));
+                for m in (k..end).filter(|&m| self.value[m] >= target) {
+                    let bounds = (self.floor[m], peak);
+                    self.rows[m].add::<FMA>(&mut totals, samples, &window, bounds);
+                }
             }
+            k = end;
         }
         let [_, mean, mean_square, sum] = totals;
         RowTotals {
@@ -107,6 +136,14 @@ impl Rows {
             mean: mean / sum,
             mean_square: mean_square / sum,
         }
+    }
+
+    /// Where the rows end that share the `p` of row `k`: one or two.
+    #[inline(always)]
+    fn end_of_pair(&self, k: usize) -> usize {
+        let p2 = self.rows[k].p2;
+        let same = |row: &Row| (row.p2 - p2).abs() <= 0.0;
+        k + 1 + usize::from(self.rows.get(k + 1).is_some_and(same))
     }
 
     /// Values and floors of all rows; returns the largest value.
@@ -120,7 +157,11 @@ impl Rows {
         for (((x, best), log), value) in xs.zip(bests).zip(logs).zip(values).take(groups) {
             for l in 0..LANES {
                 x[l] = 0.5 * ln::<FMA>(if x[l] > NO_SIGNAL { x[l] } else { NO_SIGNAL });
-                log[l] = ln::<FMA>(if best[l] > NO_SIGNAL { best[l] } else { NO_SIGNAL });
+                log[l] = ln::<FMA>(if best[l] > NO_SIGNAL {
+                    best[l]
+                } else {
+                    NO_SIGNAL
+                });
             }
             let table = table.coarse(x, log);
             for l in 0..LANES {
@@ -131,12 +172,19 @@ impl Rows {
         for &value in &self.value[..self.rows.len()] {
             peak = if value > peak { value } else { peak };
         }
-        let xs = self.x.as_chunks::<LANES>().0.iter();
-        let bests = self.best.as_chunks::<LANES>().0.iter();
-        let values = self.value.as_chunks::<LANES>().0.iter();
-        let floors = self.floor.as_chunks_mut::<LANES>().0.iter_mut();
-        for (((x, best), value), floor) in xs.zip(bests).zip(values).zip(floors).take(groups) {
-            *floor = floors_of::<FMA>(table, x, (best, value), peak - CUTOFF);
+        for k in 0..groups {
+            let range = k * LANES..(k + 1) * LANES;
+            let part = |all: &[f32; MAX_ROWS]| {
+                let mut part = [0.0; LANES];
+                part.copy_from_slice(&all[range.clone()]);
+                part
+            };
+            let (x, best, value) = (part(&self.x), part(&self.best), part(&self.value));
+            let floor = floors_of::<FMA>(table, &x, (&best, &value), peak - CUTOFF);
+            let (first, last) = node_range::<FMA>(table, &x, (&floor, &part(&self.ln_best)));
+            self.floor[range.clone()].copy_from_slice(&floor);
+            self.first[range.clone()].copy_from_slice(&first);
+            self.last[range].copy_from_slice(&last);
         }
         peak
     }
@@ -155,7 +203,7 @@ fn floors_of<const FMA: bool>(
 ) -> Lanes {
     let mut low = [0.0; LANES];
     let mut low_value = table.coarse(x, &[NO_SIGNAL.ln(); LANES]);
-    for _ in 0..3 {
+    for _ in 0..CHORDS {
         let (mut root, mut ln_g) = ([0.0; LANES], [0.0; LANES]);
         for l in 0..LANES {
             let part = (target - low_value[l]) / (high_value[l] - low_value[l]);
@@ -172,37 +220,135 @@ fn floors_of<const FMA: bool>(
             low_value[l] = if below { value } else { low_value[l] };
         }
     }
-    low.map(|low| low * low)
+    for low in &mut low {
+        *low *= *low;
+    }
+    low
 }
 
-/// `Σ exp(value - peak)` over one row's samples, in the last place, and times the moments of
-/// distance before it.
+/// First and last node of the `y` axis that interpolation needs between floor and best.
 #[inline(always)]
-fn row_sums<const FMA: bool>(
-    samples: &[f32],
-    row: &Row,
-    window: &Window<'_>,
-    (floor, peak): (f32, f32),
-) -> Node {
-    let padded = samples.len() / 3;
-    let [a, b, d] = row.coefficients;
-    let mut totals = [[0.0; 4]; 4];
-    let groups = |k: usize| samples[k * padded..(k + 1) * padded].as_chunks::<LANES>().0;
-    for ((plus2, cross2), both) in groups(0).iter().zip(groups(1)).zip(groups(2)) {
-        let mut g = [0.0; LANES];
-        let mut above = 0;
-        for l in 0..LANES {
-            g[l] = fma::<FMA>(d, both[l], fma::<FMA>(a, plus2[l], b * cross2[l]));
-            above |= u32::from(g[l] >= floor);
+fn node_range<const FMA: bool>(
+    table: &RadialTable,
+    x: &Lanes,
+    (floor, ln_best): (&Lanes, &Lanes),
+) -> (Lanes, Lanes) {
+    let axes = &table.axes;
+    let (y_min, per_step) = (narrow(axes.y_min), narrow(1.0 / axes.step));
+    let (v_max, last_node) = (narrow(axes.v_max), (N_NODES - 1) as f32);
+    let (mut first, mut last) = ([0.0; LANES], [0.0; LANES]);
+    let place = |x: f32, ln_g: f32| {
+        let place = (x - 0.5 * ln_g - y_min) * per_step;
+        let place = if place < last_node { place } else { last_node };
+        (if place > -4.0 { place } else { -4.0 }).floor()
+    };
+    for l in 0..LANES {
+        // Beyond this the anti-diagonal is read.
+        let ln_near = 4.0 * (x[l] - v_max);
+        let ln_floor = ln::<FMA>(if floor[l] > NO_SIGNAL {
+            floor[l]
+        } else {
+            NO_SIGNAL
+        });
+        first[l] = place(
+            x[l],
+            if ln_best[l] < ln_near {
+                ln_best[l]
+            } else {
+                ln_near
+            },
+        ) - 1.0;
+        last[l] = place(x[l], ln_floor) + 2.0;
+    }
+    (first, last)
+}
+
+impl Row {
+    /// Adds `Σ exp(value - peak)` over the row's samples, alone in the last place and times the
+    /// moments of distance before it.
+    #[inline(always)]
+    fn add<const FMA: bool>(
+        &self,
+        totals: &mut [f64; 4],
+        samples: &Samples,
+        window: &Window<'_>,
+        (floor, peak): (f32, f32),
+    ) {
+        let [a, b, d] = self.coefficients;
+        let mut sums = [[0.0; 4]; 4];
+        let mut pending = Pending::new();
+        let [plus2, cross2, both] = samples.groups(self.polarization);
+        for ((plus2, cross2), both) in plus2.iter().zip(cross2).zip(both) {
+            let mut g = [0.0; LANES];
+            let mut above = 0_u16;
+            for l in 0..LANES {
+                g[l] = fma::<FMA>(d, both[l], fma::<FMA>(a, plus2[l], b * cross2[l]));
+                above |= u16::from(g[l] >= floor) << l;
+            }
+            if above == u16::MAX {
+                window.add::<FMA, LANES>(&mut sums, &g, peak);
+            } else if above != 0 && pending.push(&g, above) {
+                window.add::<FMA, LANES>(&mut sums, &pending.take(), peak);
+            }
         }
-        if above != 0 {
-            window.add::<FMA>(&mut totals, &g, peak);
+        match pending.len {
+            0 => {}
+            1..=4 => window.add::<FMA, 4>(&mut sums, &pending.rest(), peak),
+            5..=8 => window.add::<FMA, 8>(&mut sums, &pending.rest(), peak),
+            _ => window.add::<FMA, LANES>(&mut sums, &pending.rest(), peak),
+        }
+        for k in 0..4 {
+            let sum = (sums[0][k] + sums[1][k]) + (sums[2][k] + sums[3][k]);
+            totals[k] += self.weight * f64::from(sum);
         }
     }
-    let [t0, t1, t2, t3] = totals;
-    let mut sum = [0.0; 4];
-    for k in 0..4 {
-        sum[k] = (t0[k] + t1[k]) + (t2[k] + t3[k]);
+}
+
+/// Samples of incomplete groups that wait until there are enough of them for a whole one.
+struct Pending {
+    g: [f32; 2 * LANES],
+    len: usize,
+}
+
+impl Pending {
+    #[inline(always)]
+    fn new() -> Self {
+        Self {
+            g: [NO_SAMPLE; 2 * LANES],
+            len: 0,
+        }
     }
-    sum
+
+    /// Takes the lanes of a group whose bits are set; whether a whole group is there.
+    #[inline(always)]
+    fn push(&mut self, group: &Lanes, mut lanes: u16) -> bool {
+        while lanes != 0 {
+            let lane = lanes.trailing_zeros() as usize % LANES;
+            // Fewer than a group wait, and a group comes: the bound never acts.
+            self.g[self.len % (2 * LANES)] = group[lane];
+            self.len += 1;
+            lanes &= lanes - 1;
+        }
+        self.len >= LANES
+    }
+
+    /// Gives the first group away.
+    #[inline(always)]
+    fn take(&mut self) -> Lanes {
+        let mut whole = [0.0; LANES];
+        whole.copy_from_slice(&self.g[..LANES]);
+        self.g.copy_within(LANES.., 0);
+        self.len -= LANES;
+        whole
+    }
+
+    /// What is left, filled up with nothing.
+    #[inline(always)]
+    fn rest<const N: usize>(&self) -> [f32; N] {
+        let mut rest = [NO_SAMPLE; N];
+        for (l, (rest, &g)) in rest.iter_mut().zip(&self.g).enumerate() {
+            *rest = if l < self.len { g } else { NO_SAMPLE };
+        }
+        rest
+    }
 }

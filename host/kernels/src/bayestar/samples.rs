@@ -3,7 +3,7 @@
 //! Arrays are padded to whole groups of lanes. A padded sample has a square amplitude so far
 //! below zero that its likelihood vanishes.
 
-use super::lanes::{LANES, catmull_rom, fma, sin_cos};
+use super::lanes::{LANES, Lanes, catmull_rom, fma, sin_cos};
 use super::network::{Channel, View};
 use crate::numeric::narrow;
 use crate::work::{OutOfMemory, filled};
@@ -39,14 +39,20 @@ impl<'a> Neighbours<'a> {
         let first = range.start as i64 + view.shift - 1;
         let first = usize::try_from(first).unwrap_or(0);
         let window = |k: usize| series.get(first + k..first + k + len).unwrap_or(&[]);
-        Self { windows: [0, 1, 2, 3].map(window), weights: catmull_rom(narrow(view.fraction)) }
+        let windows = [window(0), window(1), window(2), window(3)];
+        Self {
+            windows,
+            weights: catmull_rom(narrow(view.fraction)),
+        }
     }
 
     /// The windows, all of one length.
     #[inline(always)]
     fn aligned(&self) -> [&'a [f32]; 4] {
-        let len = self.windows[3].len();
-        self.windows.map(|window| window.get(..len).unwrap_or(&[]))
+        let [a, b, c, d] = self.windows;
+        let len = d.len();
+        let cut = |window: &'a [f32]| window.get(..len).unwrap_or(&[]);
+        [cut(a), cut(b), cut(c), d]
     }
 }
 
@@ -60,17 +66,26 @@ impl Samples {
         let padded = n.next_multiple_of(LANES);
         let sums = filled(4 * padded, 0.0)?;
         let squares = filled(3 * N_POLARIZATIONS * padded, 0.0)?;
-        Ok(Self { n, padded, sums, squares })
+        Ok(Self {
+            n,
+            padded,
+            sums,
+            squares,
+        })
     }
 
-    /// Length of each array.
-    pub(crate) fn padded(&self) -> usize {
-        self.padded
-    }
-
-    /// `|P|²`, `|X|²` and `Im(P X*)` of each polarization, `[5][3][padded]`.
-    pub(crate) fn squares(&self) -> &[f32] {
-        &self.squares
+    /// `|P|²`, `|X|²` and `Im(P X*)` of polarization `k`, in groups.
+    #[inline(always)]
+    pub(crate) fn groups(&self, k: usize) -> [&[Lanes]; 3] {
+        let padded = self.padded;
+        let samples = &self.squares[3 * k * padded..3 * (k + 1) * padded];
+        let (plus2, rest) = samples.split_at(padded);
+        let (cross2, both) = rest.split_at(padded);
+        [
+            plus2.as_chunks().0,
+            cross2.as_chunks().0,
+            both.as_chunks().0,
+        ]
     }
 
     /// Empties the sums over channels.
@@ -98,8 +113,16 @@ impl Samples {
         let (a0, a1, a2, a3) = (&a0[..len], &a1[..len], &a2[..len], &a3[..len]);
         let (p0, p1, p2, p3) = (&p0[..len], &p1[..len], &p2[..len], &p3[..len]);
         for s in 0..len {
-            let amplitude = fma::<FMA>(w3, a3[s], fma::<FMA>(w2, a2[s], fma::<FMA>(w1, a1[s], w0 * a0[s])));
-            let phase = fma::<FMA>(w3, p3[s], fma::<FMA>(w2, p2[s], fma::<FMA>(w1, p1[s], w0 * p0[s])));
+            let amplitude = fma::<FMA>(
+                w3,
+                a3[s],
+                fma::<FMA>(w2, a2[s], fma::<FMA>(w1, a1[s], w0 * a0[s])),
+            );
+            let phase = fma::<FMA>(
+                w3,
+                p3[s],
+                fma::<FMA>(w2, p2[s], fma::<FMA>(w1, p1[s], w0 * p0[s])),
+            );
             let (sin, cos) = sin_cos::<FMA>(phase);
             let (re, im) = (amplitude * cos, amplitude * sin);
             re_plus[s] = fma::<FMA>(plus, re, re_plus[s]);
@@ -155,22 +178,27 @@ impl Samples {
     /// The largest `a·|P|² + b·|X|² ± d·Im(P X*)` of polarization `k`, for both signs; at least
     /// zero.
     #[inline(always)]
-    pub(crate) fn largest_pair<const FMA: bool>(&self, k: usize, [a, b, d]: [f32; 3]) -> (f32, f32) {
-        let padded = self.padded;
-        let array = |m: usize| {
-            let start = (3 * k + m) * padded;
-            self.squares[start..start + padded].as_chunks::<LANES>().0
-        };
+    pub(crate) fn largest_pair<const FMA: bool>(
+        &self,
+        k: usize,
+        [a, b, d]: [f32; 3],
+    ) -> (f32, f32) {
+        let [plus2, cross2, both] = self.groups(k);
         let (mut up, mut down) = ([0.0_f32; LANES], [0.0_f32; LANES]);
-        for ((plus2, cross2), both) in array(0).iter().zip(array(1)).zip(array(2)) {
+        for ((plus2, cross2), both) in plus2.iter().zip(cross2).zip(both) {
             for l in 0..LANES {
                 let even = fma::<FMA>(a, plus2[l], b * cross2[l]);
-                let (sum, difference) = (fma::<FMA>(d, both[l], even), fma::<FMA>(-d, both[l], even));
+                let (sum, difference) =
+                    (fma::<FMA>(d, both[l], even), fma::<FMA>(-d, both[l], even));
                 up[l] = if sum > up[l] { sum } else { up[l] };
-                down[l] = if difference > down[l] { difference } else { down[l] };
+                down[l] = if difference > down[l] {
+                    difference
+                } else {
+                    down[l]
+                };
             }
         }
-        (largest(&up), largest(&down))
+        (largest_lane(&up), largest_lane(&down))
     }
 }
 
@@ -191,11 +219,30 @@ fn largest(values: &[f32]) -> f32 {
     let (groups, rest) = values.as_chunks::<LANES>();
     for group in groups {
         for l in 0..LANES {
-            lanes[l] = if group[l] > lanes[l] { group[l] } else { lanes[l] };
+            lanes[l] = if group[l] > lanes[l] {
+                group[l]
+            } else {
+                lanes[l]
+            };
         }
     }
-    let all = lanes.iter().chain(rest);
-    all.fold(0.0, |best, &value| if value > best { value } else { best })
+    let best = largest_lane(&lanes);
+    rest.iter()
+        .fold(best, |best, &value| if value > best { value } else { best })
+}
+
+/// The largest of one group, by halves.
+#[inline(always)]
+fn largest_lane(lanes: &Lanes) -> f32 {
+    let larger = |a: f32, b: f32| if a > b { a } else { b };
+    let (mut eight, mut four) = ([0.0; 8], [0.0; 4]);
+    for l in 0..8 {
+        eight[l] = larger(lanes[l], lanes[l + 8]);
+    }
+    for l in 0..4 {
+        four[l] = larger(eight[l], eight[l + 4]);
+    }
+    larger(larger(four[0], four[2]), larger(four[1], four[3]))
 }
 
 #[cfg(test)]

@@ -29,6 +29,8 @@ pub(crate) type Node = [f32; 4];
 /// Row length, and number of rows, of the coarse copy: a power of two, so that an index can be
 /// masked instead of checked.
 const COARSE: usize = 512;
+/// Its logarithm.
+const COARSE_BITS: u32 = COARSE.trailing_zeros();
 
 /// The table of one event. About 3.6 MB.
 #[derive(Debug)]
@@ -59,7 +61,11 @@ impl Axes {
     /// Axes for the largest `p` that the network can produce, Mpc.
     fn new(p_max: f64, prior: &DistancePrior) -> Self {
         let root = std::f64::consts::SQRT_2;
-        let limit = if prior.power() >= 0 { prior.max() } else { prior.min() };
+        let limit = if prior.power() >= 0 {
+            prior.max()
+        } else {
+            prior.min()
+        };
         let x_max = p_max.ln();
         let x_0 = (0.5 * limit).ln().min(x_max);
         let x_min = x_0 - (1.0 + root) * ALPHA;
@@ -107,7 +113,12 @@ impl RadialTable {
                 nodes[i * N_NODES + j] = node;
             }
         }
-        Ok(Self { nodes, coarse, axes, unit: prior.max() })
+        Ok(Self {
+            nodes,
+            coarse,
+            axes,
+            unit: prior.max(),
+        })
     }
 
     /// Node `i` of the anti-diagonal, from the far end to the near one; beyond its ends they are
@@ -133,16 +144,28 @@ impl RadialTable {
         let lines = [line(-1), line(0), line(1), line(2)];
         let last = first.saturating_add_unsigned(out.len() as u64);
         if first >= 0 && last <= N_NODES as i64 {
+            // Nodes side by side are one long array of numbers.
             let start = clamp_index(first, N_NODES);
-            let [a, b, c, d] = lines.map(|line| &line[start..start + out.len()]);
-            for ((((node, a), b), c), d) in out.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-                *node = blend([a, b, c, d], weights);
+            let part = |k: usize| lines[k][start..start + out.len()].as_flattened();
+            let (a, b, c, d) = (part(0), part(1), part(2), part(3));
+            let [wa, wb, wc, wd] = weights;
+            for ((((out, a), b), c), d) in out
+                .as_flattened_mut()
+                .iter_mut()
+                .zip(a)
+                .zip(b)
+                .zip(c)
+                .zip(d)
+            {
+                *out = (wa * a + wb * b) + (wc * c + wd * d);
             }
         } else {
             for (node, j) in out.iter_mut().zip(first..) {
                 let j = clamp_index(j, N_NODES);
-                let [a, b, c, d] = lines.map(|line| &line[j]);
-                *node = blend([a, b, c, d], weights);
+                *node = blend(
+                    [&lines[0][j], &lines[1][j], &lines[2][j], &lines[3][j]],
+                    weights,
+                );
             }
         }
     }
@@ -162,7 +185,11 @@ impl RadialTable {
         for l in 0..LANES {
             let near = ln_g[l] > 4.0 * (x[l] - v_max);
             let u = 0.25 * ln_g[l];
-            let (x, y) = if near { (v_max + u, v_max - u) } else { (x[l], x[l] - 0.5 * ln_g[l]) };
+            let (x, y) = if near {
+                (v_max + u, v_max - u)
+            } else {
+                (x[l], x[l] - 0.5 * ln_g[l])
+            };
             let (x, y) = ((x - x_min) * per_step, (y - y_min) * per_step);
             let x = if x > 0.0 { x } else { 0.0 };
             let x = if x < top { x } else { top };
@@ -171,7 +198,8 @@ impl RadialTable {
             let (i, j) = (x - 0.5 + ROUNDER, y - 0.5 + ROUNDER);
             tx[l] = x - (i - ROUNDER);
             ty[l] = y - (j - ROUNDER);
-            cell[l] = (i.to_bits() % COARSE as u32) * COARSE as u32 + j.to_bits() % COARSE as u32;
+            let low_bits = (1 << COARSE_BITS) - 1;
+            cell[l] = ((i.to_bits() & low_bits) << COARSE_BITS) | (j.to_bits() & low_bits);
         }
         let mut values = [0.0; LANES];
         for l in 0..LANES {

@@ -4,7 +4,7 @@
 //! samples need; what is left per sample is interpolation along a line. Patch and anti-diagonal
 //! lie one behind the other in one buffer, so that the choice between them is a choice of index.
 
-use super::lanes::{LANES, Lanes, ROUNDER, catmull_rom, exp, ln};
+use super::lanes::{ROUNDER, catmull_rom, exp, ln};
 use super::table::{N_NODES, Node, RadialTable, blend};
 use crate::numeric::{index, integer, narrow};
 
@@ -14,6 +14,9 @@ const BUFFER: usize = 1_024;
 const REPEATS: usize = 4;
 /// Where the patch begins.
 const PATCH: usize = N_NODES + 2 * REPEATS;
+/// The same, added to an index.
+const PATCH_BASE: u32 = 408;
+const _: () = assert!(PATCH_BASE as usize == PATCH, "both name the same place");
 /// Stands for `g` where a sample has no signal at all.
 pub(crate) const NO_SIGNAL: f32 = 1e-30;
 
@@ -48,29 +51,25 @@ pub(crate) struct Window<'a> {
 }
 
 impl<'a> Window<'a> {
-    /// Cuts the table at `x = ln p` for signals between `ln_floor` and `ln_best`.
+    /// Cuts the table at `x = ln p` from node `first` to `last` of the `y` axis.
     #[inline(always)]
     pub(crate) fn new(
         table: &RadialTable,
         nodes: &'a mut Nodes,
         x: f64,
-        (ln_floor, ln_best): (f32, f32),
+        (first, last): (f32, f32),
     ) -> Self {
         let axes = &table.axes;
         let per_step = 1.0 / axes.step;
-        let ln_near = 4.0 * (x - axes.v_max);
-        let last_node = (N_NODES - 1) as f64;
-        let place = |ln_g: f64| ((x - 0.5 * ln_g - axes.y_min) * per_step).clamp(-4.0, last_node);
-        let first = place(f64::from(ln_best).min(ln_near)).floor() - 1.0;
-        let last = place(f64::from(ln_floor)).floor() + 2.0;
-        let count = index(last - first + 1.0).clamp(4, BUFFER - PATCH);
+        let count = index(f64::from(last - first) + 1.0).clamp(4, BUFFER - PATCH);
+        let first = f64::from(first);
         table.cut(x, integer(first), &mut nodes.0[PATCH..PATCH + count]);
         Self {
             nodes: &nodes.0,
             from: narrow((x - axes.y_min) * per_step - first - 1.0),
             slope: narrow(0.5 * per_step),
-            far: narrow((last_node - first - 1.0).min(count as f64 - 3.0)),
-            ln_near: narrow(ln_near),
+            far: narrow(((N_NODES - 1) as f64 - first - 1.0).min(count as f64 - 3.0)),
+            ln_near: narrow(4.0 * (x - axes.v_max)),
             diagonal_from: narrow(REPEATS as f64 - 1.0 - axes.u_min * per_step),
         }
     }
@@ -82,13 +81,20 @@ impl<'a> Window<'a> {
         let diagonal = self.diagonal_from + 0.5 * self.slope * ln_g;
         let patch = self.from - self.slope * ln_g;
         let position = if near { diagonal } else { patch };
-        let top = if near { (PATCH - REPEATS) as f32 } else { self.far };
+        let top = if near {
+            (PATCH - REPEATS) as f32
+        } else {
+            self.far
+        };
         let position = if position < top { position } else { top };
         let position = if position > 0.0 { position } else { 0.0 };
         // Rounding half a node lower is rounding down; a tie gives place 1 instead of 0.
         let whole = position - 0.5 + ROUNDER;
-        let base = if near { 0 } else { PATCH as u32 };
-        let first = whole.to_bits().wrapping_sub(ROUNDER.to_bits()).wrapping_add(base);
+        let base = if near { 0 } else { PATCH_BASE };
+        let first = whole
+            .to_bits()
+            .wrapping_sub(ROUNDER.to_bits())
+            .wrapping_add(base);
         (first, position - (whole - ROUNDER))
     }
 
@@ -96,37 +102,65 @@ impl<'a> Window<'a> {
     #[cfg(test)]
     pub(crate) fn at(&self, ln_g: f32) -> Node {
         let (first, place) = self.place(ln_g);
-        blend(self.neighbours(first), catmull_rom(place))
-    }
-
-    #[inline(always)]
-    fn neighbours(&self, first: u32) -> [&Node; 4] {
-        [0, 1, 2, 3].map(|k| &self.nodes[(first as usize).wrapping_add(k) % BUFFER])
+        let at = |k: usize| &self.nodes[(first as usize + k) % BUFFER];
+        blend([at(0), at(1), at(2), at(3)], catmull_rom(place))
     }
 
     /// Adds `exp(g + T₀ - peak)` times the node of each lane: the last component collects the
-    /// sum itself, the middle ones the moments of distance.
+    /// sum itself, the middle ones the moments of distance. `N` is a multiple of 4.
     #[inline(always)]
-    pub(crate) fn add<const FMA: bool>(&self, totals: &mut [Node; 4], g: &Lanes, peak: f32) {
-        let (mut first, mut weights) = ([0_u32; LANES], [[0.0; 4]; LANES]);
-        for l in 0..LANES {
+    pub(crate) fn add<const FMA: bool, const N: usize>(
+        &self,
+        totals: &mut [Node; 4],
+        g: &[f32; N],
+        peak: f32,
+    ) {
+        let (mut first, mut weights) = ([0_u32; N], [[0.0; N]; 4]);
+        for l in 0..N {
             let signal = if g[l] > NO_SIGNAL { g[l] } else { NO_SIGNAL };
             let (from, place) = self.place(ln::<FMA>(signal));
+            let [a, b, c, d] = catmull_rom(place);
             first[l] = from;
-            weights[l] = catmull_rom(place);
+            weights[0][l] = a;
+            weights[1][l] = b;
+            weights[2][l] = c;
+            weights[3][l] = d;
         }
-        let (mut nodes, mut value) = ([[0.0; 4]; LANES], [0.0; LANES]);
-        for l in 0..LANES {
-            nodes[l] = blend(self.neighbours(first[l]), weights[l]);
-            value[l] = nodes[l][0];
-        }
-        for l in 0..LANES {
+        let (mut nodes, mut value) = ([[0.0; 4]; N], [0.0; N]);
+        look_up(self.nodes, &first, &weights, (&mut nodes, &mut value));
+        for l in 0..N {
             value[l] = exp::<FMA>((g[l] - peak) + value[l]);
         }
-        for l in 0..LANES {
-            let total = &mut totals[l % 4];
+        accumulate(totals, &nodes, &value);
+    }
+}
+
+/// Interpolates a node per lane, and copies its first component out.
+///
+/// Kept out of line so that it is compiled for narrow vectors: one node is one vector. Across
+/// lanes the compiler would gather each component by itself, at several times the cost.
+#[inline(never)]
+fn look_up<const N: usize>(
+    nodes: &[Node; BUFFER],
+    first: &[u32; N],
+    weights: &[[f32; N]; 4],
+    (out, value): (&mut [Node; N], &mut [f32; N]),
+) {
+    for l in 0..N {
+        let at = |k: usize| &nodes[(first[l] as usize).wrapping_add(k) % BUFFER];
+        let weights = [weights[0][l], weights[1][l], weights[2][l], weights[3][l]];
+        out[l] = blend([at(0), at(1), at(2), at(3)], weights);
+        value[l] = out[l][0];
+    }
+}
+
+/// Adds each lane's node times its weight; out of line for the same reason.
+#[inline(never)]
+fn accumulate<const N: usize>(totals: &mut [Node; 4], nodes: &[Node; N], weight: &[f32; N]) {
+    for l in (0..N).step_by(4) {
+        for (m, total) in totals.iter_mut().enumerate() {
             for k in 0..4 {
-                total[k] += value[l] * nodes[l][k];
+                total[k] += weight[l + m] * nodes[l + m][k];
             }
         }
     }

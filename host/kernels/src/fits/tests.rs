@@ -66,10 +66,14 @@ fn history_is_wrapped_and_only_ascii() {
     let mut header = Header::default();
     header.history(&"x".repeat(100));
     header.history("µ");
+    header.history(&format!("{} {}", "y".repeat(70), "z".repeat(5)));
+    header.history("");
     let cards = cards(header);
     assert_eq!(cards[0], format!("HISTORY {}", "x".repeat(72)));
     assert_eq!(cards[1], format!("HISTORY {}", "x".repeat(28)));
     assert_eq!(cards[2], "HISTORY ?");
+    assert_eq!(cards[3], format!("HISTORY {}", "y".repeat(70)));
+    assert_eq!(cards[4..7], ["HISTORY zzzzz", "HISTORY", "END"]);
 }
 
 #[test]

@@ -11,10 +11,10 @@ use gwasp_formats::{Scan, TransportHead, TransportRole, scan};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
-use super::config::BrokerAddress;
 use super::dial::{Dial as _, TcpDial};
 use super::frame::{self, Decoder};
 use super::{DialError, frame::Unframeable};
+use crate::config::BrokerAddress;
 
 /// The largest receipt that is read: a reason may be long.
 const MAX_RECEIPT: u32 = 1 << 20;

@@ -209,6 +209,14 @@ impl Broadcaster {
         self.wait_until(|book| book.totals().unacked == 0).await;
     }
 
+    /// IVORNs of events without receipt, at most `limit`.
+    pub fn unacked(&self, limit: usize) -> Vec<Arc<str>> {
+        let book = self.shared.book();
+        let owed = book.peers.values().flat_map(|peer| &peer.unacked);
+        let events = owed.chain(&book.orphans).take(limit);
+        events.map(|event| Arc::clone(&event.ivorn)).collect()
+    }
+
     async fn wait_until(&self, mut condition: impl FnMut(&Book) -> bool) {
         let mut changed = self.shared.changed.subscribe();
         // The sender lives as long as `self`, so an error cannot come.

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::config::{BrokerAddress, TlsConfig};
+use crate::config::{BrokerAddress, TlsConfig};
 
 /// Addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 16;

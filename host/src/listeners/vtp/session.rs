@@ -26,10 +26,10 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, trace, warn};
 
-use super::config::VtpConfig;
 use super::document::{self, Document};
 use super::frame::{self, Decoder, TooLong};
 use super::transport::{Kind, Transport};
+use crate::config::VtpConfig;
 use crate::intake::{Arrival, Intake, Kept, NotKept, Pending, Tally};
 use crate::listeners::state::{Count, ListenerState};
 

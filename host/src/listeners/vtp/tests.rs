@@ -15,6 +15,7 @@ use super::broadcast::{BroadcastConfig, Broadcaster, Event};
 use super::frame::Decoder;
 use super::transport::{Kind, Transport};
 use super::*;
+use crate::config::{BrokerAddress, TlsConfig, VtpConfig};
 use crate::intake::{Arrival, Delivery, Kept, NotKept};
 use crate::packet::Packet;
 
@@ -646,9 +647,7 @@ async fn real_notices_arrive_bit_for_bit_and_are_acknowledged() {
 
 /// The bytes of one direction of a recorded conversation, in the pieces in which they came.
 fn pieces(trace: &str, direction: &str) -> Vec<Vec<u8>> {
-    let records = trace
-        .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line));
+    let records = trace.lines().map(serde_json::from_str::<serde_json::Value>);
     records
         .map(Result::unwrap)
         .filter(|record| record["dir"] == direction && record["hex"].is_string())

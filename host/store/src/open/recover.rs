@@ -126,6 +126,7 @@ fn task(
         handler: Arc::clone(handler),
         origin,
         priority: u8::try_from(fixed.priority).unwrap_or(u8::MAX),
+        turn: fixed.order_key.map(Arc::from),
         due: moving.due,
         made: fixed.made,
         deadline: fixed.deadline,
@@ -134,7 +135,7 @@ fn task(
         attempts: unsigned32(moving.attempts),
         cpu: unsigned(moving.cpu),
         journal,
-        pinned: moving.version.filter(|_| journal.entries > 0),
+        pinned: moving.version.filter(|_| journal.entries > 0).map(Box::new),
     }))
 }
 

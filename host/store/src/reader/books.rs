@@ -20,35 +20,7 @@ impl Reader {
     /// # Errors
     /// [`StoreError::Unavailable`] where it cannot be read.
     pub fn ledger(&self, since_day: i64) -> Result<Ledger, StoreError> {
-        let snapshot = self.connection.unchecked_transaction()?;
-        let mut accounts = named(&snapshot, since_day)?;
-        each(
-            &snapshot,
-            "SELECT account, name, n FROM counts",
-            |account, row| {
-                let name: String = row.get(1)?;
-                let n = unsigned(row.get(2)?);
-                if let Some(account) = accounts.get_mut(&account) {
-                    set(account, &name, n);
-                }
-                Ok(())
-            },
-        )?;
-        each(
-            &snapshot,
-            "SELECT account, origin, count(*) FROM tasks WHERE state < 5 AND state < 3
-             GROUP BY account, origin",
-            |account, row| {
-                let (origin, n) = (row.get(1)?, unsigned(row.get(2)?));
-                if let Some(account) = accounts.get_mut(&account)
-                    && let Some(origin) = origin_of(origin)
-                {
-                    account.tasks.entry(origin).or_default().open = n;
-                }
-                Ok(())
-            },
-        )?;
-        Ok(finished(accounts))
+        count(&*self.connection.unchecked_transaction()?, since_day)
     }
 
     /// Returns the ledger from a day on, counted from the rows alone.
@@ -56,20 +28,56 @@ impl Reader {
     /// # Errors
     /// [`StoreError::Unavailable`] where it cannot be read.
     pub fn recount(&self, since_day: i64) -> Result<Ledger, StoreError> {
-        let snapshot = self.connection.unchecked_transaction()?;
-        let mut accounts = named(&snapshot, since_day)?;
-        recount_arrivals(&snapshot, &mut accounts)?;
-        recount_tasks(&snapshot, &mut accounts)?;
-        for account in accounts.values_mut() {
-            let listener = &mut account.listener;
-            listener.read = listener.refused
-                + listener.duplicate
-                + listener.accepted
-                + listener.waiting
-                + listener.unconfirmed;
-        }
-        Ok(finished(accounts))
+        recount(&*self.connection.unchecked_transaction()?, since_day)
     }
+}
+
+/// Reads the counters, and counts what is open.
+pub(super) fn count(snapshot: &Connection, since_day: i64) -> Result<Ledger, StoreError> {
+    let mut accounts = named(snapshot, since_day)?;
+    each(
+        snapshot,
+        "SELECT account, name, n FROM counts",
+        |account, row| {
+            let name: String = row.get(1)?;
+            let n = unsigned(row.get(2)?);
+            if let Some(account) = accounts.get_mut(&account) {
+                set(account, &name, n);
+            }
+            Ok(())
+        },
+    )?;
+    each(
+        snapshot,
+        "SELECT account, origin, count(*) FROM tasks WHERE state < 5 AND state < 3
+         GROUP BY account, origin",
+        |account, row| {
+            let (origin, n) = (row.get(1)?, unsigned(row.get(2)?));
+            if let Some(account) = accounts.get_mut(&account)
+                && let Some(origin) = origin_of(origin)
+            {
+                account.tasks.entry(origin).or_default().open = n;
+            }
+            Ok(())
+        },
+    )?;
+    Ok(finished(accounts))
+}
+
+/// Counts the rows.
+pub(super) fn recount(snapshot: &Connection, since_day: i64) -> Result<Ledger, StoreError> {
+    let mut accounts = named(snapshot, since_day)?;
+    recount_arrivals(snapshot, &mut accounts)?;
+    recount_tasks(snapshot, &mut accounts)?;
+    for account in accounts.values_mut() {
+        let listener = &mut account.listener;
+        listener.read = listener.refused
+            + listener.duplicate
+            + listener.accepted
+            + listener.waiting
+            + listener.unconfirmed;
+    }
+    Ok(finished(accounts))
 }
 
 fn named(connection: &Connection, since_day: i64) -> Result<Accounts, StoreError> {

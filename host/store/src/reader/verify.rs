@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Reader;
+use super::books::{count, recount};
 use crate::error::StoreError;
 use crate::ledger::{Account, Difference, Ledger, Verification};
 
@@ -17,9 +18,8 @@ impl Reader {
     /// [`StoreError::Unavailable`] where the store cannot be read at all.
     pub fn verify(&self, payloads: bool) -> Result<Verification, StoreError> {
         let snapshot = self.connection.unchecked_transaction()?;
-        drop(snapshot);
-        let counted = self.ledger(i64::MIN)?;
-        let recounted = self.recount(i64::MIN)?;
+        let counted = count(&snapshot, i64::MIN)?;
+        let recounted = recount(&snapshot, i64::MIN)?;
         let mut imbalances = counted.balances().err().unwrap_or_default();
         imbalances.extend(recounted.balances().err().unwrap_or_default());
         Ok(Verification {

@@ -7,7 +7,7 @@ use rusqlite::params;
 
 use super::books::{ACCEPTED, DUPLICATE, MATCHED, READ, REFUSED, UNCONFIRMED, unmatched};
 use super::tasks::Behind;
-use super::{Group, Reply, Writer, answer};
+use super::{Group, Writer, Written};
 use crate::error::StoreError;
 use crate::record::{Accepted, Arrival, Nanos, NewPacket, NewRefusal, PacketRecord, PacketSeq};
 use crate::schema::{Seal, column, join_texts, length_column};
@@ -70,23 +70,20 @@ impl Writer<'_> {
         group: &mut Group,
         generation: u64,
         arrivals: Vec<Arrival>,
-        reply: Reply<Vec<Accepted>>,
-    ) -> Result<(), StoreError> {
+    ) -> Written<Vec<Accepted>> {
         let current = self.known.generation;
         if generation != current {
             let conflict = StoreError::Conflict {
                 given: generation,
                 current,
             };
-            group.answers.push(answer(reply, Err(conflict)));
-            return Ok(());
+            return Ok(Err(conflict));
         }
         let mut accepted = Vec::with_capacity(arrivals.len());
         for arrival in arrivals {
             accepted.push(self.take(group, arrival)?);
         }
-        group.answers.push(answer(reply, Ok(accepted)));
-        Ok(())
+        Ok(Ok(accepted))
     }
 
     fn take(&mut self, group: &mut Group, arrival: Arrival) -> Result<Accepted, StoreError> {
@@ -248,8 +245,7 @@ impl Writer<'_> {
         group: &mut Group,
         refusals: &[NewRefusal],
         lengths: &[usize],
-        reply: Reply<()>,
-    ) -> Result<(), StoreError> {
+    ) -> Written<()> {
         for (refusal, length) in refusals.iter().zip(lengths) {
             let NewRefusal {
                 source,
@@ -269,8 +265,7 @@ impl Writer<'_> {
             self.books.count(account, REFUSED);
             group.sources.entry(source.clone()).or_insert(*received);
         }
-        group.answers.push(answer(reply, Ok(())));
-        Ok(())
+        Ok(Ok(()))
     }
 
     pub(super) fn apply_unconfirmed(
@@ -278,8 +273,7 @@ impl Writer<'_> {
         group: &mut Group,
         source: &str,
         frames: u64,
-        reply: Reply<()>,
-    ) -> Result<(), StoreError> {
+    ) -> Written<()> {
         let account = self.books.account(&mut self.sql, source, group.now)?;
         let frames = column(frames);
         self.sql
@@ -287,24 +281,16 @@ impl Writer<'_> {
             .execute((account, group.now, frames))?;
         self.books.count_many(account, READ, frames);
         self.books.count_many(account, UNCONFIRMED, frames);
-        group.answers.push(answer(reply, Ok(())));
-        Ok(())
+        Ok(Ok(()))
     }
 
-    pub(super) fn apply_listening(
-        &mut self,
-        group: &mut Group,
-        source: &str,
-        listening: bool,
-        reply: Reply<()>,
-    ) -> Result<(), StoreError> {
+    pub(super) fn apply_listening(&mut self, source: &str, listening: bool) -> Written<()> {
         if listening {
             self.sql.note_source.execute((source, None::<Nanos>))?;
         } else {
             self.sql.end_source.execute([source])?;
         }
-        group.answers.push(answer(reply, Ok(())));
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// Notes when a packet of each source was last kept.

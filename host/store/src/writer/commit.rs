@@ -4,7 +4,7 @@ use rusqlite::params;
 
 use super::books::{failed, succeeded};
 use super::tasks::Behind;
-use super::{CommitAnswers, Group, Reply, Writer, answer};
+use super::{CommitAnswers, Group, Writer, Written};
 use crate::error::StoreError;
 use crate::limits::check_length;
 use crate::options::{MAX_JOURNAL_BYTES, MAX_JOURNAL_ENTRIES};
@@ -39,8 +39,7 @@ impl Writer<'_> {
         &mut self,
         group: &mut Group,
         commits: Vec<Commit>,
-        reply: Reply<CommitAnswers>,
-    ) -> Result<(), StoreError> {
+    ) -> Written<CommitAnswers> {
         let mut answers = Vec::with_capacity(commits.len());
         for commit in commits {
             answers.push(match self.admit(group, &commit) {
@@ -51,8 +50,7 @@ impl Writer<'_> {
                 Err(refused) => Err(refused),
             });
         }
-        group.answers.push(answer(reply, Ok(answers)));
-        Ok(())
+        Ok(Ok(answers))
     }
 
     /// Checks the token and the journal's bounds; returns what is held, with the journal and
@@ -106,7 +104,7 @@ impl Writer<'_> {
         }
         let mut becomes = self.step(group, &commit.step, task)?;
         let has_journal = becomes.task.journal.entries > 0;
-        becomes.task.pinned = has_journal.then_some(commit.version);
+        becomes.task.pinned = has_journal.then(|| Box::new(commit.version));
         self.update(&commit, since, &becomes)?;
         publish(group, &commit, becomes.task);
         if matches!(commit.step, Step::Succeed { .. }) {

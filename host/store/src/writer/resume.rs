@@ -3,7 +3,8 @@
 use rusqlite::params;
 
 use super::books::failed;
-use super::{Group, Reply, Writer, answer};
+
+use super::{Group, Writer, Written};
 use crate::error::StoreError;
 use crate::open::set_aside;
 use crate::queues::Change;
@@ -16,16 +17,14 @@ impl Writer<'_> {
         &mut self,
         group: &mut Group,
         id: TaskId,
-        (keep, replace): (u32, Option<JournalEntry>),
-        reply: Reply<bool>,
-    ) -> Result<(), StoreError> {
-        let found = set_aside(self.connection, id)?;
-        let is_found = found.is_some();
-        if let Some(task) = found {
-            self.resume(group, task, keep, replace)?;
-        }
-        group.answers.push(answer(reply, Ok(is_found)));
-        Ok(())
+        keep: u32,
+        replace: Option<JournalEntry>,
+    ) -> Written<bool> {
+        let Some(task) = set_aside(self.connection, id)? else {
+            return Ok(Ok(false));
+        };
+        self.resume(group, task, keep, replace)?;
+        Ok(Ok(true))
     }
 
     fn resume(
@@ -72,7 +71,7 @@ impl Writer<'_> {
             started: None,
             ended: None,
             cpu: column(task.cpu),
-            version: task.pinned,
+            version: task.pinned.as_deref().copied(),
             journal: length_column(task.journal.entries),
             journal_bytes: length_column(task.journal.bytes),
         };

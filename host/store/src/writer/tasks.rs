@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::{OptionalExtension, params};
 
 use super::books::made;
-use super::{Group, Reply, Writer, answer};
+use super::{Group, Writer, Written};
 use crate::error::StoreError;
 use crate::queues::Change;
 use crate::record::{NewTask, Submission};
@@ -41,25 +41,21 @@ impl Writer<'_> {
         &mut self,
         group: &mut Group,
         submissions: Vec<Submission>,
-        reply: Reply<Vec<bool>>,
-    ) -> Result<(), StoreError> {
+    ) -> Written<Vec<bool>> {
         let mut fresh = Vec::with_capacity(submissions.len());
         let mut behind = Vec::with_capacity(submissions.len());
         for submission in &submissions {
             let packet = submission.packet.map(|seq| seq.0);
             let Some(found) = self.behind(group, packet)? else {
                 let what = format!("packet {}", packet.unwrap_or_default());
-                let unknown = StoreError::Unknown { what };
-                group.answers.push(answer(reply, Err(unknown)));
-                return Ok(());
+                return Ok(Err(StoreError::Unknown { what }));
             };
             behind.push(found);
         }
         for (submission, behind) in submissions.into_iter().zip(behind) {
             fresh.push(self.make(group, submission.task, behind)?);
         }
-        group.answers.push(answer(reply, Ok(fresh)));
-        Ok(())
+        Ok(Ok(fresh))
     }
 
     /// Finds where a task is counted that no arrival makes: on its packet's account, else on
@@ -122,6 +118,7 @@ impl Writer<'_> {
             handler,
             origin: task.origin,
             priority: task.priority,
+            turn: task.order_key.as_deref().map(Arc::from),
             due: task.due,
             made: group.now,
             deadline: task.policy.deadline,

@@ -3,8 +3,7 @@
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, params};
 
-use super::{Group, Reply, Writer, answer};
-use crate::error::StoreError;
+use super::{Group, Writer, Written};
 use crate::record::{KvWrite, Nanos, TaskId};
 use crate::schema::{column, kv_seal, length_column, route_seal};
 
@@ -65,11 +64,11 @@ impl Writer<'_> {
 
     pub(super) fn apply_claim(
         &mut self,
-        group: &mut Group,
-        (plugin, name): (&str, &str),
+        group: &Group,
+        plugin: &str,
+        name: &str,
         task: TaskId,
-        reply: Reply<bool>,
-    ) -> Result<(), StoreError> {
+    ) -> Written<bool> {
         let held: Option<([u8; 16], Nanos)> = self
             .sql
             .find_claim
@@ -84,17 +83,14 @@ impl Writer<'_> {
                 .execute((plugin, name, task.0, group.now))?;
         }
         let is_first = holder.is_none_or(|holder| holder == task.0);
-        group.answers.push(answer(reply, Ok(is_first)));
-        Ok(())
+        Ok(Ok(is_first))
     }
 
     pub(super) fn apply_route(
         &mut self,
-        group: &mut Group,
         plugin: &str,
         route: Option<([u8; 32], &str)>,
-        reply: Reply<u64>,
-    ) -> Result<(), StoreError> {
+    ) -> Written<u64> {
         let generation = self.known.generation + 1;
         match route {
             Some((digest, manifest)) => {
@@ -112,17 +108,15 @@ impl Writer<'_> {
             .set_meta
             .execute(("routes_generation", column(generation)))?;
         self.known.generation = generation;
-        group.answers.push(answer(reply, Ok(generation)));
-        Ok(())
+        Ok(Ok(generation))
     }
 
     pub(super) fn apply_blob(
         &mut self,
-        group: &mut Group,
+        group: &Group,
         digest: &[u8; 32],
         bytes: &Bytes,
-        reply: Reply<()>,
-    ) -> Result<(), StoreError> {
+    ) -> Written<()> {
         if !self.mention(digest, group.now)? {
             let is_large = bytes.len() > self.shared.options.segment_threshold;
             let place = if is_large {
@@ -139,8 +133,7 @@ impl Writer<'_> {
                 (!is_large).then_some(bytes.as_ref()),
             ])?;
         }
-        group.answers.push(answer(reply, Ok(())));
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// Notes that a blob was mentioned; returns whether there is one.

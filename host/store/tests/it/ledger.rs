@@ -110,3 +110,20 @@ fn a_lost_row_is_an_imbalance_and_a_difference() {
     );
     assert_eq!(reader.verify(true).unwrap().differences.len(), 1);
 }
+
+#[test]
+fn a_store_verifies_while_it_is_written() {
+    let rig = Rig::new();
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            for number in 0..200 {
+                rig.keep(arrival(&number.to_string(), &[&format!("{number}/a")]));
+                rig.commit(success(&rig.lease()));
+            }
+        });
+        while !writing.is_finished() {
+            rig.check_sound();
+        }
+    });
+    rig.check_sound();
+}

@@ -4,10 +4,15 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stderr,
     reason = "a test fails by panicking"
 )]
 
 mod common;
+mod crash;
+mod damage;
+mod disk;
+mod injection;
 mod keeping;
 mod ledger;
 mod reopening;

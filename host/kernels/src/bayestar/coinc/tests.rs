@@ -203,3 +203,28 @@ fn spins_in_the_orbital_plane_are_refused() {
         "{error}"
     );
 }
+
+#[test]
+fn the_reference_spectrum_of_the_search_is_found() {
+    let parameters = "<LIGO_LW><Table Name='process_params:table'>\
+        <Column Name='process_id' Type='int_8s'/><Column Name='param' Type='lstring'/>\
+        <Column Name='value' Type='lstring'/><Stream Delimiter=','>4,\"--input\",\"a.xml\",\
+        5,\"--reference-psd\",\"b.xml\",4,\"--reference-psd\",\"psd.xml.gz\"</Stream></Table>";
+    let with_process = |xml: String| {
+        let column = "<Column Name='sngl_inspiral:event_id' Type='int_8s'/>";
+        let added = format!("{column}<Column Name='process:process_id' Type='int_8s'/>");
+        let rows = xml
+            .replace("1,\"H1\",5.5", "1,4,\"H1\",5.5")
+            .replace("2,\"L1\",,", "2,4,\"L1\",,");
+        rows.replace(column, &added)
+    };
+    let found = document(|xml| with_process(xml).replacen("<LIGO_LW>", parameters, 1));
+    assert_eq!(
+        Candidate::reference_psd(&found).expect("found"),
+        Some("psd.xml.gz")
+    );
+    assert_eq!(
+        Candidate::reference_psd(&document(with_process)).expect("none"),
+        None
+    );
+}

@@ -6,6 +6,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::config::VtpConfig;
 use crate::intake::Delivery;
 use crate::packet::{Flag, Key, Packet, Refusal};
 

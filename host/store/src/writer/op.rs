@@ -1,0 +1,166 @@
+//! What the writer is asked for, and how it answers.
+//!
+//! Every operation is answered once: with its group when that is on disk, else with the error
+//! that befell the group.
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::Group;
+use crate::error::StoreError;
+use crate::record::{Accepted, Arrival, Commit, JournalEntry, NewRefusal, Submission, TaskId};
+
+/// Where an answer goes.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+/// What a commit is answered with.
+pub(super) type CommitAnswers = Vec<Result<(), StoreError>>;
+
+/// What the writer is asked for.
+#[derive(Debug)]
+pub(crate) enum Op {
+    Accept {
+        generation: u64,
+        arrivals: Vec<Arrival>,
+        reply: Reply<Vec<Accepted>>,
+    },
+    Refuse {
+        refusals: Vec<NewRefusal>,
+        /// Lengths before the cut.
+        lengths: Vec<usize>,
+        reply: Reply<()>,
+    },
+    Unconfirmed {
+        source: String,
+        frames: u64,
+        reply: Reply<()>,
+    },
+    Listening {
+        source: String,
+        listening: bool,
+        reply: Reply<()>,
+    },
+    Submit {
+        submissions: Vec<Submission>,
+        reply: Reply<Vec<bool>>,
+    },
+    Commit {
+        commits: Vec<Commit>,
+        reply: Reply<CommitAnswers>,
+    },
+    PutBlob {
+        digest: [u8; 32],
+        bytes: Bytes,
+        reply: Reply<()>,
+    },
+    Claim {
+        plugin: String,
+        name: String,
+        task: TaskId,
+        reply: Reply<bool>,
+    },
+    Resume {
+        task: TaskId,
+        keep: u32,
+        replace: Option<JournalEntry>,
+        reply: Reply<bool>,
+    },
+    PutRoute {
+        plugin: String,
+        digest: [u8; 32],
+        manifest: String,
+        reply: Reply<u64>,
+    },
+    RemoveRoute {
+        plugin: String,
+        reply: Reply<u64>,
+    },
+    Close {
+        reply: Reply<()>,
+    },
+}
+
+impl Op {
+    /// Returns how much of a group it is.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Accept { arrivals, .. } => {
+                let tasks: usize = arrivals.iter().map(|arrival| arrival.tasks.len()).sum();
+                arrivals.len() + tasks
+            }
+            Self::Refuse { refusals, .. } => refusals.len(),
+            Self::Submit { submissions, .. } => submissions.len(),
+            Self::Commit { commits, .. } => commits
+                .iter()
+                .map(|commit| 1 + commit.spawns.len() + commit.journal.len())
+                .sum(),
+            Self::Unconfirmed { .. }
+            | Self::Listening { .. }
+            | Self::PutBlob { .. }
+            | Self::Claim { .. }
+            | Self::Resume { .. }
+            | Self::PutRoute { .. }
+            | Self::RemoveRoute { .. }
+            | Self::Close { .. } => 1,
+        }
+    }
+
+    /// Answers with an error.
+    pub(super) fn fail(self, error: StoreError) {
+        match self {
+            Self::Accept { reply, .. } => send(reply, Err(error)),
+            Self::Refuse { reply, .. }
+            | Self::Unconfirmed { reply, .. }
+            | Self::Listening { reply, .. }
+            | Self::PutBlob { reply, .. }
+            | Self::Close { reply } => send(reply, Err(error)),
+            Self::Submit { reply, .. } => send(reply, Err(error)),
+            Self::Commit { reply, .. } => send(reply, Err(error)),
+            Self::Claim { reply, .. } | Self::Resume { reply, .. } => send(reply, Err(error)),
+            Self::PutRoute { reply, .. } | Self::RemoveRoute { reply, .. } => {
+                send(reply, Err(error));
+            }
+        }
+    }
+}
+
+/// An operation on its way to the writer.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) op: Op,
+    /// Given back when the operation is done.
+    pub(crate) permit: Option<OwnedSemaphorePermit>,
+}
+
+/// Sends an answer; whoever asked may have gone.
+fn send<T>(reply: Reply<T>, answer: Result<T, StoreError>) {
+    drop(reply.send(answer));
+}
+
+/// An answer that waits for the transaction.
+pub(super) type Answer = Box<dyn FnOnce(Option<&StoreError>) + Send>;
+
+/// Answers with `value` unless the group failed.
+fn answer<T: Send + 'static>(reply: Reply<T>, value: Result<T, StoreError>) -> Answer {
+    Box::new(move |failed| send(reply, failed.map_or(value, |error| Err(error.clone()))))
+}
+
+/// What writing an operation's rows came to: its answer, or an error of the whole group.
+pub(super) type Written<T> = Result<Result<T, StoreError>, StoreError>;
+
+/// Keeps an answer until the transaction is on disk; answers at once where the group failed.
+pub(super) fn settle<T: Send + 'static>(
+    group: &mut Group,
+    reply: Reply<T>,
+    written: Written<T>,
+) -> Result<(), StoreError> {
+    match written {
+        Ok(value) => {
+            group.answers.push(answer(reply, value));
+            Ok(())
+        }
+        Err(error) => {
+            send(reply, Err(error.clone()));
+            Err(error)
+        }
+    }
+}
