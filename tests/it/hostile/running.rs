@@ -169,7 +169,7 @@ fn probe() -> Vec<u8> {
 }
 
 /// Handlers of the probe: what makes each run, how it ends, and what its failure says.
-const MISDEEDS: [(u16, &str, &str, &str); 25] = [
+const MISDEEDS: [(u16, &str, &str, &str); 27] = [
     (60_001, "spin", "timeout", "ran for 1s"),
     (60_002, "storm", "limit", "10000 calls of host functions"),
     (60_003, "grow", "limit", "its queue gives 67108864"),
@@ -224,6 +224,7 @@ const MISDEEDS: [(u16, &str, &str, &str); 25] = [
         "error",
         "the nearest is `probe.bomb`",
     ),
+    (60_021, "unknown_queue", "error", "no worker serves the queue"),
     (60_022, "huge_key", "permanent", "1 to 512 bytes"),
     (60_023, "greedy_random", "limit", "bytes of answers"),
     (60_024, "huge_task_name", "error", "refused"),
@@ -240,6 +241,7 @@ const MISDEEDS: [(u16, &str, &str, &str); 25] = [
         "10000 calls of host functions",
     ),
     (60_027, "forged_result", "", ""),
+    (60_030, "open_flood", "permanent", "134217728 bytes"),
 ];
 
 #[test]

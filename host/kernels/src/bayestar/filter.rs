@@ -195,14 +195,23 @@ impl FilterSpectrum {
     }
 
     /// The autocorrelation at lags `0..n` samples, `a₀ = 1`. The sample rate is twice Nyquist.
-    pub(crate) fn autocorrelation(&self, n: usize) -> Vec<Complex64> {
-        let lags = (0..n).map(|j| self.lag(2.0 * PI * j as f64 / self.samples));
-        let mut values: Vec<Complex64> = lags.collect();
+    pub(crate) fn autocorrelation(
+        &self,
+        n: usize,
+        work: &Work<'_>,
+    ) -> Result<Vec<Complex64>, FilterError> {
+        let mut values = filled(n, Complex64::from(0.0))?;
+        for (j, value) in values.iter_mut().enumerate() {
+            if j.is_multiple_of(16) {
+                work.check_cancel()?;
+            }
+            *value = self.lag(2.0 * PI * j as f64 / self.samples);
+        }
         let scale = values.first().map_or(1.0, |value| 1.0 / value.norm());
         for value in &mut values {
             *value *= scale;
         }
-        values
+        Ok(values)
     }
 
     /// `Σ W exp(i angle k)`, where `angle` is small enough for a block's Taylor series.

@@ -68,7 +68,7 @@ impl Scratch {
         let samples = Samples::new(likelihood.network.n)?;
         Ok(Self {
             samples,
-            rows: Rows::new(),
+            rows: Rows::new(likelihood.network.n),
             nodes: Nodes::new(likelihood.table),
         })
     }
@@ -186,7 +186,7 @@ impl Likelihood<'_> {
             rows,
             nodes,
         } = scratch;
-        let totals = rows.sum::<FMA>(self.table, nodes, samples.squares(), samples.padded());
+        let totals = rows.sum::<FMA>(self.table, nodes, samples);
         let unit = self.table.unit;
         PixelPosterior {
             ln: totals.ln,
@@ -204,3 +204,6 @@ const POLARIZATIONS: [(f64, f64); N_POLARIZATIONS] = [
     (0.951_056_516_295_153_6, -0.309_016_994_374_947_34),
     (0.587_785_252_292_473_2, -0.809_016_994_374_947_4),
 ];
+
+#[cfg(test)]
+mod tests;

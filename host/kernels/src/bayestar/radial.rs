@@ -222,15 +222,20 @@ fn panel_width(z: f64, s: f64) -> f64 {
 /// Where `exp(-x)` no longer matters.
 pub(crate) const REACH: f64 = 50.0;
 
-/// Nodes and weights on `[-1, 1]`, the positive half.
-pub(crate) type HalfRule<const N: usize> = [(f64, f64); N];
+/// Nodes and weights on `[-1, 1]`.
+pub(crate) type Rule<const N: usize> = [(f64, f64); N];
 
-pub(crate) const GAUSS_4: HalfRule<2> = [
-    (0.339_981_043_584_856_26, 0.652_145_154_862_546_4),
-    (0.861_136_311_594_052_6, 0.347_854_845_137_453_57),
+pub(crate) const GAUSS_3: Rule<3> = [
+    (-0.774_596_669_241_483_4, 0.555_555_555_555_555_6),
+    (0.0, 0.888_888_888_888_888_8),
+    (0.774_596_669_241_483_4, 0.555_555_555_555_555_6),
 ];
 
-pub(crate) const GAUSS_8: HalfRule<4> = [
+pub(crate) const GAUSS_8: Rule<8> = [
+    (-0.960_289_856_497_536_2, 0.101_228_536_290_376_37),
+    (-0.796_666_477_413_626_7, 0.222_381_034_453_374_43),
+    (-0.525_532_409_916_329, 0.313_706_645_877_887_2),
+    (-0.183_434_642_495_649_78, 0.362_683_783_378_361_66),
     (0.183_434_642_495_649_78, 0.362_683_783_378_361_66),
     (0.525_532_409_916_329, 0.313_706_645_877_887_2),
     (0.796_666_477_413_626_7, 0.222_381_034_453_374_43),
@@ -240,14 +245,13 @@ pub(crate) const GAUSS_8: HalfRule<4> = [
 /// Calls `add(node, weight)` for the rule on `[from, to]`.
 #[inline(always)]
 pub(crate) fn gauss<const N: usize>(
-    rule: &HalfRule<N>,
+    rule: &Rule<N>,
     from: f64,
     to: f64,
     mut add: impl FnMut(f64, f64),
 ) {
     let (middle, half) = (0.5 * (from + to), 0.5 * (to - from));
     for &(node, weight) in rule {
-        add(middle - half * node, half * weight);
         add(middle + half * node, half * weight);
     }
 }

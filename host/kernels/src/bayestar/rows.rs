@@ -3,19 +3,22 @@
 //! A row is one polarization and inclination over all times: it has one `p`, and its samples
 //! have `g = (b/2p)²`. For fixed `p` the log integrand `g + T₀` rises with `g`, and it is convex
 //! in `√g`; so the best sample of a row bounds the row, and chords bound where a row sinks below
-//! a threshold. What stays more than [`CUTOFF`] below the best of the pixel is left out.
+//! a threshold. What stays far enough below the best of the pixel is left out.
 
 use super::lanes::{LANES, Lanes, fma, ln};
-use super::table::{N_NODES, Node, RadialTable};
+use super::samples::Samples;
+use super::table::{N_NODES, RadialTable};
 use super::window::{NO_SIGNAL, Nodes, Window};
 use crate::numeric::narrow;
 
 /// Most rows of a pixel: ten polarizations, of which half are mirrored, times ten inclinations.
 const MAX_ROWS: usize = 64;
-/// Samples below the best one by more than this, in log likelihood, are dropped; the relative
-/// error of the sum is at most `100 n exp(-CUTOFF)`.
-const CUTOFF: f32 = 20.0;
+/// Largest relative error of a pixel's sum that leaving samples out can make. It is reached only
+/// if every sample but one lies just below the cut-off; in practice the error is a thousandth.
+const TOLERANCE: f64 = 1e-3;
 
+/// Chords drawn to find where a row begins to matter; each costs as much as a sample group.
+const CHORDS: usize = 2;
 /// The `g` of a lane without a sample: its likelihood vanishes.
 const NO_SAMPLE: f32 = -1e30;
 
@@ -38,6 +41,8 @@ pub(crate) struct Row {
 #[derive(Debug)]
 pub(crate) struct Rows {
     rows: Vec<Row>,
+    /// Samples below the best one by more than this, in log likelihood, are dropped.
+    cutoff: f32,
     x: [f32; MAX_ROWS],
     best: [f32; MAX_ROWS],
     ln_best: [f32; MAX_ROWS],
@@ -59,11 +64,15 @@ pub(crate) struct RowTotals {
 }
 
 impl Rows {
-    pub(crate) fn new() -> Self {
+    /// Rows of `n` samples.
+    pub(crate) fn new(n: usize) -> Self {
+        // Up to 100 rows, mirrored ones included, of n dropped samples each.
+        let cutoff = narrow((100.0 * n as f64 / TOLERANCE).ln());
         let zero = [0.0; MAX_ROWS];
         let rows = Vec::with_capacity(MAX_ROWS);
         Self {
             rows,
+            cutoff,
             x: zero,
             best: zero,
             ln_best: zero,
@@ -89,35 +98,43 @@ impl Rows {
         }
     }
 
-    /// Sums all rows. `samples` holds, per polarization, `|P|²`, `|X|²` and `Im(P X*)`.
+    /// Sums all rows over their samples.
     #[inline(always)]
     pub(crate) fn sum<const FMA: bool>(
         &mut self,
         table: &RadialTable,
         nodes: &mut Nodes,
-        samples: &[f32],
-        padded: usize,
+        samples: &Samples,
     ) -> RowTotals {
         let peak = self.find_bounds::<FMA>(table);
-        let target = peak - CUTOFF;
+        let target = peak - self.cutoff;
         let mut totals = [0.0; 4];
-        let (mut p2, mut x) = (1.0, 0.0);
-        for (k, row) in self.rows.iter().enumerate() {
-            if self.value[k] < target {
-                continue;
+        let mut k = 0;
+        while k < self.rows.len() {
+            let end = self.end_of_pair(k);
+            let (mut first, mut last) = (f32::INFINITY, f32::NEG_INFINITY);
+            for m in k..end {
+                let matters = self.value[m] >= target;
+                first = if matters {
+                    self.first[m].min(first)
+                } else {
+                    first
+                };
+                last = if matters {
+                    self.last[m].max(last)
+                } else {
+                    last
+                };
             }
-            // Rows come in pairs of one p.
-            if (row.p2 - p2).abs() > 0.0 {
-                (p2, x) = (row.p2, 0.5 * row.p2.ln());
+            if first < last {
+                let x = 0.5 * self.rows[k].p2.ln();
+                let window = Window::new(table, nodes, x, (first, last));
+                for m in (k..end).filter(|&m| self.value[m] >= target) {
+                    let bounds = (self.floor[m], peak);
+                    self.rows[m].add::<FMA>(&mut totals, samples, &window, bounds);
+                }
             }
-            let floor = self.floor[k];
-            let window = Window::new(table, nodes, x, (self.first[k], self.last[k]));
-            let from = 3 * row.polarization * padded;
-            let samples = &samples[from..from + 3 * padded];
-            let sums = row_sums::<FMA>(samples, row, &window, (floor, peak));
-            for (total, sum) in totals.iter_mut().zip(sums) {
-                *total += row.weight * f64::from(sum);
-            }
+            k = end;
         }
         let [_, mean, mean_square, sum] = totals;
         RowTotals {
@@ -125,6 +142,14 @@ impl Rows {
             mean: mean / sum,
             mean_square: mean_square / sum,
         }
+    }
+
+    /// Where the rows end that share the `p` of row `k`: one or two.
+    #[inline(always)]
+    fn end_of_pair(&self, k: usize) -> usize {
+        let p2 = self.rows[k].p2;
+        let same = |row: &Row| (row.p2 - p2).abs() <= 0.0;
+        k + 1 + usize::from(self.rows.get(k + 1).is_some_and(same))
     }
 
     /// Values and floors of all rows; returns the largest value.
@@ -161,7 +186,7 @@ impl Rows {
                 part
             };
             let (x, best, value) = (part(&self.x), part(&self.best), part(&self.value));
-            let floor = floors_of::<FMA>(table, &x, (&best, &value), peak - CUTOFF);
+            let floor = floors_of::<FMA>(table, &x, (&best, &value), peak - self.cutoff);
             let (first, last) = node_range::<FMA>(table, &x, (&floor, &part(&self.ln_best)));
             self.floor[range.clone()].copy_from_slice(&floor);
             self.first[range.clone()].copy_from_slice(&first);
@@ -184,7 +209,7 @@ fn floors_of<const FMA: bool>(
 ) -> Lanes {
     let mut low = [0.0; LANES];
     let mut low_value = table.coarse(x, &[NO_SIGNAL.ln(); LANES]);
-    for _ in 0..3 {
+    for _ in 0..CHORDS {
         let (mut root, mut ln_g) = ([0.0; LANES], [0.0; LANES]);
         for l in 0..LANES {
             let part = (target - low_value[l]) / (high_value[l] - low_value[l]);
@@ -244,45 +269,45 @@ fn node_range<const FMA: bool>(
     (first, last)
 }
 
-/// `Σ exp(value - peak)` over one row's samples, in the last place, and times the moments of
-/// distance before it.
-#[inline(always)]
-fn row_sums<const FMA: bool>(
-    samples: &[f32],
-    row: &Row,
-    window: &Window<'_>,
-    (floor, peak): (f32, f32),
-) -> Node {
-    let padded = samples.len() / 3;
-    let [a, b, d] = row.coefficients;
-    let mut totals = [[0.0; 4]; 4];
-    let mut pending = Pending::new();
-    let groups = |k: usize| samples[k * padded..(k + 1) * padded].as_chunks::<LANES>().0;
-    for ((plus2, cross2), both) in groups(0).iter().zip(groups(1)).zip(groups(2)) {
-        let mut g = [0.0; LANES];
-        let mut above = 0_u16;
-        for l in 0..LANES {
-            g[l] = fma::<FMA>(d, both[l], fma::<FMA>(a, plus2[l], b * cross2[l]));
-            above |= u16::from(g[l] >= floor) << l;
+impl Row {
+    /// Adds `Σ exp(value - peak)` over the row's samples, alone in the last place and times the
+    /// moments of distance before it.
+    #[inline(always)]
+    fn add<const FMA: bool>(
+        &self,
+        totals: &mut [f64; 4],
+        samples: &Samples,
+        window: &Window<'_>,
+        (floor, peak): (f32, f32),
+    ) {
+        let [a, b, d] = self.coefficients;
+        let mut sums = [[0.0; 4]; 4];
+        let mut pending = Pending::new();
+        let [plus2, cross2, both] = samples.groups(self.polarization);
+        for ((plus2, cross2), both) in plus2.iter().zip(cross2).zip(both) {
+            let mut g = [0.0; LANES];
+            let mut above = 0_u16;
+            for l in 0..LANES {
+                g[l] = fma::<FMA>(d, both[l], fma::<FMA>(a, plus2[l], b * cross2[l]));
+                above |= u16::from(g[l] >= floor) << l;
+            }
+            if above == u16::MAX {
+                window.add::<FMA, LANES>(&mut sums, &g, peak);
+            } else if above != 0 && pending.push(&g, above) {
+                window.add::<FMA, LANES>(&mut sums, &pending.take(), peak);
+            }
         }
-        if above == u16::MAX {
-            window.add::<FMA, LANES>(&mut totals, &g, peak);
-        } else if above != 0 && pending.push(&g, above) {
-            window.add::<FMA, LANES>(&mut totals, &pending.take(), peak);
+        match pending.len {
+            0 => {}
+            1..=4 => window.add::<FMA, 4>(&mut sums, &pending.rest(), peak),
+            5..=8 => window.add::<FMA, 8>(&mut sums, &pending.rest(), peak),
+            _ => window.add::<FMA, LANES>(&mut sums, &pending.rest(), peak),
+        }
+        for k in 0..4 {
+            let sum = (sums[0][k] + sums[1][k]) + (sums[2][k] + sums[3][k]);
+            totals[k] += self.weight * f64::from(sum);
         }
     }
-    match pending.len {
-        0 => {}
-        1..=4 => window.add::<FMA, 4>(&mut totals, &pending.rest(), peak),
-        5..=8 => window.add::<FMA, 8>(&mut totals, &pending.rest(), peak),
-        _ => window.add::<FMA, LANES>(&mut totals, &pending.rest(), peak),
-    }
-    let [t0, t1, t2, t3] = totals;
-    let mut sum = [0.0; 4];
-    for k in 0..4 {
-        sum[k] = (t0[k] + t1[k]) + (t2[k] + t3[k]);
-    }
-    sum
 }
 
 /// Samples of incomplete groups that wait until there are enough of them for a whole one.

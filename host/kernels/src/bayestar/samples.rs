@@ -3,7 +3,7 @@
 //! Arrays are padded to whole groups of lanes. A padded sample has a square amplitude so far
 //! below zero that its likelihood vanishes.
 
-use super::lanes::{LANES, catmull_rom, fma, sin_cos};
+use super::lanes::{LANES, Lanes, catmull_rom, fma, sin_cos};
 use super::network::{Channel, View};
 use crate::numeric::narrow;
 use crate::work::{OutOfMemory, filled};
@@ -74,14 +74,18 @@ impl Samples {
         })
     }
 
-    /// Length of each array.
-    pub(crate) fn padded(&self) -> usize {
-        self.padded
-    }
-
-    /// `|P|²`, `|X|²` and `Im(P X*)` of each polarization, `[5][3][padded]`.
-    pub(crate) fn squares(&self) -> &[f32] {
-        &self.squares
+    /// `|P|²`, `|X|²` and `Im(P X*)` of polarization `k`, in groups.
+    #[inline(always)]
+    pub(crate) fn groups(&self, k: usize) -> [&[Lanes]; 3] {
+        let padded = self.padded;
+        let samples = &self.squares[3 * k * padded..3 * (k + 1) * padded];
+        let (plus2, rest) = samples.split_at(padded);
+        let (cross2, both) = rest.split_at(padded);
+        [
+            plus2.as_chunks().0,
+            cross2.as_chunks().0,
+            both.as_chunks().0,
+        ]
     }
 
     /// Empties the sums over channels.
@@ -179,13 +183,9 @@ impl Samples {
         k: usize,
         [a, b, d]: [f32; 3],
     ) -> (f32, f32) {
-        let padded = self.padded;
-        let array = |m: usize| {
-            let start = (3 * k + m) * padded;
-            self.squares[start..start + padded].as_chunks::<LANES>().0
-        };
+        let [plus2, cross2, both] = self.groups(k);
         let (mut up, mut down) = ([0.0_f32; LANES], [0.0_f32; LANES]);
-        for ((plus2, cross2), both) in array(0).iter().zip(array(1)).zip(array(2)) {
+        for ((plus2, cross2), both) in plus2.iter().zip(cross2).zip(both) {
             for l in 0..LANES {
                 let even = fma::<FMA>(a, plus2[l], b * cross2[l]);
                 let (sum, difference) =
@@ -198,7 +198,7 @@ impl Samples {
                 };
             }
         }
-        (largest(&up), largest(&down))
+        (largest_lane(&up), largest_lane(&down))
     }
 }
 
@@ -226,8 +226,23 @@ fn largest(values: &[f32]) -> f32 {
             };
         }
     }
-    let all = lanes.iter().chain(rest);
-    all.fold(0.0, |best, &value| if value > best { value } else { best })
+    let best = largest_lane(&lanes);
+    rest.iter()
+        .fold(best, |best, &value| if value > best { value } else { best })
+}
+
+/// The largest of one group, by halves.
+#[inline(always)]
+fn largest_lane(lanes: &Lanes) -> f32 {
+    let larger = |a: f32, b: f32| if a > b { a } else { b };
+    let (mut eight, mut four) = ([0.0; 8], [0.0; 4]);
+    for l in 0..8 {
+        eight[l] = larger(lanes[l], lanes[l + 8]);
+    }
+    for l in 0..4 {
+        four[l] = larger(eight[l], eight[l + 4]);
+    }
+    larger(larger(four[0], four[2]), larger(four[1], four[3]))
 }
 
 #[cfg(test)]

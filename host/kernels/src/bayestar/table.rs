@@ -144,11 +144,20 @@ impl RadialTable {
         let lines = [line(-1), line(0), line(1), line(2)];
         let last = first.saturating_add_unsigned(out.len() as u64);
         if first >= 0 && last <= N_NODES as i64 {
+            // Nodes side by side are one long array of numbers.
             let start = clamp_index(first, N_NODES);
-            let part = |k: usize| &lines[k][start..start + out.len()];
+            let part = |k: usize| lines[k][start..start + out.len()].as_flattened();
             let (a, b, c, d) = (part(0), part(1), part(2), part(3));
-            for ((((node, a), b), c), d) in out.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-                *node = blend([a, b, c, d], weights);
+            let [wa, wb, wc, wd] = weights;
+            for ((((out, a), b), c), d) in out
+                .as_flattened_mut()
+                .iter_mut()
+                .zip(a)
+                .zip(b)
+                .zip(c)
+                .zip(d)
+            {
+                *out = (wa * a + wb * b) + (wc * c + wd * d);
             }
         } else {
             for (node, j) in out.iter_mut().zip(first..) {

@@ -149,6 +149,17 @@ fn handle_flood(_packet: &Packet) -> Result<()> {
     Ok(())
 }
 
+/// Each handle is allowed; the host would hold the blob as often.
+#[handler(60030, queue = "hostile", retries = 0)]
+fn open_flood(_packet: &Packet) -> Result<()> {
+    let blob = Blob::put(vec![7; 4 << 20])?;
+    let mut held = Vec::new();
+    for _ in 0..900 {
+        held.push(Blob::open(&blob.digest())?);
+    }
+    Ok(())
+}
+
 /// Each makes two of its kind.
 #[task(queue = "hostile", retries = 0)]
 fn bomb(generation: u32) -> Result<()> {

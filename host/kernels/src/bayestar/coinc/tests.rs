@@ -139,7 +139,7 @@ fn what_is_wrong_is_named() {
     check_refused(
         "gstlal_inspiral",
         "mypipe",
-        "unknown pipeline \"mypipe\": its phase convention is not known",
+        "unknown pipeline \"mypipe\": say whether its phases are to be inverted",
     );
     check_refused("\"L1\"", "\"Z9\"", "unknown detector \"Z9\"");
     check_refused(
@@ -202,4 +202,41 @@ fn spins_in_the_orbital_plane_are_refused() {
         matches!(error, CandidateError::InPlaneSpin("spin1x")),
         "{error}"
     );
+}
+
+#[test]
+fn the_reference_spectrum_of_the_search_is_found() {
+    let parameters = "<LIGO_LW><Table Name='process_params:table'>\
+        <Column Name='process_id' Type='int_8s'/><Column Name='param' Type='lstring'/>\
+        <Column Name='value' Type='lstring'/><Stream Delimiter=','>4,\"--input\",\"a.xml\",\
+        5,\"--reference-psd\",\"b.xml\",4,\"--reference-psd\",\"psd.xml.gz\"</Stream></Table>";
+    let with_process = |xml: String| {
+        let column = "<Column Name='sngl_inspiral:event_id' Type='int_8s'/>";
+        let added = format!("{column}<Column Name='process:process_id' Type='int_8s'/>");
+        let rows = xml
+            .replace("1,\"H1\",5.5", "1,4,\"H1\",5.5")
+            .replace("2,\"L1\",,", "2,4,\"L1\",,");
+        rows.replace(column, &added)
+    };
+    let found = document(|xml| with_process(xml).replacen("<LIGO_LW>", parameters, 1));
+    assert_eq!(
+        Candidate::reference_psd(&found).expect("found"),
+        Some("psd.xml.gz")
+    );
+    assert_eq!(
+        Candidate::reference_psd(&document(with_process)).expect("none"),
+        None
+    );
+}
+
+#[test]
+fn another_pipeline_can_be_made_known() {
+    let document = document(|xml| xml.replace("gstlal_inspiral", "mypipe"));
+    let mut conventions = PhaseConventions::default();
+    for (inverted, phase) in [(false, 0.25), (true, -0.25)] {
+        conventions.set("mypipe", inverted);
+        let candidate = Candidate::with_conventions(&document, &document, &conventions);
+        let found = candidate.expect("known now").triggers[1].phase;
+        assert!((found - phase).abs() < 1e-12, "{found}");
+    }
 }

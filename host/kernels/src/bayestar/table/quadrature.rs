@@ -7,7 +7,7 @@
 use super::{Axes, N_NODES};
 use crate::bayestar::bessel::scaled_i0;
 use crate::bayestar::radial::{
-    DistancePrior, GAUSS_4, GAUSS_8, HalfRule, N_POWERS, REACH, RadialIntegral, direct, gauss,
+    DistancePrior, GAUSS_3, GAUSS_8, N_POWERS, REACH, RadialIntegral, Rule, direct, gauss,
 };
 use crate::numeric::index;
 
@@ -52,7 +52,7 @@ fn running(
     for i in cells.rev() {
         let z = z_of(i);
         if let Some(upper) = upper {
-            sum.extend(&GAUSS_4, upper, z, 0.4);
+            sum.extend(&GAUSS_3, upper, z, 0.25);
         }
         upper = Some(z);
         integrals.push(sum.integral(axes.p(i)));
@@ -81,7 +81,7 @@ impl Running {
 
     /// Adds the part from `low` to `high` in panels of at most `width` and a factor 1.5, leaving
     /// out what lies too far down the Gaussian to matter.
-    fn extend<const N: usize>(&mut self, rule: &HalfRule<N>, high: f64, low: f64, width: f64) {
+    fn extend<const N: usize>(&mut self, rule: &Rule<N>, high: f64, low: f64, width: f64) {
         self.rescale(low, high);
         let reach = (self.least + REACH).sqrt();
         let low = low.max(self.s - reach);
