@@ -152,7 +152,14 @@ impl Host {
         let compiler = Compiler::new(places.program.clone(), places.cache.clone())?;
         let loader = Loader::new(compiler, effects::fits, &ticker)?;
         let registry = Arc::new(Registry::default());
-        let table = load::load_all(&*broker, &loader, &registry, &places.plugins).await?;
+        let table = load::load_all(
+            &*broker,
+            &loader,
+            &registry,
+            &places.plugins,
+            &config.queues,
+        )
+        .await?;
 
         let queues = queues(config, &table)?;
         let workers_stop = CancellationToken::new();

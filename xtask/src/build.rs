@@ -67,6 +67,18 @@ pub(crate) fn host_and_plugins(yes: bool) -> Result<Built> {
     })
 }
 
+/// Builds the plugins that the tests send to the host; answers their directory.
+pub(crate) fn guests(built: &Built) -> Result<PathBuf> {
+    let guests = built.target.join("guests");
+    let mut build = Command::new(&built.binary);
+    build
+        .current_dir(root()?)
+        .args(["build", "tests/guests", "--out"])
+        .arg(&guests);
+    step::run("building the tests' plugins", &mut build)?;
+    Ok(guests)
+}
+
 fn host() -> Result<PathBuf> {
     let messages = step::output(
         "building the host",

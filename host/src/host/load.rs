@@ -8,6 +8,7 @@ use tracing::{error, info, warn};
 
 use super::HostError;
 use crate::broker::{Broker, RouteRecord};
+use crate::config::Queues;
 use crate::packet::Digest;
 use crate::plugins::{DirectoryError, Loader, Plugin, plugin_files};
 use crate::routes::{EntryKind, Manifest, PluginRoutes};
@@ -21,11 +22,14 @@ pub(super) struct Table {
 }
 
 /// Loads each plugin in `directory`; a version that the table does not have yet is put into it.
+/// One whose handlers name a queue that is not in `queues` is refused like one that does not
+/// load: a plugin does not keep others from running.
 pub(super) async fn load_all(
     broker: &dyn Broker,
     loader: &Loader,
     registry: &Registry,
     directory: &Path,
+    queues: &Queues,
 ) -> Result<Table, HostError> {
     let (_, known) = broker.routes()?;
     let known: BTreeMap<_, _> = known
@@ -33,7 +37,7 @@ pub(super) async fn load_all(
         .map(|record| (record.plugin.clone(), record))
         .collect();
     for path in files(directory)? {
-        match loader.load(&path) {
+        match load(loader, &path, queues) {
             Ok(plugin) => {
                 announce(&plugin);
                 let is_new = known
@@ -48,12 +52,19 @@ pub(super) async fn load_all(
                 registry.set(Arc::new(plugin));
             }
             Err(error) => {
-                let error = anyhow::Error::new(error);
                 error!(target: "gwasp::host", path = %path.display(), "plugin refused: {error:#}");
             }
         }
     }
     table(broker, registry)
+}
+
+fn load(loader: &Loader, path: &Path, queues: &Queues) -> anyhow::Result<Plugin> {
+    let plugin = loader.load(path)?;
+    for queue in plugin.manifest.queues() {
+        queues.get(queue)?;
+    }
+    Ok(plugin)
 }
 
 fn files(directory: &Path) -> Result<Vec<PathBuf>, HostError> {

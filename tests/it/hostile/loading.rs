@@ -380,6 +380,28 @@ fn a_directory_or_plugin_that_others_can_write_to_is_refused() {
 }
 
 #[test]
+fn a_host_does_not_start_on_a_directory_that_others_can_write_to() {
+    let bench = Bench::new();
+    let plugins = bench.plugins();
+    std::fs::set_permissions(&plugins, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let state = bench.dir.path().join("state");
+    let args = [
+        "--plugins",
+        plugins.to_str().unwrap(),
+        "--state",
+        state.to_str().unwrap(),
+    ];
+    let answer = bounded(
+        &bench.gwasp,
+        &bench.cache(),
+        &[&["run"], &args[..]].concat(),
+    );
+    // EX_CONFIG of sysexits.h: starting it again does not help.
+    assert_eq!(answer.status.code(), Some(78), "{}", answer.stderr);
+    assert!(answer.stderr.contains("chmod go-w"), "{}", answer.stderr);
+}
+
+#[test]
 fn plugins_load_where_address_space_is_short() {
     let bench = Bench::new();
     let plugins = bench.plugins();

@@ -9,7 +9,7 @@ use gwasp_tests::process::{Line, Process};
 use serde_json::Value;
 
 use super::LIMIT;
-use super::guests::{NOTICE, module};
+use super::guests::{NOTICE, describing, manifest, module};
 use crate::harness::{Scene, number};
 
 /// More than any of the misdeeds may make of the host, in KiB; each could make gigabytes.
@@ -224,7 +224,12 @@ const MISDEEDS: [(u16, &str, &str, &str); 27] = [
         "error",
         "the nearest is `probe.bomb`",
     ),
-    (60_021, "unknown_queue", "error", "no worker serves the queue"),
+    (
+        60_021,
+        "unknown_queue",
+        "error",
+        "no worker serves the queue",
+    ),
     (60_022, "huge_key", "permanent", "1 to 512 bytes"),
     (60_023, "greedy_random", "limit", "bytes of answers"),
     (60_024, "huge_task_name", "error", "refused"),
@@ -378,5 +383,22 @@ fn runs_that_are_stopped_leave_no_memory_and_no_slot_behind() {
         "{grown} KiB more after {} more stops",
         stops / 2
     );
+    stage.end();
+}
+
+#[test]
+fn a_plugin_that_names_an_unknown_queue_keeps_no_other_from_running() {
+    let manifest = manifest().replace("]]", "],[\"queue\",\"nowhere\"]]");
+    let plugins = [
+        ("astray", describing("honest", &manifest)),
+        ("honest", module("honest")),
+    ];
+    let stage = Stage::new(&plugins, 1, &[NOTICE]);
+    let tasks = stage.settled();
+    let ended: Vec<(&str, &str)> = tasks
+        .iter()
+        .map(|task| (task.handler.as_str(), task.state.as_str()))
+        .collect();
+    assert_eq!(ended, [("honest.run", "SUCCESS")]);
     stage.end();
 }
