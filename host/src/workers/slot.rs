@@ -11,9 +11,10 @@ use tracing::{debug, error, warn};
 
 use super::invoke::{Invocation, Invoked, guest_input};
 use super::outcome::{Attempt, Ended, FailureKind};
-use super::pool::Pool;
+use super::pool::{Pool, PoolError};
 use crate::broker::{BrokerError, Commit, Failure, Input, Lease, Step};
 use crate::effects::{Committed, Context, Driver, Journal, Limits, LiveRun, Seam};
+use crate::packet::Digest;
 use crate::plugins::Plugin;
 use crate::text::chain;
 
@@ -61,6 +62,12 @@ async fn next(pool: &Pool, number: u32) -> Option<Lease> {
 }
 
 async fn run_lease(pool: &Pool, lease: Lease) {
+    if let Some(deadline) = lease.policy.deadline
+        && deadline < pool.now()
+    {
+        expire(pool, &lease).await;
+        return;
+    }
     let Some(plugin) = pool.shared.registry.get(&lease.plugin) else {
         debug!(target: "gwasp::task", task = %lease.task, plugin = %lease.plugin, "plugin not loaded; task waits");
         let due = pool.now().saturating_add(nanos(NOT_LOADED_DELAY));
@@ -68,19 +75,21 @@ async fn run_lease(pool: &Pool, lease: Lease) {
         commit(pool, &lease, bare(&lease, version, Step::GiveBack { due })).await;
         return;
     };
+    // A run with a journal stays on the version that wrote it.
+    let version = lease.pinned.map_or(plugin.digest, Digest::from_bytes);
     // A host function that panics must not take the slot with it.
-    let invoked = AssertUnwindSafe(execute(pool, &lease, &plugin))
+    let invoked = AssertUnwindSafe(execute(pool, &lease, &plugin, version))
         .catch_unwind()
         .await;
     let commit_of = match invoked {
-        Ok(Ok(invoked)) => finished(pool, &lease, &plugin, invoked),
-        Ok(Err(ended)) => without_run(pool, &lease, &plugin, ended),
+        Ok(Ok(invoked)) => finished(pool, &lease, version, invoked),
+        Ok(Err(ended)) => without_run(pool, &lease, version, ended),
         Err(_panic) => {
             let message = "a host function panicked: this is a defect of the host".to_owned();
             without_run(
                 pool,
                 &lease,
-                &plugin,
+                version,
                 Ended::failed(FailureKind::Host, message),
             )
         }
@@ -90,19 +99,43 @@ async fn run_lease(pool: &Pool, lease: Lease) {
     }
 }
 
+/// Ends a task whose deadline passed while it waited: what it would do is too late.
+async fn expire(pool: &Pool, lease: &Lease) {
+    warn!(
+        target: "gwasp::task",
+        task = %lease.task, plugin = %lease.plugin, handler = %lease.handler, "task expired"
+    );
+    let reason = Failure {
+        kind: "expired".to_owned(),
+        message: "its deadline passed before it could run".to_owned(),
+        detail: None,
+    };
+    let version = lease.pinned.unwrap_or_default();
+    commit(pool, lease, bare(lease, version, Step::Revoke { reason })).await;
+}
+
 /// Runs the handler; an error is an end that came before it began.
-async fn execute(pool: &Pool, lease: &Lease, plugin: &Plugin) -> Result<Invoked, Ended> {
+async fn execute(
+    pool: &Pool,
+    lease: &Lease,
+    plugin: &Plugin,
+    version: Digest,
+) -> Result<Invoked, Ended> {
     let unable = |kind, error: &dyn Error| Ended::failed(kind, chain(error));
-    let pre = pool
-        .load(plugin)
-        .map_err(|error| unable(FailureKind::Host, &error))?;
+    let pre = pool.load(plugin, version).map_err(|error| {
+        let kind = match error {
+            PoolError::Gone { .. } => FailureKind::Version,
+            _ => FailureKind::Host,
+        };
+        unable(kind, &error)
+    })?;
     let journal =
         Journal::read(&lease.journal).map_err(|error| unable(FailureKind::Journal, &error))?;
     let live = LiveRun {
         world: Arc::clone(&pool.shared.world),
         task: lease.task,
         token: lease.token,
-        version: plugin.digest,
+        version,
     };
     let context = Context {
         plugin: lease.plugin.clone(),
@@ -127,14 +160,14 @@ async fn execute(pool: &Pool, lease: &Lease, plugin: &Plugin) -> Result<Invoked,
 
 /// The commit that ends a lease under which nothing ran, or nobody knows what; the whole journal
 /// stays.
-fn without_run(pool: &Pool, lease: &Lease, plugin: &Plugin, ended: Ended) -> Option<Commit> {
+fn without_run(pool: &Pool, lease: &Lease, version: Digest, ended: Ended) -> Option<Commit> {
     report(lease, &ended, Duration::ZERO);
     let step = ended.step(&attempt(pool, lease, u32::MAX))?;
-    Some(bare(lease, *plugin.digest.as_bytes(), step))
+    Some(bare(lease, *version.as_bytes(), step))
 }
 
 /// The commit that ends a leg.
-fn finished(pool: &Pool, lease: &Lease, plugin: &Plugin, invoked: Invoked) -> Option<Commit> {
+fn finished(pool: &Pool, lease: &Lease, version: Digest, invoked: Invoked) -> Option<Commit> {
     let Invoked {
         ended, leg, cpu, ..
     } = invoked;
@@ -165,7 +198,7 @@ fn finished(pool: &Pool, lease: &Lease, plugin: &Plugin, invoked: Invoked) -> Op
         kv: if succeeded { kv } else { Vec::new() },
         spawns: if succeeded { spawns } else { Vec::new() },
         blobs,
-        ..bare(lease, *plugin.digest.as_bytes(), step)
+        ..bare(lease, *version.as_bytes(), step)
     })
 }
 
