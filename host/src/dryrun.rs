@@ -40,7 +40,7 @@ pub enum DryRunError {
 /// A plugin that can be run dry.
 pub struct DryPlugin {
     name: String,
-    routes: Routes,
+    routes: Arc<Routes>,
     pre: PluginPre<Run>,
     ticker: Ticker,
 }
@@ -93,7 +93,7 @@ impl DryPlugin {
         };
         Ok(Self {
             name: plugin.name.clone(),
-            routes: Routes::new(1, &[routes]),
+            routes: Arc::new(Routes::new(1, &[routes])),
             pre,
             ticker: ticker.clone(),
         })
@@ -143,7 +143,7 @@ impl DryPlugin {
         let everything = Grant {
             kv: true,
             blobs: true,
-            tasks: vec!["*".to_owned()],
+            tasks: vec!["*.*".to_owned()],
             ..Grant::default()
         };
         let context = Context {
@@ -151,7 +151,8 @@ impl DryPlugin {
             handler: handler.to_owned(),
             grant: Arc::new(everything),
         };
-        let dry = DryRun::new(Timestamp::now(), task, answers.to_vec());
+        let routes = Arc::clone(&self.routes);
+        let dry = DryRun::new(Timestamp::now(), task, routes, answers.to_vec());
         Seam::new(
             context,
             Driver::Dry(Arc::new(dry)),

@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -150,13 +151,15 @@ impl Host {
         let registry = Arc::new(Registry::default());
         let table = load::load_all(&*broker, &loader, &registry, &places.plugins).await?;
 
+        let queues = queues(config, &table)?;
         let workers_stop = CancellationToken::new();
         let (routes, newest) =
             watch::channel(Arc::new(Routes::new(table.generation, &table.plugins)));
         let world = World {
             broker: Arc::clone(&broker),
-            http: HttpServices::new(&config.services, &config.secrets)?,
+            http: HttpServices::new(&config.services, &config.secrets, Handle::current())?,
             routes: newest,
+            queues: queues.clone(),
             clock: Arc::new(Timestamp::now),
         };
         let shared = Shared {
@@ -167,7 +170,7 @@ impl Host {
             stopping: workers_stop.clone(),
             stop: stop.clone(),
         };
-        let pools = pools(config, &table, &shared)?;
+        let pools = pools(config, &queues, &shared)?;
         Ok(Self {
             broker,
             pools,
@@ -249,12 +252,8 @@ async fn drain(slots: Vec<JoinHandle<()>>, deadline: Duration, now: &Cancellatio
     if hasty { End::Hasty } else { End::Clean }
 }
 
-/// A pool for each queue that a handler or the configuration names.
-fn pools(
-    config: &Config,
-    table: &load::Table,
-    shared: &Shared,
-) -> Result<Vec<Arc<Pool>>, HostError> {
+/// The queues that a handler or the configuration names.
+fn queues(config: &Config, table: &load::Table) -> Result<BTreeSet<String>, HostError> {
     let mut queues = BTreeSet::new();
     for plugin in &table.plugins {
         for queue in plugin.manifest.queues() {
@@ -265,10 +264,19 @@ fn pools(
                     plugin: plugin.plugin.clone(),
                     source,
                 })?;
-            queues.insert(queue);
+            queues.insert(queue.to_owned());
         }
     }
-    queues.extend(config.queues.named());
+    queues.extend(config.queues.named().map(str::to_owned));
+    Ok(queues)
+}
+
+/// A pool for each queue.
+fn pools(
+    config: &Config,
+    queues: &BTreeSet<String>,
+    shared: &Shared,
+) -> Result<Vec<Arc<Pool>>, HostError> {
     let mut pools = Vec::new();
     for queue in queues {
         let queue_config = config.queues.get(queue).unwrap_or_default();

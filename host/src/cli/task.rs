@@ -1,11 +1,13 @@
 //! `gwasp task`.
 
+mod resume;
+
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Subcommand;
-use gwasp_store::{PacketSeq, State, TaskDetail, TaskFilter, TaskFound, TaskView};
+use gwasp_store::{PacketSeq, Reader, State, TaskDetail, TaskFilter, TaskFound, TaskView};
 use serde::Serialize;
 
 use super::store::StoreArgs;
@@ -24,6 +26,8 @@ enum Command {
     List(ListArgs),
     /// Shows one task with its failed attempts.
     Show(ShowArgs),
+    /// Puts a task that was set aside back into its queue; it goes on where it failed.
+    Resume(resume::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -59,6 +63,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::List(args) => list(args),
         Command::Show(args) => show(args),
+        Command::Resume(args) => resume::run(args),
     }
 }
 
@@ -140,25 +145,25 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
-    let reader = args.store.open()?;
-    let detail = match reader.task(&args.id)? {
-        TaskFound::One(detail) => *detail,
-        TaskFound::None => bail!("there is no task {}: it expired, or never was", args.id),
-        TaskFound::Several(ids) => {
-            let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-            bail!(
-                "{} is the beginning of several tasks: {}",
-                args.id,
-                ids.join(", ")
-            )
-        }
-    };
+    let detail = find(&args.store.open()?, &args.id)?;
     if args.json {
         table::print_json(&[Row::of(detail.task)])?;
     } else {
         print(detail)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The task whose id begins with `id`.
+fn find(reader: &Reader, id: &str) -> anyhow::Result<TaskDetail> {
+    match reader.task(id)? {
+        TaskFound::One(detail) => Ok(*detail),
+        TaskFound::None => bail!("there is no task {id}: it expired, or never was"),
+        TaskFound::Several(ids) => {
+            let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+            bail!("{id} is the beginning of several tasks: {}", ids.join(", "))
+        }
+    }
 }
 
 fn print(detail: TaskDetail) -> std::io::Result<()> {

@@ -25,7 +25,8 @@ use crate::workers::Ended;
 #[command(after_help = "Examples:
   gwasp test plugins/fermi-log.wasm notices/*.xml
   gwasp test p.wasm n.xml --answers answers.json    services answer from a file:
-        [{\"url\": \"https://gracedb.example/api/x\", \"status\": 200, \"body\": \"…\"}]")]
+        [{\"url\": \"https://gracedb.example/api/x\", \"status\": 200, \"body\": \"…\"}]
+        each answer is given once; \"method\": \"POST\" limits it to one method")]
 pub(super) struct Args {
     /// The plugin.
     #[arg(value_name = "PLUGIN.wasm")]
@@ -158,7 +159,7 @@ impl Row {
                 Some(format!("{}: {message}", kind.as_str())),
                 None,
             ),
-            Ended::GivenBack | Ended::Fenced => ("failed", Some("stopped".to_owned()), None),
+            Ended::GivenBack { .. } | Ended::Fenced => ("failed", Some("stopped".to_owned()), None),
         };
         Self {
             file: file.to_owned(),

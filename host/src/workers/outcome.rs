@@ -6,12 +6,16 @@ use bytes::Bytes;
 
 use crate::broker::{BrokerError, Failure, RetryPolicy, Step};
 use crate::effects::bindings::gwasp::plugin::types;
-use crate::effects::{OutOfMemory, SeamError};
+use crate::effects::{JournalError, OutOfMemory, SeamError};
 use crate::task::backoff;
 use crate::text::chain;
 
 /// Largest result that is kept.
 const MAX_RESULT: usize = 1 << 20;
+/// How long a task waits that the broker could not serve.
+const BROKER_DELAY: Duration = Duration::from_secs(1);
+/// Longest time after which a handler, or a service through it, may ask to be tried again.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(24);
 
 /// Why a run failed; decides whether another attempt makes sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +36,10 @@ pub enum FailureKind {
     Limit,
     /// Its journal and what it asks for differ.
     Journal,
+    /// An external effect is in doubt, and nobody could be asked.
+    Unsettled,
+    /// The host could not run it.
+    Host,
 }
 
 impl FailureKind {
@@ -46,12 +54,17 @@ impl FailureKind {
             Self::Timeout => "timeout",
             Self::Limit => "limit",
             Self::Journal => "journal",
+            Self::Unsettled => "unsettled",
+            Self::Host => "host",
         }
     }
 
     /// Whether another attempt may end otherwise.
     pub const fn is_worth_another_attempt(self) -> bool {
-        matches!(self, Self::Error | Self::Trap | Self::Timeout | Self::Limit)
+        matches!(
+            self,
+            Self::Error | Self::Trap | Self::Timeout | Self::Limit | Self::Unsettled | Self::Host
+        )
     }
 }
 
@@ -97,8 +110,11 @@ pub enum Ended {
         /// After what time the handler asks to be tried again.
         retry_after: Option<Duration>,
     },
-    /// Stopped by the host: the task goes back and the attempt is not counted.
-    GivenBack,
+    /// Stopped by the host: the task goes back for so long, and the attempt is not counted.
+    GivenBack {
+        /// Not before so much time has passed.
+        delay: Duration,
+    },
     /// The lease was lost: nothing may be written.
     Fenced,
 }
@@ -120,7 +136,7 @@ impl Ended {
         }
     }
 
-    fn failed(kind: FailureKind, message: String) -> Self {
+    pub(super) fn failed(kind: FailureKind, message: String) -> Self {
         Self::Failed {
             kind,
             message,
@@ -145,7 +161,11 @@ impl Ended {
 
     fn of_trap(error: &wasmtime::Error) -> Self {
         match error.downcast_ref::<Stopped>() {
-            Some(Stopped::Cancelled) => return Self::GivenBack,
+            Some(Stopped::Cancelled) => {
+                return Self::GivenBack {
+                    delay: Duration::ZERO,
+                };
+            }
             Some(stopped @ Stopped::Timeout { .. }) => {
                 return Self::failed(FailureKind::Timeout, stopped.to_string());
             }
@@ -166,12 +186,36 @@ impl Ended {
     }
 
     /// Reads why the seam ended a run.
-    pub(super) fn of_seam(error: &SeamError) -> Self {
+    fn of_seam(error: &SeamError) -> Self {
         match error {
-            SeamError::Broker(BrokerError::Fenced { .. }) => Self::Fenced,
-            SeamError::Broker(_) => Self::GivenBack,
-            SeamError::Limit { .. } => Self::failed(FailureKind::Limit, error.to_string()),
-            _ => Self::failed(FailureKind::Journal, chain(error)),
+            SeamError::Broker(error) => Self::of_broker(error),
+            SeamError::Limit { .. } | SeamError::Journal(JournalError::TooLong) => {
+                Self::failed(FailureKind::Limit, chain(error))
+            }
+            SeamError::Unsettled { .. } => Self::failed(FailureKind::Unsettled, error.to_string()),
+            SeamError::Ended => Self::GivenBack {
+                delay: Duration::ZERO,
+            },
+            SeamError::Journal(_) | SeamError::Encoding(_) => {
+                Self::failed(FailureKind::Journal, chain(error))
+            }
+        }
+    }
+
+    /// Reads why the broker ended a run.
+    fn of_broker(error: &BrokerError) -> Self {
+        match error {
+            BrokerError::Fenced { .. } => Self::Fenced,
+            BrokerError::TooLarge { .. } => Self::failed(FailureKind::Limit, error.to_string()),
+            BrokerError::Corrupt { .. }
+            | BrokerError::Unknown { .. }
+            | BrokerError::Conflict { .. } => Self::failed(FailureKind::Host, chain(error)),
+            BrokerError::Full { .. }
+            | BrokerError::Unavailable { .. }
+            | BrokerError::Failed { .. }
+            | BrokerError::Closed => Self::GivenBack {
+                delay: BROKER_DELAY,
+            },
         }
     }
 
@@ -200,7 +244,9 @@ impl Ended {
     pub(super) fn step(self, attempt: &Attempt<'_>) -> Option<Step> {
         match self {
             Self::Done(result) => Some(Step::Succeed { result }),
-            Self::GivenBack => Some(Step::GiveBack { due: attempt.now }),
+            Self::GivenBack { delay } => Some(Step::GiveBack {
+                due: attempt.now.saturating_add(nanos(delay)),
+            }),
             Self::Fenced => None,
             Self::Failed {
                 kind,
@@ -214,7 +260,8 @@ impl Ended {
                     message,
                     detail,
                 };
-                let delay = retry_after.unwrap_or_else(|| {
+                let asked = retry_after.map(|delay| delay.min(LONGEST_RETRY_AFTER));
+                let delay = asked.unwrap_or_else(|| {
                     let first = Duration::from_millis(policy.backoff_ms);
                     backoff(
                         attempt.number,
@@ -223,9 +270,7 @@ impl Ended {
                         attempt.jitter,
                     )
                 });
-                let due = attempt
-                    .now
-                    .saturating_add(i64::try_from(delay.as_nanos()).unwrap_or(i64::MAX));
+                let due = attempt.now.saturating_add(nanos(delay));
                 let in_time = policy.deadline.is_none_or(|deadline| due < deadline);
                 if kind.is_worth_another_attempt() && attempt.number <= policy.retries && in_time {
                     Some(Step::Retry {
@@ -239,6 +284,10 @@ impl Ended {
             }
         }
     }
+}
+
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! One slot: leases, runs, commits, again and again, on a thread of its own.
 
+use std::error::Error;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use tracing::{debug, error, warn};
 use super::invoke::{Invocation, Invoked, guest_input};
 use super::outcome::{Attempt, Ended, FailureKind};
 use super::pool::Pool;
-use crate::broker::{BrokerError, Commit, Input, Lease, Step};
+use crate::broker::{BrokerError, Commit, Failure, Input, Lease, Step};
 use crate::effects::{Committed, Context, Driver, Journal, Limits, LiveRun, Seam};
 use crate::plugins::Plugin;
 use crate::text::chain;
@@ -63,7 +64,8 @@ async fn run_lease(pool: &Pool, lease: Lease) {
     let Some(plugin) = pool.shared.registry.get(&lease.plugin) else {
         debug!(target: "gwasp::task", task = %lease.task, plugin = %lease.plugin, "plugin not loaded; task waits");
         let due = pool.now().saturating_add(nanos(NOT_LOADED_DELAY));
-        commit(pool, &lease, bare(&lease, Step::GiveBack { due })).await;
+        let version = lease.pinned.unwrap_or_default();
+        commit(pool, &lease, bare(&lease, version, Step::GiveBack { due })).await;
         return;
     };
     // A host function that panics must not take the slot with it.
@@ -72,13 +74,15 @@ async fn run_lease(pool: &Pool, lease: Lease) {
         .await;
     let commit_of = match invoked {
         Ok(Ok(invoked)) => finished(pool, &lease, &plugin, invoked),
-        Ok(Err(ended)) => ended
-            .step(&attempt(pool, &lease, 0))
-            .map(|step| bare(&lease, step)),
+        Ok(Err(ended)) => without_run(pool, &lease, &plugin, ended),
         Err(_panic) => {
-            error!(target: "gwasp::host", task = %lease.task, "a host function panicked");
-            let due = pool.now().saturating_add(nanos(NOT_LOADED_DELAY));
-            Some(bare(&lease, Step::GiveBack { due }))
+            let message = "a host function panicked: this is a defect of the host".to_owned();
+            without_run(
+                pool,
+                &lease,
+                &plugin,
+                Ended::failed(FailureKind::Host, message),
+            )
         }
     };
     if let Some(commit_of) = commit_of {
@@ -88,8 +92,12 @@ async fn run_lease(pool: &Pool, lease: Lease) {
 
 /// Runs the handler; an error is an end that came before it began.
 async fn execute(pool: &Pool, lease: &Lease, plugin: &Plugin) -> Result<Invoked, Ended> {
-    let pre = pool.load(plugin).map_err(|error| unable(&error))?;
-    let journal = Journal::read(&lease.journal).map_err(|error| unable(&error))?;
+    let unable = |kind, error: &dyn Error| Ended::failed(kind, chain(error));
+    let pre = pool
+        .load(plugin)
+        .map_err(|error| unable(FailureKind::Host, &error))?;
+    let journal =
+        Journal::read(&lease.journal).map_err(|error| unable(FailureKind::Journal, &error))?;
     let live = LiveRun {
         world: Arc::clone(&pool.shared.world),
         task: lease.task,
@@ -117,13 +125,12 @@ async fn execute(pool: &Pool, lease: &Lease, plugin: &Plugin) -> Result<Invoked,
     Ok(invocation.run(&pre, seam, &pool.shared.ticker).await)
 }
 
-fn unable(error: &dyn std::error::Error) -> Ended {
-    Ended::Failed {
-        kind: FailureKind::Error,
-        message: chain(error),
-        detail: None,
-        retry_after: None,
-    }
+/// The commit that ends a lease under which nothing ran, or nobody knows what; the whole journal
+/// stays.
+fn without_run(pool: &Pool, lease: &Lease, plugin: &Plugin, ended: Ended) -> Option<Commit> {
+    report(lease, &ended, Duration::ZERO);
+    let step = ended.step(&attempt(pool, lease, u32::MAX))?;
+    Some(bare(lease, *plugin.digest.as_bytes(), step))
 }
 
 /// The commit that ends a leg.
@@ -138,9 +145,10 @@ fn finished(pool: &Pool, lease: &Lease, plugin: &Plugin, invoked: Invoked) -> Op
             "lines of log beyond the budget were dropped"
         );
     }
-    let ended = match leg.lost {
-        Some(lost) => Ended::of_seam(&lost),
-        None => ended.explained_by(leg.panic),
+    let ended = if leg.is_fenced {
+        Ended::Fenced
+    } else {
+        ended.explained_by(leg.panic)
     };
     report(lease, &ended, cpu);
     let keep = leg.keep_for_retry;
@@ -152,22 +160,21 @@ fn finished(pool: &Pool, lease: &Lease, plugin: &Plugin, invoked: Invoked) -> Op
     let succeeded = matches!(step, Step::Succeed { .. });
     let Committed { kv, spawns, blobs } = leg.committed;
     Some(Commit {
-        version: *plugin.digest.as_bytes(),
         cpu: u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX),
         journal,
         kv: if succeeded { kv } else { Vec::new() },
         spawns: if succeeded { spawns } else { Vec::new() },
         blobs,
-        ..bare(lease, step)
+        ..bare(lease, *plugin.digest.as_bytes(), step)
     })
 }
 
 /// A commit of nothing but a step.
-fn bare(lease: &Lease, step: Step) -> Commit {
+fn bare(lease: &Lease, version: [u8; 32], step: Step) -> Commit {
     Commit {
         task: lease.task,
         token: lease.token,
-        version: lease.pinned.unwrap_or_default(),
+        version,
         cpu: 0,
         journal: Vec::new(),
         kv: Vec::new(),
@@ -177,14 +184,27 @@ fn bare(lease: &Lease, step: Step) -> Commit {
     }
 }
 
-/// Commits, again and again while the broker may come back.
-async fn commit(pool: &Pool, lease: &Lease, commit: Commit) {
+/// Commits, again and again while the broker may come back. What it does not take because it is
+/// too large sets the task aside.
+async fn commit(pool: &Pool, lease: &Lease, mut commit: Commit) {
     loop {
         match pool.broker().commit(vec![commit.clone()]).await.pop() {
             Some(Ok(())) => return,
             Some(Err(BrokerError::Full { .. } | BrokerError::Unavailable { .. })) => {
                 warn!(target: "gwasp::task", task = %lease.task, "the broker keeps nothing just now; trying again");
                 tokio::time::sleep(BROKER_DELAY).await;
+            }
+            Some(Err(error @ BrokerError::TooLarge { .. }))
+                if !matches!(commit.step, Step::Fail { .. }) =>
+            {
+                let ended = Ended::failed(FailureKind::Limit, chain(&error));
+                report(lease, &ended, Duration::ZERO);
+                let failure = Failure {
+                    kind: FailureKind::Limit.as_str().to_owned(),
+                    message: chain(&error),
+                    detail: None,
+                };
+                commit = bare(lease, commit.version, Step::Fail { failure });
             }
             Some(Err(error)) => {
                 pool.shared.stop.heed(&error);
@@ -212,7 +232,7 @@ fn report(lease: &Lease, ended: &Ended, cpu: Duration) {
             let kind = kind.as_str();
             warn!(target: "gwasp::task", %task, %handler, %queue, attempt, cpu_us, packet_id, kind, error = %message, "task failed");
         }
-        Ended::GivenBack => {
+        Ended::GivenBack { .. } => {
             debug!(target: "gwasp::task", %task, %handler, %queue, attempt, packet_id, "task given back");
         }
         Ended::Fenced => {

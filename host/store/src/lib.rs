@@ -360,6 +360,31 @@ impl Store {
         .await
     }
 
+    /// Puts a task that was set aside back into its queue, with the first `keep` entries of its
+    /// journal; `replace` takes the place of one of them. Its attempts count from 0 again, and
+    /// its failures are forgotten. Answers false where no task is set aside under this id.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`] for an entry beyond its bound; [`StoreError::Full`],
+    /// [`StoreError::Failed`] or [`StoreError::Closed`].
+    pub async fn resume(
+        &self,
+        task: TaskId,
+        keep: u32,
+        replace: Option<JournalEntry>,
+    ) -> Result<bool, StoreError> {
+        let bytes = replace.as_ref().map_or(0, |entry| entry.bytes.len());
+        limits::check_length("an entry of a journal", bytes, MAX_VALUE)?;
+        let permit = self.room(bytes).await?;
+        self.ask(permit, |reply| Op::Resume {
+            task,
+            keep,
+            replace,
+            reply,
+        })
+        .await
+    }
+
     /// Returns the routing table and its generation.
     ///
     /// # Errors
