@@ -69,8 +69,7 @@ impl Scene {
             .arg("--trace=fsync,fdatasync")
             .arg(format!(
                 "--inject=fsync,fdatasync:signal=SIGKILL:when={nth}"
-            ))
-            .arg("--seccomp-bpf");
+            ));
         let host = self.gwasp.run_command(&config);
         command.arg(host.get_program()).args(host.get_args());
         Process::spawn("strace gwasp run", command)
