@@ -101,10 +101,6 @@ async fn run_lease(pool: &Pool, lease: Lease) {
 
 /// Ends a task whose deadline passed while it waited: what it would do is too late.
 async fn expire(pool: &Pool, lease: &Lease) {
-    warn!(
-        target: "gwasp::task",
-        task = %lease.task, plugin = %lease.plugin, handler = %lease.handler, "task expired"
-    );
     let reason = Failure {
         kind: "expired".to_owned(),
         message: "its deadline passed before it could run".to_owned(),
@@ -161,7 +157,6 @@ async fn execute(
 /// The commit that ends a lease under which nothing ran, or nobody knows what; the whole journal
 /// stays.
 fn without_run(pool: &Pool, lease: &Lease, version: Digest, ended: Ended) -> Option<Commit> {
-    report(lease, &ended, Duration::ZERO);
     let step = ended.step(&attempt(pool, lease, u32::MAX))?;
     Some(bare(lease, *version.as_bytes(), step))
 }
@@ -183,7 +178,9 @@ fn finished(pool: &Pool, lease: &Lease, version: Digest, invoked: Invoked) -> Op
     } else {
         ended.explained_by(leg.panic)
     };
-    report(lease, &ended, cpu);
+    if matches!(ended, Ended::Fenced) {
+        warn!(target: "gwasp::task", task = %lease.task, "lease lost; nothing written");
+    }
     let keep = leg.keep_for_retry;
     let step = ended.step(&attempt(pool, lease, keep))?;
     let mut journal = leg.journal;
@@ -222,7 +219,7 @@ fn bare(lease: &Lease, version: [u8; 32], step: Step) -> Commit {
 async fn commit(pool: &Pool, lease: &Lease, mut commit: Commit) {
     loop {
         match pool.broker().commit(vec![commit.clone()]).await.pop() {
-            Some(Ok(())) => return,
+            Some(Ok(())) => return report(lease, &commit),
             Some(Err(BrokerError::Full { .. } | BrokerError::Unavailable { .. })) => {
                 warn!(target: "gwasp::task", task = %lease.task, "the broker keeps nothing just now; trying again");
                 tokio::time::sleep(BROKER_DELAY).await;
@@ -230,8 +227,6 @@ async fn commit(pool: &Pool, lease: &Lease, mut commit: Commit) {
             Some(Err(error @ BrokerError::TooLarge { .. }))
                 if !matches!(commit.step, Step::Fail { .. }) =>
             {
-                let ended = Ended::failed(FailureKind::Limit, chain(&error));
-                report(lease, &ended, Duration::ZERO);
                 let failure = Failure {
                     kind: FailureKind::Limit.as_str().to_owned(),
                     message: chain(&error),
@@ -249,29 +244,30 @@ async fn commit(pool: &Pool, lease: &Lease, mut commit: Commit) {
     }
 }
 
-fn report(lease: &Lease, ended: &Ended, cpu: Duration) {
+/// Tells what became of a task, once it is on disk.
+fn report(lease: &Lease, commit: &Commit) {
     let packet_id = match &lease.input {
         Input::Packet(record) => record.packet.id.as_str(),
         Input::Args(_) => "",
     };
     let handler = format_args!("{}.{}", lease.plugin, lease.handler);
-    let cpu_us = u64::try_from(cpu.as_micros()).unwrap_or(u64::MAX);
+    let cpu_us = commit.cpu / 1_000;
     let (task, queue, attempt) = (lease.task, &lease.queue, lease.attempt);
-    match ended {
-        Ended::Done(_) => {
+    let (failure, next) = match &commit.step {
+        Step::Succeed { .. } => {
             debug!(target: "gwasp::task", %task, %handler, %queue, attempt, cpu_us, packet_id, "task succeeded");
+            return;
         }
-        Ended::Failed { kind, message, .. } => {
-            let kind = kind.as_str();
-            warn!(target: "gwasp::task", %task, %handler, %queue, attempt, cpu_us, packet_id, kind, error = %message, "task failed");
-        }
-        Ended::GivenBack { .. } => {
+        Step::GiveBack { .. } | Step::Note => {
             debug!(target: "gwasp::task", %task, %handler, %queue, attempt, packet_id, "task given back");
+            return;
         }
-        Ended::Fenced => {
-            warn!(target: "gwasp::task", %task, %handler, %queue, attempt, packet_id, "lease lost; nothing written");
-        }
-    }
+        Step::Retry { failure, .. } => (failure, "tried again"),
+        Step::Fail { failure } => (failure, "set aside"),
+        Step::Revoke { reason } => (reason, "revoked"),
+    };
+    let (kind, error) = (&failure.kind, &failure.message);
+    warn!(target: "gwasp::task", %task, %handler, %queue, attempt, cpu_us, packet_id, kind, %error, next, "task failed");
 }
 
 fn nanos(duration: Duration) -> i64 {
