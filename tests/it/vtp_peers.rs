@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use gwasp_tests::gwasp::START_LIMIT;
+use gwasp_tests::gwasp::{ANY_PORT, START_LIMIT};
 use gwasp_tests::process::{Line, Process};
 use gwasp_tests::sample::Notice;
 
@@ -134,7 +134,7 @@ impl Stage {
     /// Plays `dir` to the subscriber that `start` starts, until each notice is acknowledged.
     fn check_replays(&self, dir: &Path, start: impl FnOnce(SocketAddr) -> Process) {
         let args = ["--interval", "5ms", "--until-acked"];
-        let mut replay = self.scene.gwasp.replay(dir, &args).unwrap();
+        let mut replay = self.scene.gwasp.replay(dir, ANY_PORT, &args).unwrap();
         let subscriber = start(replay.address);
         assert!(
             replay.process.wait(LIMIT).unwrap().success(),

@@ -189,7 +189,7 @@ pub(super) struct Rig {
 impl Rig {
     pub(super) async fn new() -> Self {
         let dir = Arc::new(tempfile::tempdir().unwrap());
-        let broker = Watched::new(Embedded::open(dir.path()).unwrap());
+        let broker = Watched::new(Embedded::open(dir.path(), BTreeSet::new()).unwrap());
         let (generation, _) = broker.routes().unwrap();
         broker.accept(generation, vec![arrival()]).await.unwrap();
         let lease = broker.lease("q", 0).await.unwrap();
@@ -235,7 +235,9 @@ impl Rig {
     /// Ends the process, as far as the broker knows, and leases the task in a next one.
     pub(super) async fn crash(&mut self) {
         self.broker.close().await.unwrap();
-        self.broker = Arc::new(Watched::new(Embedded::open(self.dir.path()).unwrap()));
+        self.broker = Arc::new(Watched::new(
+            Embedded::open(self.dir.path(), BTreeSet::new()).unwrap(),
+        ));
         self.lease_again().await;
     }
 
