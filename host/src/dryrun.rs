@@ -64,6 +64,8 @@ pub struct DryOutcome {
     pub asked: Vec<Asked>,
     /// Lines that it logged.
     pub lines: Vec<String>,
+    /// Lines beyond its budget.
+    pub lines_dropped: u32,
     /// CPU time.
     pub cpu: Duration,
     /// Most linear memory, in bytes.
@@ -131,6 +133,7 @@ impl DryPlugin {
                 ended: invoked.ended.explained_by(invoked.leg.panic),
                 asked: invoked.leg.asked,
                 lines: invoked.leg.lines,
+                lines_dropped: invoked.leg.log_lines_dropped,
                 cpu: invoked.cpu,
                 memory: invoked.memory,
             });

@@ -2,6 +2,8 @@
 //! the other end of them. `cargo xtask test` builds what they need and says where it is.
 
 #[cfg(test)]
+mod effects;
+#[cfg(test)]
 mod first_slice;
 #[cfg(test)]
 mod guest_build;
@@ -9,6 +11,8 @@ mod guest_build;
 mod harness;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod service;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]

@@ -54,7 +54,7 @@ const MODULES: [(&str, &[&str]); 19] = [
 ];
 
 /// Packages, which of ours each may depend on, and which of others it must not.
-const PACKAGES: [(&str, &[&str], &[&str]); 8] = [
+const PACKAGES: [(&str, &[&str], &[&str]); 9] = [
     (
         "gwasp",
         &["gwasp-formats", "gwasp-store", "gwasp-kernels"],
@@ -78,6 +78,7 @@ const PACKAGES: [(&str, &[&str], &[&str]); 8] = [
         &["tokio", "wasmtime"],
     ),
     ("gwasp-tests", &[], &["tokio", "wasmtime"]),
+    ("effects-probe", &["gwasp-sdk"], &["tokio", "wasmtime"]),
     ("xtask", &["gwasp-tests"], &["tokio", "wasmtime"]),
 ];
 

@@ -16,6 +16,8 @@ pub(crate) struct Built {
     pub(crate) binary: PathBuf,
     /// The directory with the example plugins.
     pub(crate) plugins: PathBuf,
+    /// The directory with the plugins that tests run.
+    pub(crate) test_plugins: PathBuf,
     /// Cargo's target directory.
     pub(crate) target: PathBuf,
 }
@@ -50,33 +52,24 @@ pub(crate) fn host_and_plugins(yes: bool) -> Result<Built> {
         .and_then(Path::parent)
         .with_context(|| format!("{} lies in no target directory", binary.display()))?
         .to_owned();
-    let plugins = target.join("plugins");
-    let mut build = Command::new(&binary);
-    build
-        .current_dir(root()?)
-        .args(["build", "examples", "--out"])
-        .arg(&plugins);
-    if yes {
-        build.arg("--yes");
+    let (plugins, test_plugins) = (target.join("plugins"), target.join("test-plugins"));
+    for (sources, out) in [("examples", &plugins), ("tests/guests", &test_plugins)] {
+        let mut build = Command::new(&binary);
+        build
+            .current_dir(root()?)
+            .args(["build", sources, "--out"])
+            .arg(out);
+        if yes {
+            build.arg("--yes");
+        }
+        step::run(&format!("building the plugins in {sources}"), &mut build)?;
     }
-    step::run("building the example plugins", &mut build)?;
     Ok(Built {
         binary,
         plugins,
+        test_plugins,
         target,
     })
-}
-
-/// Builds the plugins that the tests send to the host; answers their directory.
-pub(crate) fn guests(built: &Built) -> Result<PathBuf> {
-    let guests = built.target.join("guests");
-    let mut build = Command::new(&built.binary);
-    build
-        .current_dir(root()?)
-        .args(["build", "tests/guests", "--out"])
-        .arg(&guests);
-    step::run("building the tests' plugins", &mut build)?;
-    Ok(guests)
 }
 
 fn host() -> Result<PathBuf> {

@@ -68,7 +68,7 @@ pub(crate) fn runner(built: &Built) -> Result<Command> {
     command
         .env("GWASP_BIN", &built.binary)
         .env("GWASP_PLUGINS", &built.plugins)
-        .env("GWASP_GUESTS", build::guests(built)?);
+        .env("GWASP_TEST_PLUGINS", &built.test_plugins);
     Ok(command)
 }
 

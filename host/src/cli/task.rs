@@ -81,6 +81,8 @@ struct Row {
     packet: Option<i64>,
     kind: Option<String>,
     error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<String>,
 }
 
 impl Row {
@@ -102,6 +104,7 @@ impl Row {
             packet: task.packet.map(|PacketSeq(seq)| seq),
             kind,
             error,
+            result: None,
         }
     }
 }
@@ -147,7 +150,11 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
 fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let detail = find(&args.store.open()?, &args.id)?;
     if args.json {
-        table::print_json(&[Row::of(detail.task)])?;
+        let mut row = Row::of(detail.task);
+        row.result = detail
+            .result
+            .map(|result| String::from_utf8_lossy(&result).into_owned());
+        table::print_json(&[row])?;
     } else {
         print(detail)?;
     }

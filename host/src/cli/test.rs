@@ -162,6 +162,13 @@ impl Row {
             ),
             Ended::GivenBack { .. } | Ended::Fenced => ("failed", Some("stopped".to_owned()), None),
         };
+        let mut log = run.lines;
+        if run.lines_dropped > 0 {
+            log.push(format!(
+                "({} lines more than a run may log)",
+                run.lines_dropped
+            ));
+        }
         Self {
             file: file.to_owned(),
             handler: Some(run.handler),
@@ -169,7 +176,7 @@ impl Row {
             error,
             result,
             asked: run.asked,
-            log: run.lines,
+            log,
             cpu_us: u64::try_from(run.cpu.as_micros()).unwrap_or(u64::MAX),
             memory: run.memory,
         }

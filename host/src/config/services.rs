@@ -45,6 +45,15 @@ pub enum ServiceError {
     /// The path has no place for the key.
     #[error("`{0}` is no path with the key in it; give one as in \"/by-key/{{key}}\"")]
     NoPath(String),
+    /// A list says nothing without the key in it.
+    #[error("`get = \"{{url}}\"` needs `contains_key = true`: the key is looked for in the body")]
+    NoKey,
+    /// Only a list is searched for the key.
+    #[error("`contains_key` needs `get = \"{{url}}\"`; `{0}` has the key in it already")]
+    NoList(String),
+    /// One status for both.
+    #[error("`present` and `absent` are both {0}; give each a status of its own")]
+    SameStatus(u16),
 }
 
 impl Origin {
@@ -86,22 +95,66 @@ impl TryFrom<String> for Origin {
     }
 }
 
-/// `resolve = { get = "/by-key/{key}", present = 200, absent = 404, after = "10s" }`.
+/// `resolve = { get = "/by-key/{key}", present = 200, absent = 404, after = "10s" }`, or for a
+/// service that lists what was sent to an address at that address:
+/// `resolve = { get = "{url}", contains_key = true }`.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "RawResolve")]
 pub struct ResolveConfig {
-    /// Path to GET.
-    pub get: KeyPath,
+    /// What to GET.
+    pub get: Lookup,
     /// Status that says that the request was done; the response is taken for its answer.
-    #[serde(default = "status_present")]
     pub present: u16,
     /// Status that says that it was not.
-    #[serde(default = "status_absent")]
     pub absent: u16,
     /// How long after a request left the service may still be busy with it: what is absent
     /// earlier is asked for again.
-    #[serde(default = "default_after", with = "humantime_serde")]
     pub after: Duration,
+}
+
+/// What to GET to learn of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// A path with the key in it.
+    Path(KeyPath),
+    /// The address that the request went to; it was done if the body has the key in it.
+    List,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawResolve {
+    get: String,
+    #[serde(default)]
+    contains_key: bool,
+    #[serde(default = "status_present")]
+    present: u16,
+    #[serde(default = "status_absent")]
+    absent: u16,
+    #[serde(default = "default_after", with = "humantime_serde")]
+    after: Duration,
+}
+
+impl TryFrom<RawResolve> for ResolveConfig {
+    type Error = ServiceError;
+
+    fn try_from(raw: RawResolve) -> Result<Self, ServiceError> {
+        let get = match (raw.get.as_str(), raw.contains_key) {
+            ("{url}", true) => Lookup::List,
+            ("{url}", false) => return Err(ServiceError::NoKey),
+            _ if raw.contains_key => return Err(ServiceError::NoList(raw.get)),
+            _ => Lookup::Path(KeyPath::try_from(raw.get)?),
+        };
+        if raw.present == raw.absent {
+            return Err(ServiceError::SameStatus(raw.present));
+        }
+        Ok(Self {
+            get,
+            present: raw.present,
+            absent: raw.absent,
+            after: raw.after,
+        })
+    }
 }
 
 const fn status_present() -> u16 {
@@ -117,8 +170,7 @@ const fn default_after() -> Duration {
 }
 
 /// A path, from the host on, with `{key}` for an idempotency key.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyPath(String);
 
 impl KeyPath {
@@ -176,7 +228,7 @@ fn default_value() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{KeyPath, Origin};
+    use super::{KeyPath, Origin, ResolveConfig};
 
     #[track_caller]
     fn check_origin(text: &str, is_origin: bool) {
@@ -209,5 +261,25 @@ mod tests {
         for text in ["by-key/{key}", "//evil.example/{key}", "/by-key", "{key}"] {
             assert!(KeyPath::try_from(text.to_owned()).is_err(), "{text}");
         }
+    }
+
+    #[track_caller]
+    fn check_resolve(text: &str, says: Option<&str>) {
+        let read = toml::from_str::<ResolveConfig>(text);
+        match (read, says) {
+            (Ok(_), None) => {}
+            (Err(error), Some(says)) => assert!(error.to_string().contains(says), "{error}"),
+            (read, _) => panic!("{text}: {read:?}"),
+        }
+    }
+
+    #[test]
+    fn a_service_is_asked_at_a_path_with_the_key_or_where_it_lists() {
+        check_resolve("get = \"/by-key/{key}\"", None);
+        check_resolve("get = \"{url}\"\ncontains_key = true", None);
+        check_resolve("get = \"{url}\"", Some("contains_key"));
+        check_resolve("get = \"/x/{key}\"\ncontains_key = true", Some("{url}"));
+        check_resolve("get = \"/x/{key}\"\npresent = 404", Some("404"));
+        check_resolve("get = \"/x/{key}\"\nafterr = \"1s\"", Some("afterr"));
     }
 }

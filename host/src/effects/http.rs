@@ -296,8 +296,7 @@ impl External for Call<'_> {
         if self.may_be_repeated() {
             return Settled::Again;
         }
-        let secret = self.request.secret.as_deref();
-        match services.resolve(service, key, secret, age).await {
+        match services.resolve(service, self.request, key, age).await {
             Resolved::Done(response) => Settled::Done(Noted::of(response)),
             Resolved::NotDone => Settled::Again,
             Resolved::Unanswered(reason) => Settled::Later(reason),

@@ -1,6 +1,6 @@
 //! Loads the plugins of a directory and brings the routing table up to date.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use tracing::{error, info, warn};
 
 use super::HostError;
 use crate::broker::{Broker, RouteRecord};
-use crate::config::Queues;
+use crate::config::{QueueError, Queues};
 use crate::packet::Digest;
 use crate::plugins::{DirectoryError, Loader, Plugin, plugin_files};
 use crate::routes::{EntryKind, Manifest, PluginRoutes};
@@ -22,8 +22,6 @@ pub(super) struct Table {
 }
 
 /// Loads each plugin in `directory`; a version that the table does not have yet is put into it.
-/// One whose handlers name a queue that is not in `queues` is refused like one that does not
-/// load: a plugin does not keep others from running.
 pub(super) async fn load_all(
     broker: &dyn Broker,
     loader: &Loader,
@@ -37,7 +35,10 @@ pub(super) async fn load_all(
         .map(|record| (record.plugin.clone(), record))
         .collect();
     for path in files(directory)? {
-        match load(loader, &path, queues) {
+        match loader.load(&path) {
+            Ok(plugin) if let Some(error) = unknown_queue(&plugin, queues) => {
+                error!(target: "gwasp::host", path = %path.display(), "plugin refused: {error}");
+            }
             Ok(plugin) => {
                 announce(&plugin);
                 let is_new = known
@@ -52,19 +53,12 @@ pub(super) async fn load_all(
                 registry.set(Arc::new(plugin));
             }
             Err(error) => {
+                let error = anyhow::Error::new(error);
                 error!(target: "gwasp::host", path = %path.display(), "plugin refused: {error:#}");
             }
         }
     }
     table(broker, registry)
-}
-
-fn load(loader: &Loader, path: &Path, queues: &Queues) -> anyhow::Result<Plugin> {
-    let plugin = loader.load(path)?;
-    for queue in plugin.manifest.queues() {
-        queues.get(queue)?;
-    }
-    Ok(plugin)
 }
 
 fn files(directory: &Path) -> Result<Vec<PathBuf>, HostError> {
@@ -97,20 +91,32 @@ fn announce(plugin: &Plugin) {
     }
 }
 
+/// A plugin whose handler names a queue that is not there is refused before it has routes, so
+/// that nothing is accepted for it.
+fn unknown_queue(plugin: &Plugin, queues: &Queues) -> Option<QueueError> {
+    plugin
+        .manifest
+        .queues()
+        .find_map(|queue| queues.get(queue).err())
+}
+
+/// Tasks of plugins that are not loaded are held: they wait, and cost nothing.
 fn table(broker: &dyn Broker, registry: &Registry) -> Result<Table, HostError> {
     let (generation, records) = broker.routes()?;
     let mut plugins = Vec::new();
+    let mut absent = BTreeSet::new();
     for record in records {
         if registry.get(&record.plugin).is_none() {
-            warn!(target: "gwasp::host", plugin = %record.plugin, "not loaded: it keeps its routes, and its tasks wait");
+            warn!(target: "gwasp::host", plugin = %record.plugin, "not loaded: it keeps its routes, and its tasks wait; put its file back into the plugin directory");
+            absent.insert(record.plugin.clone());
         }
-        match plugin_routes(&record) {
-            Ok(routes) => plugins.push(routes),
-            Err(error) => {
-                error!(target: "gwasp::host", plugin = %record.plugin, %error, "its routes cannot be read");
-            }
-        }
+        let routes = plugin_routes(&record).map_err(|source| HostError::Routes {
+            plugin: record.plugin.clone(),
+            source,
+        })?;
+        plugins.push(routes);
     }
+    broker.hold_plugins(absent);
     Ok(Table {
         generation,
         plugins,

@@ -55,6 +55,12 @@ impl Compiled {
         unsafe { Component::deserialize_file(engine, &self.path) }.map_err(CompileError::Load)
     }
 
+    /// The compiled code of another version, where the cache still has it.
+    pub fn version(&self, digest: Digest) -> Option<Self> {
+        let directory = self.path.parent()?.to_path_buf();
+        Shelf { directory }.find(digest)
+    }
+
     fn unusable(&self, source: std::io::Error) -> CompileError {
         CompileError::Cache {
             path: self.path.clone(),

@@ -19,7 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub use request::{HttpMethod, HttpRequest};
 
 use super::secret::{self, SecretError};
-use crate::config::{SecretConfig, ServiceConfig};
+use crate::config::{Lookup, SecretConfig, ServiceConfig};
 
 /// Largest response body.
 const MAX_BODY: usize = 8 << 20;
@@ -235,41 +235,51 @@ impl HttpServices {
         }
     }
 
-    /// Asks `service` whether the request with `key`, which left `age` ago, was done.
+    /// Asks `service` whether `sent`, which left `age` ago under `key`, was done.
     pub async fn resolve(
         &self,
         service: &Service,
+        sent: &HttpRequest,
         key: &str,
-        secret: Option<&str>,
         age: Duration,
     ) -> Resolved {
         let Some(resolve) = &service.config.resolve else {
             return Resolved::CannotBeAsked;
         };
-        let asked = self.ask(service, key, secret).await;
+        let asked = self.ask(service, sent, key).await;
         let wait = resolve.after.saturating_sub(age);
         if asked != Resolved::NotDone || wait.is_zero() {
             return asked;
         }
         // The service may still be at it.
         tokio::time::sleep(wait).await;
-        self.ask(service, key, secret).await
+        self.ask(service, sent, key).await
     }
 
-    async fn ask(&self, service: &Service, key: &str, secret: Option<&str>) -> Resolved {
+    async fn ask(&self, service: &Service, sent: &HttpRequest, key: &str) -> Resolved {
         let config = &service.config;
         let Some(resolve) = &config.resolve else {
             return Resolved::CannotBeAsked;
         };
+        let url = match &resolve.get {
+            Lookup::Path(path) => config.origin.at(&path.with_key(key)),
+            Lookup::List => sent.url.clone(),
+        };
         let request = HttpRequest {
             method: HttpMethod::Get,
-            url: config.origin.at(&resolve.get.with_key(key)),
+            url,
             headers: Vec::new(),
-            secret: secret.map(str::to_owned),
+            secret: sent.secret.clone(),
             body: bytes::Bytes::new(),
         };
+        let must_hold_key = resolve.get == Lookup::List;
         match self.send(service, &request, None).await {
-            Ok(response) if response.status == resolve.present => Resolved::Done(response),
+            Ok(response) if response.status == resolve.present => {
+                if must_hold_key && !holds(&response.body, key) {
+                    return Resolved::NotDone;
+                }
+                Resolved::Done(response)
+            }
             Ok(response) if response.status == resolve.absent => Resolved::NotDone,
             Ok(response) => Resolved::Unanswered(format!(
                 "{} answered {}, which is neither `present` nor `absent`",
@@ -278,6 +288,11 @@ impl HttpServices {
             Err(error) => Resolved::Unanswered(crate::text::chain(&error)),
         }
     }
+}
+
+fn holds(body: &[u8], key: &str) -> bool {
+    body.windows(key.len().max(1))
+        .any(|part| part == key.as_bytes())
 }
 
 /// TLS with the machine's certificates.

@@ -49,6 +49,8 @@ pub enum FailureKind {
     Unsettled,
     /// The host could not run it.
     Host,
+    /// The version that it began on is gone.
+    Version,
 }
 
 impl FailureKind {
@@ -59,6 +61,7 @@ impl FailureKind {
             Self::Parse => "parse",
             Self::Permanent => "permanent",
             Self::InDoubt => "in-doubt",
+            Self::Version => "version",
             Self::Trap => "trap",
             Self::Timeout => "timeout",
             Self::Limit => "limit",

@@ -163,8 +163,8 @@ fn write_notices(scene: &Scene, types: &[u16]) -> PathBuf {
 
 /// The plugin whose handlers do wrong.
 fn probe() -> Vec<u8> {
-    let guests = std::env::var_os("GWASP_GUESTS");
-    let guests = guests.expect("GWASP_GUESTS is not set; run the tests by `cargo xtask test`");
+    let guests = std::env::var_os("GWASP_TEST_PLUGINS");
+    let guests = guests.expect("GWASP_TEST_PLUGINS is not set; use `cargo xtask test`");
     std::fs::read(Path::new(&guests).join("hostile-probe.wasm")).unwrap()
 }
 
