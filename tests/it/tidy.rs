@@ -26,7 +26,7 @@ const MODULES: [(&str, &[&str]); 19] = [
         "dispatch",
         &["broker", "intake", "packet", "routes", "stop", "task"],
     ),
-    ("plugins", &["config", "packet", "routes"]),
+    ("plugins", &["config", "packet", "routes", "text"]),
     ("services", &["config", "text"]),
     (
         "effects",
