@@ -24,7 +24,7 @@ const MODULES: [(&str, &[&str]); 19] = [
     ("task", &["broker", "packet", "routes"]),
     (
         "dispatch",
-        &["broker", "intake", "packet", "routes", "stop", "task"],
+        &["broker", "intake", "packet", "routes", "stop", "task", "text"],
     ),
     ("plugins", &["config", "packet", "routes"]),
     ("services", &["config", "text"]),
