@@ -161,6 +161,6 @@ fn find(driver: &Driver, digest: &Digest) -> Result<Option<Bytes>, SeamError> {
 
 fn unknown(digest: &str) -> Refused {
     Refused::Unknown(format!(
-        "there is no blob {digest}; blobs are kept 7 days after they were last mentioned"
+        "there is no blob {digest}; it was never put, or was not mentioned for 7 days"
     ))
 }
