@@ -13,7 +13,7 @@ use super::invoke::{Invocation, Invoked, guest_input};
 use super::outcome::{Attempt, Ended, FailureKind};
 use super::pool::Pool;
 use crate::broker::{BrokerError, Commit, Failure, Input, Lease, Step};
-use crate::effects::{Committed, Context, Driver, Journal, Limits, LiveRun, Seam};
+use crate::effects::{Committed, Context, Driver, Journal, Limits, LiveRun, Seam, one_line};
 use crate::plugins::Plugin;
 use crate::text::chain;
 
@@ -229,7 +229,7 @@ fn report(lease: &Lease, ended: &Ended, cpu: Duration) {
             debug!(target: "gwasp::task", %task, %handler, %queue, attempt, cpu_us, packet_id, "task succeeded");
         }
         Ended::Failed { kind, message, .. } => {
-            let kind = kind.as_str();
+            let (kind, message) = (kind.as_str(), one_line(message));
             warn!(target: "gwasp::task", %task, %handler, %queue, attempt, cpu_us, packet_id, kind, error = %message, "task failed");
         }
         Ended::GivenBack { .. } => {
