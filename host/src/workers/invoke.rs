@@ -135,7 +135,13 @@ pub fn guest_input(input: &Input) -> types::Input {
 
 fn guest_packet(record: &PacketRecord) -> types::Packet {
     let packet = &record.packet;
-    let mut headers = packet.headers.clone();
+    // What the host says must not be forged by a sender's header.
+    let mut headers: Vec<(String, String)> = packet
+        .headers
+        .iter()
+        .filter(|(name, _)| !name.to_ascii_lowercase().starts_with("gwasp-"))
+        .cloned()
+        .collect();
     headers.push(("gwasp-role".to_owned(), packet.role.clone()));
     headers.push((
         "gwasp-digest".to_owned(),

@@ -40,6 +40,8 @@ pub enum FailureKind {
     Unsettled,
     /// The host could not run it.
     Host,
+    /// The version that it began on is gone.
+    Version,
 }
 
 impl FailureKind {
@@ -50,6 +52,7 @@ impl FailureKind {
             Self::Parse => "parse",
             Self::Permanent => "permanent",
             Self::InDoubt => "in-doubt",
+            Self::Version => "version",
             Self::Trap => "trap",
             Self::Timeout => "timeout",
             Self::Limit => "limit",

@@ -18,6 +18,7 @@
 //! The store knows neither alerts nor plugins: names are opaque, and matching packets to
 //! handlers is the caller's.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -249,6 +250,12 @@ impl Store {
     /// after a second.
     pub fn lease(&self, queue: &str, worker: u32) -> Result<Option<Lease>, StoreError> {
         self.inner.lease(queue, worker)
+    }
+
+    /// Leases no task of `plugins` from now on, and again those of all others: a task whose
+    /// plugin cannot run waits without costing anything.
+    pub fn hold_plugins(&self, plugins: BTreeSet<String>) {
+        self.inner.queues.hold(plugins);
     }
 
     /// Waits until a queue may have a task that is due. Each task that becomes due ends one

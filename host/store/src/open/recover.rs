@@ -14,7 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::{io_error, make_dir};
 use crate::error::OpenError;
 use crate::queues::Change;
-use crate::record::{State, TaskId};
+use crate::record::{Nanos, State, TaskId};
 use crate::schedule::{HandlerRow, OpenTask, Tally};
 use crate::schema::{
     FIRST_END, Fixed, Moving, handler_seal, origin_of, state_code, unsigned, unsigned32,
@@ -37,7 +37,10 @@ pub(super) fn tasks(connection: &Connection) -> rusqlite::Result<Vec<Change>> {
     let mut tasks = Vec::new();
     while let Some(row) = rows.next()? {
         match task(row, &handlers)? {
-            Some(task) => tasks.push(Change::Made(task)),
+            Some(task) => {
+                let has_begun = row.get::<_, Option<Nanos>>("started")?.is_some();
+                tasks.push(Change::Recovered { task, has_begun });
+            }
             None => {
                 let seq: i64 = row.get(0)?;
                 tracing::error!(seq, "row of an open task is damaged; it is not run");

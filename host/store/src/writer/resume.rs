@@ -53,7 +53,7 @@ impl Writer<'_> {
     }
 
     /// Measures a journal afresh: entries that were replaced do not count any more.
-    fn tally(&mut self, task: i64) -> rusqlite::Result<Tally> {
+    pub(super) fn tally(&mut self, task: i64) -> rusqlite::Result<Tally> {
         self.sql.measure_journal.query_row([task], |row| {
             let length = |column: i64| usize::try_from(unsigned(column)).unwrap_or(usize::MAX);
             Ok(Tally {

@@ -85,6 +85,10 @@ fn has_intent(commits: &[Commit]) -> bool {
 }
 
 impl Broker for Watched {
+    fn hold_plugins(&self, plugins: BTreeSet<String>) {
+        self.inner.hold_plugins(plugins);
+    }
+
     fn commit(&self, commits: Vec<Commit>) -> Answer<'_, Vec<Result<(), BrokerError>>> {
         if std::mem::take(&mut *self.fails.lock().unwrap()) {
             return Box::pin(async { vec![Err(BrokerError::Closed)] });
