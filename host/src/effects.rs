@@ -31,6 +31,7 @@ pub use budget::{Budget, Limits};
 pub use driver::{Clock, Driver, DryAnswer, DryRun, LiveRun, World};
 pub use function::{Class, Function, TABLE};
 pub use journal::{Entry, Journal, JournalError, Phase};
+pub use log::one_line;
 pub use memory::{MemoryLimits, OutOfMemory};
 pub use resume::{Decision, ResumeError, Resumption, resumption};
 pub use seam::{Asked, Committed, Context, Hold, Leg, Seam, SeamError};
@@ -55,6 +56,8 @@ pub struct Run {
     /// Limits of memory and tables.
     pub limits: MemoryLimits,
     table: ResourceTable,
+    /// Bytes of the blobs that the guest holds.
+    held: usize,
 }
 
 impl Run {
@@ -65,6 +68,7 @@ impl Run {
             seam,
             limits,
             table: ResourceTable::new(),
+            held: 0,
         }
     }
 

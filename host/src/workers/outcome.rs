@@ -134,7 +134,7 @@ impl Ended {
                 ),
             ),
             Ok(Ok(result)) => Self::Done(result.map(Bytes::from)),
-            Ok(Err(failure)) => Self::of_failure(failure),
+            Ok(Err(failure)) => Self::of_failure(&failure),
             Err(error) => Self::of_trap(&error),
         }
     }
@@ -148,7 +148,7 @@ impl Ended {
         }
     }
 
-    fn of_failure(failure: types::Failure) -> Self {
+    fn of_failure(failure: &types::Failure) -> Self {
         Self::Failed {
             kind: match failure.kind {
                 types::FailureKind::Error => FailureKind::Error,
@@ -156,8 +156,8 @@ impl Ended {
                 types::FailureKind::Permanent => FailureKind::Permanent,
                 types::FailureKind::InDoubt => FailureKind::InDoubt,
             },
-            message: failure.message,
-            detail: failure.detail,
+            message: printable(&failure.message),
+            detail: failure.detail.as_deref().map(printable),
             retry_after: failure.retry_after.map(Duration::from_millis),
         }
     }
@@ -289,13 +289,26 @@ impl Ended {
     }
 }
 
+/// A plugin's text is a stranger's: it must not drive the terminal of who reads it.
+fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() && character != '\n' {
+            printable.extend(character.escape_default());
+        } else {
+            printable.push(character);
+        }
+    }
+    printable
+}
+
 fn nanos(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Attempt, Ended, FailureKind};
+    use super::{Attempt, Ended, FailureKind, printable};
     use crate::broker::{RetryPolicy, Step};
 
     const POLICY: RetryPolicy = RetryPolicy {
@@ -339,6 +352,11 @@ mod tests {
         ] {
             check(kind, 1, 0, false);
         }
+    }
+
+    #[test]
+    fn a_message_cannot_drive_a_terminal() {
+        assert_eq!(printable("a\x1b[31mb\nc\r"), "a\\u{1b}[31mb\nc\\r");
     }
 
     #[test]
