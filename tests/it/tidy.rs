@@ -24,7 +24,9 @@ const MODULES: [(&str, &[&str]); 19] = [
     ("task", &["broker", "packet", "routes"]),
     (
         "dispatch",
-        &["broker", "intake", "packet", "routes", "stop", "task", "text"],
+        &[
+            "broker", "intake", "packet", "routes", "stop", "task", "text",
+        ],
     ),
     ("plugins", &["config", "packet", "routes"]),
     ("services", &["config", "text"]),
