@@ -25,6 +25,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
+use crate::text::printable;
+
 /// Exit codes (sysexits.h), for supervisors and scripts.
 pub(crate) mod exit {
     /// The disk failed under the store; starting again reads what is on it.
@@ -109,5 +111,5 @@ fn asynchronous(
 /// Writes an error and its causes to stderr.
 #[expect(clippy::print_stderr, reason = "this is the command line's voice")]
 pub(crate) fn complain(error: &anyhow::Error) {
-    eprintln!("gwasp: {error:#}");
+    eprintln!("gwasp: {}", printable(&format!("{error:#}")));
 }

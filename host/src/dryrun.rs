@@ -15,7 +15,7 @@ use crate::dispatch::new_packet;
 use crate::effects::bindings::PluginPre;
 use crate::effects::{self, Asked, Context, Driver, DryAnswer, DryRun, Journal, Limits, Run, Seam};
 use crate::packet::Packet;
-use crate::plugins::{CompileError, EngineError, Plugin, Ticker, probe_engine};
+use crate::plugins::{AddressSpace, CompileError, EngineError, Plugin, Ticker, probe_engine};
 use crate::routes::{PluginRoutes, Routes, Unmatched};
 use crate::task::packet_task_id;
 use crate::workers::{Ended, Invocation, guest_input};
@@ -78,7 +78,7 @@ impl DryPlugin {
     /// # Errors
     /// [`DryRunError`].
     pub fn new(plugin: &Plugin, ticker: &Ticker) -> Result<Self, DryRunError> {
-        let engine: Engine = probe_engine()?;
+        let engine: Engine = probe_engine(AddressSpace::of_process())?;
         ticker.drive(&engine);
         let mut linker = Linker::new(&engine);
         effects::link(&mut linker).map_err(DryRunError::Link)?;

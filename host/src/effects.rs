@@ -25,13 +25,13 @@ mod seam;
 mod tasks;
 
 use serde::{Deserialize, Serialize};
-use wasmtime::component::{HasSelf, Linker, ResourceTable};
+use wasmtime::Engine;
+use wasmtime::component::{Component, HasSelf, Linker, ResourceTable};
 
 pub use budget::{Budget, Limits};
 pub use driver::{Clock, Driver, DryAnswer, DryRun, LiveRun, World};
 pub use function::{Class, Function, TABLE};
 pub use journal::{Entry, Journal, JournalError, Phase};
-pub use log::one_line;
 pub use memory::{MemoryLimits, OutOfMemory};
 pub use resume::{Decision, ResumeError, Resumption, resumption};
 pub use seam::{Asked, Committed, Context, Hold, Leg, Seam, SeamError};
@@ -94,6 +94,17 @@ pub fn link(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
     plugin::http::add_to_linker::<_, HasSelf<_>>(linker, |run| run)?;
     plugin::tasks::add_to_linker::<_, HasSelf<_>>(linker, |run| run)?;
     Ok(())
+}
+
+/// Checks that `component` imports what is offered and exports what is called.
+///
+/// # Errors
+/// The first import or export that does not fit.
+pub fn fits(engine: &Engine, component: &Component) -> wasmtime::Result<()> {
+    let mut linker = Linker::new(engine);
+    link(&mut linker)?;
+    let pre = linker.instantiate_pre(component)?;
+    bindings::PluginPre::new(pre).map(drop)
 }
 
 impl bindings::gwasp::plugin::types::Host for Run {}

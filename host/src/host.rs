@@ -23,10 +23,10 @@ use tracing::{debug, error, info, warn};
 use crate::broker::{Broker, BrokerError, Embedded};
 use crate::config::{Config, Grant, ListenerConfig, QueueError};
 use crate::dispatch::Dispatcher;
-use crate::effects::World;
+use crate::effects::{self, World};
 use crate::intake::Intake;
 use crate::listeners::vtp::{TlsSetupError, VtpListener};
-use crate::plugins::{CompileError, Compiler, EngineError, Loader, Ticker};
+use crate::plugins::{CompileError, Compiler, EngineError, Loader, PermissionError, Ticker};
 use crate::routes::Routes;
 use crate::services::{HttpError, HttpServices};
 use crate::stop::StopSignal;
@@ -70,6 +70,9 @@ pub enum HostError {
     /// WebAssembly cannot run here.
     #[error("plugins cannot run")]
     Engine(#[from] EngineError),
+    /// Others can write to the plugin directory.
+    #[error("the plugin directory is refused")]
+    Plugins(#[from] PermissionError),
     /// The cache of compiled plugins cannot be used.
     #[error("plugins cannot be compiled")]
     Compiler(#[from] CompileError),
@@ -158,7 +161,7 @@ impl Host {
         );
         let ticker = Ticker::start()?;
         let compiler = Compiler::new(places.program.clone(), places.cache.clone())?;
-        let loader = Loader::new(compiler, &ticker)?;
+        let loader = Loader::new(compiler, effects::fits, &ticker)?;
         let registry = Arc::new(Registry::default());
         let table = load::load_all(
             &*broker,

@@ -4,22 +4,34 @@
 //! process with limits, since a small hostile file can ask the compiler for gigabytes; what it
 //! wrote is kept in a cache that is trusted like the host itself.
 //!
-//! This room knows neither tasks nor effects: `describe` runs with every import a trap.
+//! This room knows neither tasks nor effects: `describe` runs with every import a trap, and
+//! whether a plugin fits the host is asked of a function that the host passes in.
 
+mod cache;
 mod compiler;
 mod component;
 mod describe;
 mod engine;
+mod misfit;
+mod permissions;
+mod worker;
 
 use std::path::{Path, PathBuf};
 
-pub use compiler::{CompileError, Compiled, Compiler, compile_worker};
+pub use cache::Compiled;
+pub use compiler::{CompileError, Compiler};
 pub use component::{ComponentError, encode};
 pub use describe::DescribeError;
-pub use engine::{EngineError, Ticker, pooled_engine, probe_engine};
+pub use engine::{AddressSpace, EngineError, Ticker, probe_engine, queue_engine};
+pub use misfit::{Fits, MisfitError};
+pub use permissions::PermissionError;
+pub use worker::compile_worker;
 
 use crate::packet::Digest;
 use crate::routes::{Manifest, ManifestError};
+
+/// Longest name of a plugin, in bytes.
+const MAX_NAME: usize = 64;
 
 /// One version of a plugin, ready to be loaded into the engines of its queues.
 #[derive(Debug)]
@@ -49,15 +61,21 @@ impl Plugin {
 /// Why a file is no plugin that this host can run.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The file cannot be read.
-    #[error("the file cannot be read")]
-    Read(#[source] std::io::Error),
-    /// It is no component.
+    /// Its name cannot stand in a configuration or in front of a handler's name.
+    #[error(
+        "a plugin cannot be named {0:?}; rename the file: letters, digits, `-` and `_`, at most \
+         {MAX_NAME} of them"
+    )]
+    Name(String),
+    /// It is no WebAssembly.
     #[error("it is no plugin")]
     Component(#[from] ComponentError),
     /// The compiler refused it, or was stopped.
     #[error("it cannot be compiled")]
     Compile(#[from] CompileError),
+    /// It asks for what this host does not offer.
+    #[error("it is not made for this host")]
+    Misfit(#[from] MisfitError),
     /// It does not say what it is.
     #[error("it does not describe itself")]
     Describe(#[from] DescribeError),
@@ -70,40 +88,56 @@ pub enum LoadError {
 #[derive(Debug)]
 pub struct Loader {
     compiler: Compiler,
+    fits: Fits,
     probe: wasmtime::Engine,
     ticker: Ticker,
 }
 
 impl Loader {
-    /// Makes a loader that compiles with `compiler`; `ticker` bounds what `describe` may take.
+    /// Makes a loader that compiles with `compiler` and takes what `fits`; `ticker` bounds what
+    /// `describe` may take.
     ///
     /// # Errors
     /// [`EngineError`] when this machine cannot run WebAssembly at all.
-    pub fn new(compiler: Compiler, ticker: &Ticker) -> Result<Self, EngineError> {
-        let probe = probe_engine()?;
+    pub fn new(compiler: Compiler, fits: Fits, ticker: &Ticker) -> Result<Self, EngineError> {
+        let probe = probe_engine(AddressSpace::of_process())?;
         ticker.drive(&probe);
         Ok(Self {
             compiler,
+            fits,
             probe,
             ticker: ticker.clone(),
         })
     }
 
-    /// Loads the plugin in `path`: reads, compiles, and asks what it is.
+    /// Loads the plugin in `path`: reads, compiles, and asks what it is. Its name is the file's.
     ///
     /// # Errors
     /// [`LoadError`], whose chain of sources says why.
     pub fn load(&self, path: &Path) -> Result<Plugin, LoadError> {
-        let file = std::fs::read(path).map_err(LoadError::Read)?;
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        self.load_as(&stem, path)
+    }
+
+    /// Loads the plugin in `path` under a name.
+    ///
+    /// # Errors
+    /// [`LoadError`], whose chain of sources says why.
+    pub fn load_as(&self, name: &str, path: &Path) -> Result<Plugin, LoadError> {
+        if !is_name(name) {
+            return Err(LoadError::Name(name.to_owned()));
+        }
+        let file = component::read(path)?;
         let digest = Digest::of(&file);
-        let component = encode(&file)?;
-        let compiled = self.compiler.compile(&self.probe, digest, &component)?;
+        let compiled = self.compiler.compile(&self.probe, digest, &file)?;
+        let component = compiled.load(&self.probe)?;
+        misfit::check(&self.probe, &component, self.fits)?;
         let running = self.ticker.running();
-        let manifest_json = describe::describe(&compiled, &self.probe)?;
+        let manifest_json = describe::describe(&self.probe, &component)?;
         drop(running);
         let manifest = Manifest::read(&manifest_json)?;
         Ok(Plugin {
-            name: plugin_name(path),
+            name: name.to_owned(),
             digest,
             manifest,
             manifest_json,
@@ -112,30 +146,53 @@ impl Loader {
     }
 }
 
+fn is_name(name: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(is_letter)
+}
+
+/// Why a directory of plugins is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// It cannot be listed.
+    #[error("the plugin directory {path} cannot be read")]
+    Read {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Others can write to it, or to a plugin in it.
+    #[error("the plugin directory is refused")]
+    Permission(#[from] PermissionError),
+}
+
 /// The plugin files in `directory`, sorted by name; hidden files are left out.
 ///
 /// # Errors
-/// Why the directory cannot be listed.
-pub fn plugin_files(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
+/// [`DirectoryError`].
+pub fn plugin_files(directory: &Path) -> Result<Vec<PathBuf>, DirectoryError> {
+    let at = |source| DirectoryError::Read {
+        path: directory.to_path_buf(),
+        source,
+    };
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
-        let path = entry?.path();
+    for entry in std::fs::read_dir(directory).map_err(at)? {
+        let path = entry.map_err(at)?.path();
         let hidden = path
             .file_name()
-            .is_some_and(|name| name.as_encoded_bytes()[0] == b'.');
-        if !hidden
-            && path
-                .extension()
-                .is_some_and(|extension| extension == "wasm")
-        {
+            .is_some_and(|name| name.as_encoded_bytes().first() == Some(&b'.'));
+        let is_wasm = path
+            .extension()
+            .is_some_and(|extension| extension == "wasm");
+        if is_wasm && !hidden {
             files.push(path);
         }
     }
+    permissions::check_plugins(directory)?;
+    for file in files.iter().filter(|file| file.is_file()) {
+        permissions::check_plugins(file)?;
+    }
     files.sort();
     Ok(files)
-}
-
-fn plugin_name(path: &Path) -> String {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    stem.into_owned()
 }

@@ -16,6 +16,9 @@ pub use manifest::{
 
 use crate::packet::{Digest, Key, Packet};
 
+/// No `PLUGIN.NAME` is longer, in bytes.
+const LONGEST_NAME: usize = 300;
+
 /// A handler and how its tasks are made.
 #[derive(Clone, Debug)]
 pub struct Route {
@@ -120,6 +123,14 @@ impl Routes {
         let wanted = format!("{plugin}.{name}");
         if let Some(route) = self.names.get(&wanted) {
             return Ok(Arc::clone(route));
+        }
+        // Comparing takes time and memory with the product of the lengths, and a plugin chooses
+        // this one.
+        if wanted.len() > LONGEST_NAME {
+            return Err(format!(
+                "there is no task with a name of {} bytes",
+                wanted.len()
+            ));
         }
         let nearest = self
             .names

@@ -1,5 +1,36 @@
 //! How errors read.
 
+/// `text` as one line of about `max` bytes, without control characters: a stranger's text can
+/// neither forge lines of a log nor drive a terminal.
+pub fn one_line(text: &str, max: usize) -> String {
+    let mut line = String::with_capacity(text.len().min(max));
+    for character in text.trim_end().chars() {
+        if line.len() >= max {
+            line.push('…');
+            break;
+        }
+        if character.is_control() {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+    line
+}
+
+/// `text` with its lines, and without any other control character.
+pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() && !matches!(character, '\n' | '\t') {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
 /// An error with its causes, in one line.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -14,4 +45,25 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{one_line, printable};
+
+    #[test]
+    fn a_line_cannot_drive_a_terminal_or_forge_another_line() {
+        let line = one_line("a\x1b[31mb\nINFO forged\u{9b}31m\r", 4_096);
+        assert_eq!(line, "a\\u{1b}[31mb\\nINFO forged\\u{9b}31m");
+    }
+
+    #[test]
+    fn a_long_line_is_cut() {
+        assert!(one_line(&"ä".repeat(4_096), 4_096).len() <= 4_096 + "…".len() + 1);
+    }
+
+    #[test]
+    fn what_is_printed_keeps_its_lines_and_drives_no_terminal() {
+        assert_eq!(printable("a\n\tb\x1b[2Jc"), "a\n\tb\\u{1b}[2Jc");
+    }
 }

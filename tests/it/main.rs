@@ -10,6 +10,8 @@ mod guest_build;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod service;
 #[cfg(test)]
 mod tidy;

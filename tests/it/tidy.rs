@@ -285,7 +285,7 @@ fn a_package_depends_only_on_those_that_its_room_allows() {
 
 /// Plugins see the SDK and nothing else of ours.
 fn is_plugin(manifest: &Path) -> bool {
-    ["plugins", "examples", "guest-sdk/examples", "tests/plugins"]
+    ["plugins", "examples", "guest-sdk/examples", "tests/guests"]
         .iter()
         .any(|room| manifest.starts_with(room))
 }

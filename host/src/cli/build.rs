@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail, ensure};
 
 use super::places;
 use crate::config::Config;
+use crate::effects;
 use crate::guest_build;
 use crate::guest_build::component::Component;
 use crate::guest_build::packages;
@@ -78,7 +79,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn loader() -> anyhow::Result<(Loader, Ticker)> {
     let places = places::all(None, None, &Config::default())?;
     let ticker = Ticker::start()?;
-    let loader = Loader::new(Compiler::new(places.program, places.cache)?, &ticker)?;
+    let loader = Loader::new(
+        Compiler::new(places.program, places.cache)?,
+        effects::fits,
+        &ticker,
+    )?;
     Ok((loader, ticker))
 }
 
@@ -87,7 +92,7 @@ fn install(component: &Component, loader: &Loader, out: &Path) -> anyhow::Result
     let name = &component.name;
     let staged = component.stage(out)?;
     let plugin = loader
-        .load(staged.file())
+        .load_as(name, staged.file())
         .with_context(|| format!("{name} was built, but no host can load it"))?;
     ensure!(
         !plugin.manifest.entries.is_empty(),

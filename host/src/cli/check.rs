@@ -5,9 +5,8 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-
 use super::{exit, places};
+use crate::effects;
 use crate::plugins::{Compiler, Loader, Ticker, plugin_files};
 use crate::routes::{EntryKind, Schedule};
 
@@ -34,20 +33,18 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let places = places::all(args.plugins.as_deref(), None, &config)?;
     let ticker = Ticker::start()?;
-    let loader = Loader::new(Compiler::new(places.program, places.cache)?, &ticker)?;
+    let loader = Loader::new(
+        Compiler::new(places.program, places.cache)?,
+        effects::fits,
+        &ticker,
+    )?;
     let mut out = std::io::stdout().lock();
     for name in config.listeners.keys() {
         writeln!(out, "listener  {name}")?;
     }
     let mut failed = false;
     let mut granted: BTreeSet<&str> = config.grants.keys().map(String::as_str).collect();
-    let files = plugin_files(&places.plugins).with_context(|| {
-        format!(
-            "the plugin directory {} cannot be read",
-            places.plugins.display()
-        )
-    })?;
-    for path in files {
+    for path in plugin_files(&places.plugins)? {
         match loader.load(&path) {
             Ok(plugin) => {
                 granted.remove(plugin.name.as_str());
@@ -90,7 +87,7 @@ fn describe(kind: &EntryKind) -> String {
     match kind {
         EntryKind::Handler(keys) => {
             let notices = keys.notices.iter().map(ToString::to_string);
-            let nodes = keys.nodes.iter().map(|node| format!("\"{node}\""));
+            let nodes = keys.nodes.iter().map(|node| format!("{node:?}"));
             notices.chain(nodes).collect::<Vec<_>>().join(", ")
         }
         EntryKind::Task => "task".to_owned(),

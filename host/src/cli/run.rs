@@ -127,6 +127,7 @@ fn exit_code(error: &HostError) -> u8 {
         HostError::Queue { .. }
         | HostError::Routes { .. }
         | HostError::Listener { .. }
+        | HostError::Plugins(_)
         | HostError::Compiler(_) => exit::CONFIG,
         _ => 1,
     }

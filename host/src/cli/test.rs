@@ -11,10 +11,11 @@ use serde::Serialize;
 use super::places;
 use crate::config::Config;
 use crate::dryrun::{DryOutcome, DryPlugin};
-use crate::effects::{Asked, DryAnswer};
+use crate::effects::{self, Asked, DryAnswer};
 use crate::listeners::vtp::packet_of;
 use crate::packet::Packet;
 use crate::plugins::{Compiler, Loader, Ticker};
+use crate::text::printable;
 use crate::workers::Ended;
 
 /// Runs a plugin against notice files, without a host and without any effect.
@@ -63,7 +64,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let ticker = Ticker::start().context("no thread for time limits")?;
     let cache = places::cache(&Config::default())?;
     let program = std::env::current_exe().context("the path of this program is not known")?;
-    let loader = Loader::new(Compiler::new(program, cache)?, &ticker)?;
+    let loader = Loader::new(Compiler::new(program, cache)?, effects::fits, &ticker)?;
     let plugin = loader
         .load(&args.plugin)
         .with_context(|| format!("{} cannot be loaded", args.plugin.display()))?;
@@ -194,10 +195,15 @@ fn print(row: &Row) -> std::io::Result<()> {
     let result = row.result.iter().map(|result| ("result", result.as_str()));
     let log = row.log.iter().map(|line| ("log", line.as_str()));
     for (name, text) in error.chain(result).chain(log) {
-        writeln!(out, "  {name:<7} {text}")?;
+        writeln!(out, "  {name:<7} {}", printable(text))?;
     }
     for asked in &row.asked {
-        writeln!(out, "  asked   {} {}", asked.function, asked.what)?;
+        writeln!(
+            out,
+            "  asked   {} {}",
+            asked.function,
+            printable(&asked.what)
+        )?;
     }
     Ok(())
 }

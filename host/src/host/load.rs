@@ -1,7 +1,7 @@
 //! Loads the plugins of a directory and brings the routing table up to date.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tracing::{error, info, warn};
@@ -10,8 +10,9 @@ use super::HostError;
 use crate::broker::{Broker, RouteRecord};
 use crate::config::{QueueError, Queues};
 use crate::packet::Digest;
-use crate::plugins::{Loader, Plugin, plugin_files};
+use crate::plugins::{DirectoryError, Loader, Plugin, plugin_files};
 use crate::routes::{EntryKind, Manifest, PluginRoutes};
+use crate::text::chain;
 use crate::workers::Registry;
 
 /// The routing table as it stands after loading.
@@ -33,7 +34,7 @@ pub(super) async fn load_all(
         .into_iter()
         .map(|record| (record.plugin.clone(), record))
         .collect();
-    for path in files(directory) {
+    for path in files(directory)? {
         match loader.load(&path) {
             Ok(plugin) if let Some(error) = unknown_queue(&plugin, queues) => {
                 error!(target: "gwasp::host", path = %path.display(), "plugin refused: {error}");
@@ -60,16 +61,18 @@ pub(super) async fn load_all(
     table(broker, registry)
 }
 
-fn files(directory: &Path) -> Vec<std::path::PathBuf> {
+fn files(directory: &Path) -> Result<Vec<PathBuf>, HostError> {
     match plugin_files(directory) {
-        Ok(files) if files.is_empty() => {
-            warn!(target: "gwasp::host", directory = %directory.display(), "no plugins; `gwasp new NAME` makes one, `gwasp build` puts it here");
-            files
+        Ok(files) => {
+            if files.is_empty() {
+                warn!(target: "gwasp::host", directory = %directory.display(), "no plugins; `gwasp new NAME` makes one, `gwasp build` puts it here");
+            }
+            Ok(files)
         }
-        Ok(files) => files,
-        Err(error) => {
-            warn!(target: "gwasp::host", directory = %directory.display(), %error, "plugin directory cannot be read");
-            Vec::new()
+        Err(DirectoryError::Permission(error)) => Err(error.into()),
+        Err(error @ DirectoryError::Read { .. }) => {
+            warn!(target: "gwasp::host", "{}", chain(&error));
+            Ok(Vec::new())
         }
     }
 }

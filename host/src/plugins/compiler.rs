@@ -1,46 +1,43 @@
-//! Compiles components in a child process, and keeps what it wrote.
+//! Compiles plugins in a child process, and keeps what it wrote.
 //!
-//! **Trust:** compiled code is mapped and run as it is; whoever can write to the cache can run
-//! code in the host. So the directory is the host's own (0700), a file is named by the digests
-//! of the plugin and of the engine's settings, is never overwritten, and is mapped only when it
-//! matches the checksum beside it.
+//! A small hostile file can ask for gigabytes and minutes, so the child has limits of its own;
+//! it also does what else reads a stranger's file in depth, so that a defect there is its own
+//! death and not the host's.
 
-use std::ffi::OsString;
-use std::hash::{Hash, Hasher};
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, setrlimit};
 use wasmtime::Engine;
-use wasmtime::component::Component;
 
-use super::engine::probe_engine;
+use super::cache::{Cache, Compiled, write_new};
+use super::engine::AddressSpace;
+use super::permissions::PermissionError;
+use super::worker::{CPU_SECONDS, REFUSED, memory_limit};
 use crate::packet::Digest;
+use crate::text::one_line;
 
-/// CPU time that compiling one plugin may take.
-const CPU_SECONDS: u64 = 60;
-/// Wall time that it may take.
+/// Wall time that compiling one plugin may take.
 const WALL: Duration = Duration::from_secs(180);
-/// Address space for an ordinary plugin, and for one above [`LARGE`].
-const MEMORY: u64 = 1 << 30;
-const MEMORY_LARGE: u64 = 4 << 30;
-const LARGE: u64 = 8 << 20;
+/// How much of what the child says is passed on, in bytes.
+const MAX_SAID: usize = 2_048;
 
 /// Why there is no compiled code.
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
     /// The cache cannot be used.
-    #[error("the cache {path} cannot be used")]
+    #[error("the cache {path} cannot be used; [plugins] cache names another place")]
     Cache {
         /// Where.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
     },
+    /// Others can write to the cache.
+    #[error("there is no safe place for compiled code")]
+    Permission(#[from] PermissionError),
     /// The child cannot be started.
     #[error("the compiler {program} cannot be started")]
     Start {
@@ -49,12 +46,15 @@ pub enum CompileError {
         /// Why.
         source: std::io::Error,
     },
-    /// The compiler does not accept it.
-    #[error("the compiler refused it: {0}")]
+    /// The file is no plugin that can be compiled.
+    #[error("{0}")]
     Refused(String),
     /// The compiler met a limit.
     #[error(
-        "the compiler was stopped ({status}): it may take {CPU_SECONDS} s of CPU and {} MiB of memory",
+        "the compiler was stopped ({status}{said}): it may take {CPU_SECONDS} s of CPU, {} s in all and \
+         {} MiB of memory; make the plugin's largest functions smaller, or build it with \
+         `gwasp build`",
+        WALL.as_secs(),
         memory >> 20
     )]
     Limit {
@@ -62,72 +62,54 @@ pub enum CompileError {
         status: ExitStatus,
         /// Its limit of memory.
         memory: u64,
+        /// What it said, after a comma; empty where it said nothing.
+        said: String,
+    },
+    /// The compiler failed for a reason of its own.
+    #[error("the compiler failed ({status}): {said}")]
+    Failed {
+        /// How the child ended.
+        status: ExitStatus,
+        /// What it said.
+        said: String,
+    },
+    /// The code is there and was changed.
+    #[error(
+        "{path} is not what was compiled (a failing disk?); start the host again to compile anew"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
     },
     /// The code is there and does not load.
     #[error("the compiled code does not load")]
     Load(#[source] wasmtime::Error),
 }
 
-/// Compiled code in the cache.
-#[derive(Clone, Debug)]
-pub struct Compiled {
-    path: PathBuf,
-}
-
-impl Compiled {
-    /// Maps the code into `engine`.
-    ///
-    /// # Errors
-    /// [`CompileError::Load`] when it was made for another engine.
-    #[expect(
-        unsafe_code,
-        reason = "the cache is a trust boundary: see the module's comment"
-    )]
-    pub fn load(&self, engine: &Engine) -> Result<Component, CompileError> {
-        // SAFETY: the file was written by our own compiler process into a directory that only
-        // we can write to, and its checksum was compared when this value was made.
-        unsafe { Component::deserialize_file(engine, &self.path) }.map_err(CompileError::Load)
-    }
-}
-
-impl Compiled {
-    /// The compiled code of another version, where the cache still has it.
-    pub fn version(&self, digest: Digest) -> Option<Self> {
-        let path = self.path.with_file_name(format!("{digest}.cwasm"));
-        is_intact(&path).then_some(Self { path })
-    }
-}
-
-/// Turns components into compiled code, one at a time.
+/// Turns files into compiled code, one at a time.
 #[derive(Debug)]
 pub struct Compiler {
     program: PathBuf,
-    cache: PathBuf,
+    cache: Cache,
     one_at_a_time: Mutex<()>,
 }
 
 impl Compiler {
-    /// Makes a compiler that runs `PROGRAM compile-worker IN OUT` and keeps code under `cache`.
+    /// Makes a compiler that runs `PROGRAM compile-worker` and keeps code under `cache`.
     ///
     /// # Errors
-    /// [`CompileError::Cache`] when the directory cannot be made.
+    /// [`CompileError::Permission`] when the directory cannot be made, or others can write to
+    /// it.
     pub fn new(program: PathBuf, cache: PathBuf) -> Result<Self, CompileError> {
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&cache)
-            .map_err(|source| CompileError::Cache {
-                path: cache.clone(),
-                source,
-            })?;
         Ok(Self {
             program,
-            cache,
+            cache: Cache::open(cache)?,
             one_at_a_time: Mutex::new(()),
         })
     }
 
-    /// The compiled code of `component`, which came from the file with `digest`.
+    /// The compiled code of `file`, which has `digest`; an entry of the cache that does not
+    /// load is compiled again.
     ///
     /// # Errors
     /// [`CompileError`].
@@ -135,158 +117,97 @@ impl Compiler {
         &self,
         engine: &Engine,
         digest: Digest,
-        component: &[u8],
+        file: &[u8],
     ) -> Result<Compiled, CompileError> {
         let turn = self.one_at_a_time.lock();
-        let directory = self.cache.join(engine_key(engine));
-        let path = directory.join(format!("{digest}.cwasm"));
-        let at = |source| CompileError::Cache {
-            path: path.clone(),
-            source,
-        };
-        if !is_intact(&path) {
-            std::fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(&directory)
-                .map_err(at)?;
-            self.run_child(&directory, &path, component)?;
+        let turn = turn.unwrap_or_else(PoisonError::into_inner);
+        let shelf = self.cache.shelf(engine)?;
+        if let Some(found) = shelf.find(digest)
+            && found.load(engine).is_ok()
+        {
+            return Ok(found);
         }
-        drop(turn);
-        Ok(Compiled { path })
-    }
-
-    fn run_child(&self, dir: &Path, path: &Path, component: &[u8]) -> Result<(), CompileError> {
-        let at = |source| CompileError::Cache {
-            path: path.to_path_buf(),
+        let workshop = shelf.workshop()?;
+        let input = workshop.path().join("plugin");
+        let output = workshop.path().join("code");
+        write_new(&input, file).map_err(|source| CompileError::Cache {
+            path: input.clone(),
             source,
-        };
-        let input = dir.join(format!("{}.component", std::process::id()));
-        let output = dir.join(format!("{}.compiled", std::process::id()));
-        write_new(&input, component).map_err(at)?;
-        let result = self
-            .spawn(&input, &output)
-            .and_then(|child| self.wait(child, component.len()));
-        let removed = std::fs::remove_file(&input);
-        result?;
-        removed.map_err(at)?;
-        let code = std::fs::read(&output).map_err(at)?;
-        write_new(&sidecar(path), Digest::of(&code).to_string().as_bytes()).map_err(at)?;
-        std::fs::rename(&output, path).map_err(at)
+        })?;
+        let child = self.spawn(&input, &output)?;
+        self.wait(child, file.len())?;
+        let compiled = shelf.keep(digest, &workshop, &output)?;
+        drop(turn);
+        Ok(compiled)
     }
 
     fn spawn(&self, input: &Path, output: &Path) -> Result<Child, CompileError> {
         Command::new(&self.program)
             .arg("compile-worker")
             .args([input, output])
+            .args(["--address-space", AddressSpace::of_process().as_str()])
+            // More threads and heaps take address space, which the child's limit counts.
+            .env("RAYON_NUM_THREADS", "2")
+            .env("MALLOC_ARENA_MAX", "2")
+            .env_remove("RUST_BACKTRACE")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(|source| CompileError::Start {
-                program: self.program.clone(),
-                source,
-            })
+            .map_err(|source| self.unstarted(source))
     }
 
-    fn wait(&self, mut child: Child, component_len: usize) -> Result<(), CompileError> {
-        let start = |source| CompileError::Start {
-            program: self.program.clone(),
-            source,
-        };
+    /// Waits for the child's end, which comes by itself or by its limits.
+    fn wait(&self, mut child: Child, file_len: usize) -> Result<(), CompileError> {
+        // Read beside, since a child that says much would wait for a reader.
+        let stderr = child.stderr.take();
+        let said = std::thread::spawn(move || stderr.map_or_else(String::new, said));
         let deadline = Instant::now() + WALL;
-        while child.try_wait().map_err(start)?.is_none() {
+        let status = loop {
+            if let Some(status) = child.try_wait().map_err(|e| self.unstarted(e))? {
+                break status;
+            }
             if Instant::now() > deadline {
-                child.kill().map_err(start)?;
+                child.kill().map_err(|e| self.unstarted(e))?;
             }
             std::thread::sleep(Duration::from_millis(2));
+        };
+        let said = said.join().unwrap_or_default();
+        match status.code() {
+            Some(0) => Ok(()),
+            Some(code) if code == i32::from(REFUSED) => Err(CompileError::Refused(said)),
+            Some(_) => Err(CompileError::Failed { status, said }),
+            None => Err(CompileError::Limit {
+                status,
+                memory: memory_limit(u64::try_from(file_len).unwrap_or(u64::MAX)),
+                said: if said.is_empty() {
+                    said
+                } else {
+                    format!(", {said}")
+                },
+            }),
         }
-        let output = child.wait_with_output().map_err(start)?;
-        if output.status.success() {
-            return Ok(());
+    }
+
+    fn unstarted(&self, source: std::io::Error) -> CompileError {
+        CompileError::Start {
+            program: self.program.clone(),
+            source,
         }
-        if output.status.code() == Some(i32::from(REFUSED)) {
-            let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            return Err(CompileError::Refused(text));
-        }
-        let memory = memory_limit(u64::try_from(component_len).unwrap_or(u64::MAX));
-        Err(CompileError::Limit {
-            status: output.status,
-            memory,
-        })
     }
 }
 
-/// Exit code of a compile worker that understood the component to be wrong.
-const REFUSED: u8 = 65;
-
-/// What the child process does: compiles `input` into `output` under limits of its own.
-///
-/// # Errors
-/// A text for the parent, and the exit code that goes with it.
-pub fn compile_worker(input: &Path, output: &Path) -> Result<(), (u8, String)> {
-    let failed = |error: &dyn std::fmt::Display| (1, error.to_string());
-    let component = std::fs::read(input).map_err(|error| failed(&error))?;
-    let memory = memory_limit(u64::try_from(component.len()).unwrap_or(u64::MAX));
-    limit(Resource::As, memory).map_err(|error| failed(&error))?;
-    limit(Resource::Cpu, CPU_SECONDS).map_err(|error| failed(&error))?;
-    let engine = probe_engine().map_err(|error| failed(&error))?;
-    let code = engine
-        .precompile_component(&component)
-        .map_err(|error| (REFUSED, format!("{error:#}")))?;
-    write_new(output, &code).map_err(|error| failed(&error))
-}
-
-fn limit(resource: Resource, value: u64) -> rustix::io::Result<()> {
-    setrlimit(
-        resource,
-        Rlimit {
-            current: Some(value),
-            maximum: Some(value),
-        },
-    )
-}
-
-fn memory_limit(component_len: u64) -> u64 {
-    if component_len > LARGE {
-        MEMORY_LARGE
-    } else {
-        MEMORY
+/// What the child says, as one line of bounded length; names in it are a stranger's.
+fn said(mut stderr: std::process::ChildStderr) -> String {
+    let mut text = Vec::new();
+    let limit = u64::try_from(MAX_SAID).unwrap_or(u64::MAX);
+    let read = stderr
+        .by_ref()
+        .take(limit)
+        .read_to_end(&mut text)
+        .and_then(|_| std::io::copy(&mut stderr, &mut std::io::sink()));
+    if let Err(error) = read {
+        return format!("(its message cannot be read: {error})");
     }
-}
-
-/// Names the engine's settings and this host's version.
-fn engine_key(engine: &Engine) -> String {
-    let mut hasher = std::hash::DefaultHasher::new();
-    engine.precompile_compatibility_hash().hash(&mut hasher);
-    format!("{}-{:016x}", env!("CARGO_PKG_VERSION"), hasher.finish())
-}
-
-fn sidecar(path: &Path) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(".sha256");
-    PathBuf::from(name)
-}
-
-/// Whether the code at `path` is what its checksum says.
-fn is_intact(path: &Path) -> bool {
-    let Ok(expected) = std::fs::read_to_string(sidecar(path)) else {
-        return false;
-    };
-    std::fs::read(path).is_ok_and(|code| Digest::of(&code).to_string() == expected)
-}
-
-/// Writes a file that only we can read, in place of an older one of that name.
-fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    one_line(&String::from_utf8_lossy(&text), MAX_SAID)
 }

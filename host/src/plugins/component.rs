@@ -1,24 +1,40 @@
-//! From a file's bytes to a component.
+//! From a plugin's file to a component.
 //!
 //! `cargo build` for `wasm32-unknown-unknown` makes a core module that carries its world in a
 //! custom section; it is encoded here, so that authors need no tool beside cargo.
 
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
 use wasmparser::{Encoding, Parser, Payload};
 
 /// Largest file that is looked at; a component of Python has about 20 MiB.
-const MAX_FILE: usize = 64 << 20;
+const MAX_FILE: u64 = 64 << 20;
 
-/// Why bytes are no plugin.
+/// Why a file is no plugin.
 #[derive(Debug, thiserror::Error)]
 pub enum ComponentError {
-    /// The file is larger than any plugin.
-    #[error("the file has {len} bytes; the limit is {MAX_FILE}")]
+    /// It cannot be read.
+    #[error("the file cannot be read; may the user who runs gwasp read it?")]
+    Read(#[source] std::io::Error),
+    /// It is a directory, a device or a pipe.
+    #[error("it is no regular file; take it out of the plugin directory")]
+    NotFile,
+    /// It is larger than any plugin.
+    #[error(
+        "the file has {len} bytes; the limit is {MAX_FILE}: build it with `gwasp build`, which \
+         leaves debug information out"
+    )]
     TooLarge {
         /// Its length.
-        len: usize,
+        len: u64,
     },
     /// It is something else, or cut short.
-    #[error("the file is no complete WebAssembly (cut short by a slow copy?)")]
+    #[error(
+        "the file is no complete WebAssembly (cut short by a slow copy?); `gwasp build` makes \
+         one and puts it into its place at once"
+    )]
     NotWasm(#[source] wasmparser::BinaryReaderError),
     /// A module without a world.
     #[error(
@@ -27,14 +43,34 @@ pub enum ComponentError {
     Encode(#[source] anyhow::Error),
 }
 
+/// Reads a plugin's file, which may be anything and may grow while it is read.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, ComponentError> {
+    let metadata = std::fs::metadata(path).map_err(ComponentError::Read)?;
+    if !metadata.is_file() {
+        return Err(ComponentError::NotFile);
+    }
+    if metadata.len() > MAX_FILE {
+        return Err(ComponentError::TooLarge {
+            len: metadata.len(),
+        });
+    }
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_FILE).read_to_end(&mut bytes))
+        .map_err(ComponentError::Read)?;
+    check_complete(&bytes)?;
+    Ok(bytes)
+}
+
+fn check_complete(bytes: &[u8]) -> Result<(), ComponentError> {
+    encoding(bytes).map(drop).map_err(ComponentError::NotWasm)
+}
+
 /// The component in `file`: as it is, or encoded from a core module.
 ///
 /// # Errors
 /// [`ComponentError`].
 pub fn encode(file: &[u8]) -> Result<Vec<u8>, ComponentError> {
-    if file.len() > MAX_FILE {
-        return Err(ComponentError::TooLarge { len: file.len() });
-    }
     match encoding(file).map_err(ComponentError::NotWasm)? {
         Encoding::Component => Ok(file.to_vec()),
         Encoding::Module => wit_component::ComponentEncoder::default()
@@ -61,4 +97,58 @@ fn encoding(file: &[u8]) -> Result<Encoding, wasmparser::BinaryReaderError> {
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[track_caller]
+    fn check_unread(bytes: &[u8], says: &str) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("p.wasm");
+        std::fs::write(&path, bytes).unwrap();
+        let error = read(&path).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_webassembly_is_told_so() {
+        check_unread(b"", "no complete WebAssembly");
+        check_unread(b"\0asm", "no complete WebAssembly");
+        check_unread(b"<html>404</html>", "no complete WebAssembly");
+        check_unread(&[0xff; 4096], "no complete WebAssembly");
+    }
+
+    #[test]
+    fn every_cut_of_a_file_is_told_from_the_whole() {
+        let text = "(module (func (export \"f\") (result i32) i32.const 7) (memory 1) \
+                    (data (i32.const 0) \"abc\"))";
+        let whole = wat::parse_str(text).unwrap();
+        check_complete(&whole).unwrap();
+        // Between two sections a module may end; then what is missing is an export.
+        let within_sections =
+            (0..whole.len()).filter(|len| check_complete(&whole[..*len]).is_err());
+        assert!(within_sections.count() > whole.len() / 2);
+    }
+
+    #[test]
+    fn a_file_larger_than_memory_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sparse.wasm");
+        File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        let error = read(&path).unwrap_err();
+        assert!(matches!(error, ComponentError::TooLarge { len } if len == 1 << 40));
+    }
+
+    #[test]
+    fn a_device_or_directory_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("zero.wasm");
+        symlink("/dev/zero", &path).unwrap();
+        assert!(matches!(read(&path), Err(ComponentError::NotFile)));
+        assert!(matches!(read(dir.path()), Err(ComponentError::NotFile)));
+    }
 }

@@ -3,25 +3,28 @@
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder};
 
-use super::compiler::{CompileError, Compiled};
-use super::engine::TICK;
+use super::engine::{
+    CORE_INSTANCES_PER_COMPONENT, MEMORIES_PER_COMPONENT, TABLES_PER_COMPONENT, TICK,
+};
 
 /// How long `describe` may run.
 const DEADLINE_MS: u64 = 1_000;
 const MAX_MEMORY: usize = 64 << 20;
+const MAX_TABLE: usize = 100_000;
 const MAX_MANIFEST: usize = 1 << 20;
 
 /// Why a component does not say what it is.
 #[derive(Debug, thiserror::Error)]
 pub enum DescribeError {
-    /// Its code cannot be loaded.
-    #[error("its compiled code cannot be loaded")]
-    Load(#[source] CompileError),
     /// It exports no `describe`, or one of another type.
     #[error("it exports no `describe() -> string`; was it built with gwasp-sdk?")]
     Export(#[source] wasmtime::Error),
     /// It trapped, looped, or asked for too much.
-    #[error("its `describe` failed (it may take {DEADLINE_MS} ms and no host function)")]
+    #[error(
+        "its `describe` failed (it may take {DEADLINE_MS} ms, {} MiB of memory and no host \
+         function)",
+        MAX_MEMORY >> 20
+    )]
     Run(#[source] wasmtime::Error),
     /// Its answer is longer than any manifest.
     #[error("its manifest has {len} bytes; the limit is {MAX_MANIFEST}")]
@@ -32,9 +35,8 @@ pub enum DescribeError {
 }
 
 /// Runs `describe`, with every import a trap.
-pub(super) fn describe(compiled: &Compiled, engine: &Engine) -> Result<String, DescribeError> {
-    let component = compiled.load(engine).map_err(DescribeError::Load)?;
-    let manifest = run(engine, &component)?;
+pub(super) fn describe(engine: &Engine, component: &Component) -> Result<String, DescribeError> {
+    let manifest = run(engine, component)?;
     if manifest.len() > MAX_MANIFEST {
         return Err(DescribeError::TooLong {
             len: manifest.len(),
@@ -48,11 +50,7 @@ fn run(engine: &Engine, component: &Component) -> Result<String, DescribeError> 
     linker
         .define_unknown_imports_as_traps(component)
         .map_err(DescribeError::Run)?;
-    let limits = StoreLimitsBuilder::new()
-        .memory_size(MAX_MEMORY)
-        .table_elements(100_000)
-        .build();
-    let mut store = Store::new(engine, limits);
+    let mut store = Store::new(engine, limits());
     store.limiter(|limits| limits);
     store.set_hostcall_fuel(MAX_MANIFEST * 2);
     let tick_ms = u64::try_from(TICK.as_millis()).unwrap_or(1);
@@ -65,4 +63,16 @@ fn run(engine: &Engine, component: &Component) -> Result<String, DescribeError> 
         .map_err(DescribeError::Export)?;
     let (manifest,) = describe.call(&mut store, ()).map_err(DescribeError::Run)?;
     Ok(manifest)
+}
+
+/// Sizes are limits of each memory and table, hence the limits of their numbers.
+fn limits() -> StoreLimits {
+    let number = |of: u32| usize::try_from(of).unwrap_or(usize::MAX);
+    StoreLimitsBuilder::new()
+        .memory_size(MAX_MEMORY)
+        .table_elements(MAX_TABLE)
+        .memories(number(MEMORIES_PER_COMPONENT))
+        .tables(number(TABLES_PER_COMPONENT))
+        .instances(number(CORE_INSTANCES_PER_COMPONENT))
+        .build()
 }

@@ -5,9 +5,10 @@
 //! memory a fresh sandbox costs a few microseconds.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use tracing::warn;
 use wasmtime::{Config, Enabled, Engine, EngineWeak, PoolingAllocationConfig};
 
 use crate::config::QueueConfig;
@@ -18,17 +19,70 @@ pub(super) const TICK: Duration = Duration::from_millis(10);
 /// Slots beyond a queue's concurrency, for instances that are being taken down.
 const SPARE_SLOTS: u32 = 2;
 /// A component of Rust has one core module and a few adapters; one of Python some dozens.
-const CORE_INSTANCES_PER_COMPONENT: u32 = 40;
-const TABLES_PER_COMPONENT: u32 = 20;
-const MEMORIES_PER_COMPONENT: u32 = 4;
+pub(super) const CORE_INSTANCES_PER_COMPONENT: u32 = 40;
+pub(super) const TABLES_PER_COMPONENT: u32 = 20;
+pub(super) const MEMORIES_PER_COMPONENT: u32 = 4;
+
+/// Linear memories of 4 GiB each that are reserved to find out whether there is room; 1 TiB.
+const TRIAL_MEMORIES: u32 = 256;
+/// What is reserved for a linear memory where room is short; beyond it, it moves as it grows.
+const SHORT_RESERVATION: u64 = 4 << 20;
+const SHORT_GUARD: u64 = 64 << 10;
 
 /// Why there is no engine.
 #[derive(Debug, thiserror::Error)]
-#[error("WebAssembly cannot run here; `ulimit -v` or a container may limit the address space")]
+#[error(
+    "WebAssembly cannot run here; does `ulimit -v` or a container limit the address space to less \
+     than a few hundred MiB?"
+)]
 pub struct EngineError(#[source] wasmtime::Error);
 
-/// What decides about compiled code; the same in every engine.
-fn base_config() -> Config {
+/// How much address space this process may take. Compiled code differs with it, so it is
+/// decided once, before anything is compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressSpace {
+    /// As much as a 64-bit process usually may: memories are reserved at their full 4 GiB, and
+    /// code needs no check of bounds.
+    Ample,
+    /// Little: memories are made as they are needed, and code checks its bounds.
+    Short,
+}
+
+impl AddressSpace {
+    /// What this process may take; the first call finds out.
+    pub fn of_process() -> Self {
+        static DECIDED: OnceLock<AddressSpace> = OnceLock::new();
+        *DECIDED.get_or_init(|| {
+            let mut pool = PoolingAllocationConfig::default();
+            pool.total_memories(TRIAL_MEMORIES).total_stacks(1);
+            let mut config = base_config(Self::Ample);
+            config.allocation_strategy(pool);
+            match Engine::new(&config) {
+                Ok(_) => Self::Ample,
+                Err(error) => {
+                    warn!(
+                        target: "gwasp::host",
+                        error = %error.root_cause(),
+                        "address space is short (`ulimit -v`, or a container): handlers run, \
+                         and start more slowly"
+                    );
+                    Self::Short
+                }
+            }
+        })
+    }
+
+    /// Its name on a command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ample => "ample",
+            Self::Short => "short",
+        }
+    }
+}
+
+/// What decides about compiled code; the same in every engine of a process.
+fn base_config(space: AddressSpace) -> Config {
     let mut config = Config::new();
     config
         .wasm_component_model(true)
@@ -37,22 +91,49 @@ fn base_config() -> Config {
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true)
         .max_wasm_stack(512 << 10);
+    if space == AddressSpace::Short {
+        config
+            .memory_reservation(SHORT_RESERVATION)
+            .memory_reservation_for_growth(SHORT_RESERVATION)
+            .memory_guard_size(SHORT_GUARD);
+    }
     config
 }
 
-/// Makes the engine that `describe` runs in: no pool, since it is rarely used.
+/// Makes an engine without a pool, for what runs rarely.
 ///
 /// # Errors
 /// [`EngineError`].
-pub fn probe_engine() -> Result<Engine, EngineError> {
-    Engine::new(&base_config()).map_err(EngineError)
+pub fn probe_engine(space: AddressSpace) -> Result<Engine, EngineError> {
+    Engine::new(&base_config(space)).map_err(EngineError)
 }
 
-/// Makes the engine of one queue.
+/// Makes the engine of one queue: with a pool, or without where the pool finds no room.
 ///
 /// # Errors
-/// [`EngineError`] when its pool does not fit into the address space.
-pub fn pooled_engine(queue: &QueueConfig) -> Result<Engine, EngineError> {
+/// [`EngineError`].
+pub fn queue_engine(queue: &QueueConfig) -> Result<Engine, EngineError> {
+    let space = AddressSpace::of_process();
+    if space == AddressSpace::Short {
+        return probe_engine(space);
+    }
+    let mut config = base_config(space);
+    config.allocation_strategy(pool(queue));
+    match Engine::new(&config) {
+        Ok(engine) => Ok(engine),
+        Err(error) => {
+            warn!(
+                target: "gwasp::host",
+                slots = queue.slots(), error = %error.root_cause(),
+                "no address space for a pool of so many slots: handlers of this queue run, and \
+                 start more slowly; a smaller `concurrency` helps"
+            );
+            probe_engine(space)
+        }
+    }
+}
+
+fn pool(queue: &QueueConfig) -> PoolingAllocationConfig {
     let slots = u32::try_from(queue.slots())
         .unwrap_or(u32::MAX)
         .saturating_add(SPARE_SLOTS);
@@ -69,9 +150,7 @@ pub fn pooled_engine(queue: &QueueConfig) -> Result<Engine, EngineError> {
         .linear_memory_keep_resident(1 << 20)
         .table_keep_resident(64 << 10)
         .pagemap_scan(Enabled::Auto);
-    let mut config = base_config();
-    config.allocation_strategy(pool);
-    Engine::new(&config).map_err(EngineError)
+    pool
 }
 
 /// Advances the epochs of all engines while anything runs, and sleeps otherwise.

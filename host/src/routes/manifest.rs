@@ -4,6 +4,7 @@
 //! that this host does not know is an error that names it: an author who asks for an order must
 //! not run without one.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use gwasp_formats::Role;
@@ -11,6 +12,13 @@ use gwasp_formats::notice_type::NoticeType;
 use serde::Deserialize;
 
 use crate::packet::{Key, Packet};
+
+/// Most handlers, tasks and schedules of a plugin.
+const MAX_ENTRIES: usize = 1_000;
+/// Most queues that they name; each has threads of its own.
+const MAX_QUEUES: usize = 16;
+/// Longest name of an entry or a queue, in bytes.
+const MAX_NAME: usize = 200;
 
 /// Queue of a handler that names none.
 const DEFAULT_QUEUE: &str = "general";
@@ -217,6 +225,17 @@ pub enum ManifestError {
     /// It is not the JSON that a manifest is.
     #[error("the plugin's manifest cannot be read; was it built with an SDK of another age?")]
     Json(#[from] serde_json::Error),
+    /// There are more entries than a plugin may have.
+    #[error("it has {0} handlers; the limit is {MAX_ENTRIES}: one handler may name many keys")]
+    Entries(usize),
+    /// They name more queues than a plugin may.
+    #[error("its handlers name {0} queues; the limit is {MAX_QUEUES}")]
+    Queues(usize),
+    /// An entry or a queue has a name that would not fit into a line.
+    #[error(
+        "a handler or queue cannot be named {0:?}; a name has 1 to {MAX_NAME} bytes and no spaces"
+    )]
+    Name(String),
     /// Two entries share a name.
     #[error("two handlers are named `{0}`; give one of them `name = \"…\"`")]
     DuplicateName(String),
@@ -268,23 +287,32 @@ impl Manifest {
     /// [`ManifestError`], which names the entry and the option.
     pub fn read(json: &str) -> Result<Self, ManifestError> {
         let raw: RawManifest = serde_json::from_str(json)?;
+        if raw.entries.len() > MAX_ENTRIES {
+            return Err(ManifestError::Entries(raw.entries.len()));
+        }
         let mut entries = Vec::with_capacity(raw.entries.len());
         for raw_entry in raw.entries {
-            let name = raw_entry.name.clone();
+            let name = checked_name(&raw_entry.name)?.to_owned();
             let entry = Entry::read(raw_entry).map_err(|reason| ManifestError::Option {
                 entry: name,
                 reason,
             })?;
+            checked_name(&entry.options.queue)?;
             entries.push(entry);
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         if let Some(pair) = entries.windows(2).find(|pair| pair[0].name == pair[1].name) {
             return Err(ManifestError::DuplicateName(pair[0].name.clone()));
         }
-        Ok(Self {
+        let manifest = Self {
             sdk: raw.sdk,
             entries,
-        })
+        };
+        let queues = manifest.queues().collect::<BTreeSet<_>>().len();
+        if queues > MAX_QUEUES {
+            return Err(ManifestError::Queues(queues));
+        }
+        Ok(manifest)
     }
 
     /// The queues that its entries name.
@@ -293,6 +321,16 @@ impl Manifest {
             .iter()
             .map(|entry| entry.options.queue.as_str())
     }
+}
+
+/// Names stand in logs, tables and command lines.
+fn checked_name(name: &str) -> Result<&str, ManifestError> {
+    let is_odd = |c: char| c.is_whitespace() || c.is_control();
+    if name.is_empty() || name.len() > MAX_NAME || name.contains(is_odd) {
+        let start = name.char_indices().take_while(|(at, _)| *at < MAX_NAME);
+        return Err(ManifestError::Name(start.map(|(_, c)| c).collect()));
+    }
+    Ok(name)
 }
 
 impl Entry {

@@ -16,7 +16,7 @@ use crate::packet::Digest;
 use crate::plugins::Ticker;
 
 /// Bytes that a guest may pass to the host in one call, results included.
-const MAX_PASSED: usize = 8 << 20;
+pub(super) const MAX_PASSED: usize = 8 << 20;
 
 /// How long a request that is under way is awaited after the host was told to give back what
 /// runs.

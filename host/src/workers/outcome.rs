@@ -4,11 +4,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::invoke::MAX_PASSED;
 use crate::broker::{BrokerError, Failure, RetryPolicy, Step};
 use crate::effects::bindings::gwasp::plugin::types;
 use crate::effects::{JournalError, OutOfMemory, SeamError};
 use crate::task::backoff;
-use crate::text::chain;
+use crate::text::{chain, one_line, printable};
+
+/// Longest message of a failure, in bytes; it stands in one line of a log.
+pub(super) const MAX_MESSAGE: usize = 4_096;
+/// Longest detail, in bytes.
+const MAX_DETAIL: usize = 64 << 10;
+/// How wasmtime says that a guest passed more than [`super::invoke::MAX_PASSED`]; it has no type
+/// for it.
+const PASSED_TOO_MUCH: &str = "fuel allocated for hostcalls has been exhausted";
 
 /// Largest result that is kept.
 const MAX_RESULT: usize = 1 << 20;
@@ -156,8 +165,11 @@ impl Ended {
                 types::FailureKind::Permanent => FailureKind::Permanent,
                 types::FailureKind::InDoubt => FailureKind::InDoubt,
             },
-            message: printable(&failure.message),
-            detail: failure.detail.as_deref().map(printable),
+            message: one_line(&failure.message, MAX_MESSAGE),
+            detail: failure
+                .detail
+                .as_deref()
+                .map(|detail| cut(printable(detail), MAX_DETAIL)),
             retry_after: failure.retry_after.map(Duration::from_millis),
         }
     }
@@ -179,12 +191,27 @@ impl Ended {
         }
         match error.downcast_ref::<SeamError>() {
             Some(error) => Self::of_seam(error),
-            None => Self::Failed {
-                kind: FailureKind::Trap,
-                message: error.root_cause().to_string(),
-                detail: Some(format!("{error:?}")),
-                retry_after: None,
-            },
+            None => Self::of_wasm_trap(error),
+        }
+    }
+
+    fn of_wasm_trap(error: &wasmtime::Error) -> Self {
+        let cause = error.root_cause().to_string();
+        if cause.contains(PASSED_TOO_MUCH) {
+            return Self::failed(
+                FailureKind::Limit,
+                format!(
+                    "the handler passed more than {MAX_PASSED} bytes in one call; put large \
+                     values into blobs, piece by piece"
+                ),
+            );
+        }
+        Self::Failed {
+            kind: FailureKind::Trap,
+            message: one_line(&cause, MAX_MESSAGE),
+            // The names of functions in it are the guest's.
+            detail: Some(cut(printable(&format!("{error:?}")), MAX_DETAIL)),
+            retry_after: None,
         }
     }
 
@@ -289,17 +316,10 @@ impl Ended {
     }
 }
 
-/// A plugin's text is a stranger's: it must not drive the terminal of who reads it.
-fn printable(text: &str) -> String {
-    let mut printable = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() && character != '\n' {
-            printable.extend(character.escape_default());
-        } else {
-            printable.push(character);
-        }
-    }
-    printable
+/// The first `max` bytes of a text, or a few less.
+fn cut(mut text: String, max: usize) -> String {
+    text.truncate(text.floor_char_boundary(max));
+    text
 }
 
 fn nanos(duration: Duration) -> i64 {

@@ -15,7 +15,7 @@ use crate::config::{Grant, QueueConfig};
 use crate::effects::bindings::PluginPre;
 use crate::effects::{self, Run, World};
 use crate::packet::Digest;
-use crate::plugins::{CompileError, EngineError, Plugin, Ticker, pooled_engine};
+use crate::plugins::{CompileError, EngineError, Plugin, Ticker, queue_engine};
 use crate::stop::StopSignal;
 
 /// The plugin versions that new runs use, by plugin name.
@@ -142,7 +142,7 @@ impl Pool {
             queue: queue.to_owned(),
             source,
         };
-        let engine = pooled_engine(&config).map_err(at)?;
+        let engine = queue_engine(&config).map_err(at)?;
         shared.ticker.drive(&engine);
         let mut linker = Linker::new(&engine);
         effects::link(&mut linker).map_err(|source| PoolError::Link {

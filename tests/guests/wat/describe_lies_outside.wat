@@ -1,0 +1,8 @@
+;; Describes itself in bytes beyond its memory.
+(module
+  (memory (export "memory") 1)
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
+  (func (export "describe") (result i32) (i32.const 0))
+  (func (export "handle") (param i32) (result i32) (i32.const 16))
+  (data (i32.const 0) "\00\ff\00\00\00\10\00\00")
+)

@@ -1,0 +1,16 @@
+;; Asks for 4 GiB of randomness at once. The manifest is put in as in honest.wat.
+(module
+  (import "gwasp:plugin/random@0.1.0" "get-bytes" (func $random (param i32 i32)))
+  (memory (export "memory") 64)
+  (global $free (mut i32) (i32.const 0x200000))
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    (local $at i32)
+    (local.set $at (i32.and (i32.add (global.get $free) (i32.const 7)) (i32.const -8)))
+    (global.set $free (i32.add (local.get $at) (local.get 3)))
+    (local.get $at))
+  (func (export "describe") (result i32) (i32.const 0))
+  (func (export "handle") (param i32) (result i32)
+    (call $random (i32.const 0xffffffff) (i32.const 64))
+    (i32.const 16))
+  ;; MANIFEST
+)

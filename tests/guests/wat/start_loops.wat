@@ -1,0 +1,9 @@
+;; Loops before anything of it is called.
+(module
+  (memory (export "memory") 1)
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
+  (func (export "describe") (result i32) (i32.const 0))
+  (func (export "handle") (param i32) (result i32) (i32.const 16))
+  (func $start (loop $again (br $again)))
+  (start $start)
+)
