@@ -56,6 +56,8 @@ pub struct Run {
     /// Limits of memory and tables.
     pub limits: MemoryLimits,
     table: ResourceTable,
+    /// Bytes of the blobs that the guest holds.
+    held: usize,
 }
 
 impl Run {
@@ -66,6 +68,7 @@ impl Run {
             seam,
             limits,
             table: ResourceTable::new(),
+            held: 0,
         }
     }
 

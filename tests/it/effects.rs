@@ -357,6 +357,23 @@ fn a_plugin_without_a_grant_gets_nothing_and_is_told_the_lines_to_add() {
 }
 
 #[test]
+fn a_grant_that_is_added_between_two_attempts_is_no_difference() {
+    let mut stage = Stage::without_values("250");
+    stage.service.gate([503]);
+    let host = stage.host();
+    assert_eq!(stage.ended().state, "FAILURE");
+    stage.stop(host);
+    stage.grant_values();
+    assert!(stage.resume(&[]).status.success());
+    let host = stage.host();
+    let task = stage.ended();
+    // What it was told before its upload still holds; the upload is not repeated.
+    assert_eq!(task.result, "true", "{task:?}");
+    assert_eq!(stage.service.uploads().len(), 1);
+    stage.stop(host);
+}
+
+#[test]
 fn a_secret_reaches_its_service_and_nobody_else() {
     let stage = Stage::new("81", Asking::Opaque);
     let host = stage.host();

@@ -24,7 +24,9 @@ const MODULES: [(&str, &[&str]); 19] = [
     ("task", &["broker", "packet", "routes"]),
     (
         "dispatch",
-        &["broker", "intake", "packet", "routes", "stop", "task"],
+        &[
+            "broker", "intake", "packet", "routes", "stop", "task", "text",
+        ],
     ),
     ("plugins", &["config", "packet", "routes", "text"]),
     ("services", &["config", "text"]),

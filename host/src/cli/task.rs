@@ -201,6 +201,13 @@ fn print(detail: TaskDetail) -> std::io::Result<()> {
     if let Some(result) = detail.result {
         writeln!(out, "result    {}", String::from_utf8_lossy(&result))?;
     }
+    if row.state == "FAILURE" {
+        let decision = match row.kind.as_deref() {
+            Some("in-doubt") => " --done, or --not-done",
+            _ => "",
+        };
+        writeln!(out, "next      gwasp task resume {}{decision}", row.id)?;
+    }
     for attempt in detail.failed {
         let failure = attempt.failure;
         writeln!(

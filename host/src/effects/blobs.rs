@@ -12,10 +12,10 @@ use crate::packet::Digest;
 
 /// Most bytes that one read gives.
 const MAX_READ: u32 = 4 << 20;
-/// Bytes of blobs that a run may hold at once; the host has them in memory.
-const MAX_HELD: usize = 128 << 20;
 /// Blobs that a run may hold at once.
 const MAX_HANDLES: usize = 1_000;
+/// Bytes of them: they are in the host's memory, not in the guest's.
+const MAX_HELD: usize = 64 << 20;
 
 /// A blob that a guest holds.
 #[derive(Debug)]
@@ -26,8 +26,7 @@ pub struct Handle {
 
 impl Host for Run {
     async fn put(&mut self, bytes: Vec<u8>) -> wasmtime::Result<Result<Resource<Handle>, Error>> {
-        self.seam.take_bytes(bytes.len())?;
-        let allowed = self.allows_blob();
+        let allowed = self.allows_blob(bytes.len());
         let bytes = Bytes::from(bytes);
         let digest = Digest::of(&bytes);
         let driver = self.seam.driver();
@@ -53,7 +52,7 @@ impl Host for Run {
     }
 
     async fn open(&mut self, digest: String) -> wasmtime::Result<Result<Resource<Handle>, Error>> {
-        let allowed = self.allows_blob();
+        let allowed = self.allows_blob(0);
         let wanted = Digest::parse(&digest);
         let driver = self.seam.driver();
         let live = async {
@@ -112,13 +111,14 @@ impl HostBlob for Run {
     }
 
     async fn drop(&mut self, blob: Resource<Handle>) -> wasmtime::Result<()> {
-        self.table().delete(blob)?;
+        let dropped = self.table().delete(blob)?;
+        self.held = self.held.saturating_sub(dropped.bytes.len());
         Ok(())
     }
 }
 
 impl Run {
-    fn allows_blob(&mut self) -> Result<(), Refused> {
+    fn allows_blob(&mut self, len: usize) -> Result<(), Refused> {
         let context = self.seam.context();
         if !context.grant.blobs {
             return Err(Refused::Denied(denied(
@@ -132,16 +132,12 @@ impl Run {
                 "a run may hold {MAX_HANDLES} blobs at once"
             )));
         }
+        if self.held.saturating_add(len) > MAX_HELD {
+            return Err(Refused::Limit(format!(
+                "a run may hold {MAX_HELD} bytes of blobs at once; drop one first"
+            )));
+        }
         Ok(())
-    }
-
-    /// Bytes of the blobs that the guest holds.
-    fn held(&mut self) -> usize {
-        let handles = self.table().iter_mut();
-        handles
-            .filter_map(|handle| handle.downcast_ref::<Handle>())
-            .map(|handle| handle.bytes.len())
-            .sum()
     }
 
     fn hand_out(
@@ -149,12 +145,8 @@ impl Run {
         digest: Digest,
         bytes: Bytes,
     ) -> wasmtime::Result<Result<Resource<Handle>, Error>> {
-        if self.held().saturating_add(bytes.len()) > MAX_HELD {
-            return Ok(Err(Error::Limit(format!(
-                "the blobs that a run holds at once may have {MAX_HELD} bytes; drop some"
-            ))));
-        }
-        self.seam.committed().blobs.push(*digest.as_bytes());
+        self.seam.mention(&digest);
+        self.held = self.held.saturating_add(bytes.len());
         Ok(Ok(self.table().push(Handle { digest, bytes })?))
     }
 }
@@ -178,6 +170,6 @@ fn find(driver: &Driver, digest: &Digest) -> Result<Option<Bytes>, SeamError> {
 
 fn unknown(digest: &str) -> Refused {
     Refused::Unknown(format!(
-        "there is no blob {digest}; blobs are kept 7 days after they were last mentioned"
+        "there is no blob {digest}; it was never put, or was not mentioned for 7 days"
     ))
 }

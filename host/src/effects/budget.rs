@@ -14,9 +14,8 @@ pub struct Limits {
     pub log_bytes: usize,
     /// External effects.
     pub external: u32,
-    /// Bytes that are handed over to be kept: values, arguments and blobs. The host holds them
-    /// in memory until the outcome is written.
-    pub bytes: usize,
+    /// Bytes of values and arguments that wait for the outcome.
+    pub committed_bytes: u32,
 }
 
 impl Default for Limits {
@@ -26,7 +25,7 @@ impl Default for Limits {
             log_lines: 1_000,
             log_bytes: 256 << 10,
             external: 1_000,
-            bytes: 64 << 20,
+            committed_bytes: 16 << 20,
         }
     }
 }
@@ -67,15 +66,16 @@ impl Budget {
         Ok(())
     }
 
-    /// Takes `len` bytes that are handed over to be kept.
+    /// Takes `len` bytes that wait for the outcome.
     ///
     /// # Errors
     /// [`SeamError::Limit`], which ends the run.
-    pub(super) fn take_bytes(&mut self, len: usize) -> Result<(), SeamError> {
-        let left = self.left.bytes.checked_sub(len);
-        self.left.bytes = left.ok_or(SeamError::Limit {
-            what: "bytes in values, arguments and blobs",
-            limit: u32::try_from(self.limits.bytes).unwrap_or(u32::MAX),
+    pub(super) fn take_committed(&mut self, len: usize) -> Result<(), SeamError> {
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        let left = self.left.committed_bytes.checked_sub(len);
+        self.left.committed_bytes = left.ok_or(SeamError::Limit {
+            what: "bytes of values and arguments",
+            limit: self.limits.committed_bytes,
         })?;
         Ok(())
     }

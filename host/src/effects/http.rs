@@ -335,10 +335,11 @@ enum Verdict {
 
 impl Verdict {
     /// An error says that it was not done (RFC 9110 §15.5, §15.6), except where a gateway got no
-    /// answer from behind (§15.6.3, §15.6.5).
+    /// answer from behind (§15.6.3, §15.6.5) and where the service met what it did not expect
+    /// (§15.6.1), which may have been after it had done its part.
     const fn of(status: u16) -> Self {
         match status {
-            502 | 504 => Self::Unclear,
+            500 | 502 | 504 => Self::Unclear,
             400.. => Self::NotDone,
             _ => Self::Done,
         }
@@ -421,7 +422,7 @@ mod tests {
     #[test]
     fn a_status_says_whether_a_request_was_done() {
         check([200, 201, 204, 303], Verdict::Done);
-        check([400, 404, 409, 422, 429, 500, 503], Verdict::NotDone);
-        check([502, 504], Verdict::Unclear);
+        check([400, 404, 409, 422, 429, 503], Verdict::NotDone);
+        check([500, 502, 504], Verdict::Unclear);
     }
 }

@@ -52,7 +52,6 @@ impl Host for Run {
     }
 
     async fn set(&mut self, key: String, value: Vec<u8>) -> wasmtime::Result<Result<(), Error>> {
-        self.seam.take_bytes(value.len())?;
         let allowed = self.allows(&key, value.len());
         let request = (&key, serde_bytes::Bytes::new(&value));
         let noted = self.seam.note_committed(&KV_SET, &request, allowed, || {
@@ -62,10 +61,10 @@ impl Host for Run {
             return Ok(Err(refused.into()));
         }
         let value = Bytes::from(value);
-        self.write(KvWrite::Set {
+        self.seam.write_value(KvWrite::Set {
             key: key.clone(),
             value: value.clone(),
-        });
+        })?;
         self.seam.values().insert(key, OwnValue::Set(value));
         Ok(Ok(()))
     }
@@ -78,7 +77,8 @@ impl Host for Run {
         if let Err(refused) = noted {
             return Ok(Err(refused.into()));
         }
-        self.write(KvWrite::Delete { key: key.clone() });
+        self.seam
+            .write_value(KvWrite::Delete { key: key.clone() })?;
         self.seam.values().insert(key, OwnValue::Deleted);
         Ok(Ok(()))
     }
@@ -92,10 +92,10 @@ impl Host for Run {
         if let Err(refused) = noted {
             return Ok(Err(refused.into()));
         }
-        self.write(KvWrite::Add {
+        self.seam.write_value(KvWrite::Add {
             key: key.clone(),
             delta,
-        });
+        })?;
         let values = self.seam.values();
         let own = added(values.get(&key), delta);
         values.insert(key, own);
@@ -124,10 +124,6 @@ impl Host for Run {
 }
 
 impl Run {
-    fn write(&mut self, write: KvWrite) {
-        self.seam.committed().kv.push(write);
-    }
-
     fn allows(&self, key: &str, len: usize) -> Result<(), Refused> {
         let context = self.seam.context();
         if !context.grant.kv {

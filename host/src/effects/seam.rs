@@ -21,10 +21,14 @@ use super::journal::{Entry, Found, Journal, JournalError, Phase};
 use super::kv::OwnValue;
 use crate::broker::{BrokerError, JournalEntry, KvWrite, NewTask};
 use crate::config::Grant;
+use crate::packet::Digest;
 
 pub(super) use external::{External, Made, Settled};
 pub use hold::Hold;
 use saving::Noting;
+
+/// Tasks that one run may make.
+const MAX_SPAWNS: usize = 2_000;
 
 /// Why the seam ended a run; the worker finds it at the root of the trap.
 #[derive(Debug, thiserror::Error)]
@@ -150,9 +154,34 @@ impl Seam {
         self.journal.position()
     }
 
-    /// The run's own effects that wait for its outcome.
-    pub(super) fn committed(&mut self) -> &mut Committed {
-        &mut self.committed
+    /// Has a write to the plugin's values wait for the outcome.
+    pub(super) fn write_value(&mut self, write: KvWrite) -> Result<(), SeamError> {
+        let len = match &write {
+            KvWrite::Set { key, value } => key.len() + value.len(),
+            KvWrite::Delete { key } | KvWrite::Add { key, .. } => key.len(),
+        };
+        self.budget.take_committed(len)?;
+        self.committed.kv.push(write);
+        Ok(())
+    }
+
+    /// Has a new task wait for the outcome.
+    pub(super) fn spawn(&mut self, task: NewTask) -> Result<(), SeamError> {
+        if self.committed.spawns.len() >= MAX_SPAWNS {
+            return Err(SeamError::Limit {
+                what: "new tasks",
+                limit: u32::try_from(MAX_SPAWNS).unwrap_or(u32::MAX),
+            });
+        }
+        let len = task.args.as_ref().map_or(0, bytes::Bytes::len);
+        self.budget.take_committed(len)?;
+        self.committed.spawns.push(task);
+        Ok(())
+    }
+
+    /// Has a blob live on.
+    pub(super) fn mention(&mut self, digest: &Digest) {
+        self.committed.blobs.push(*digest.as_bytes());
     }
 
     /// What the run itself wrote to its plugin's values.
@@ -231,11 +260,6 @@ impl Seam {
     /// Keeps the message of a panic, for the failure.
     pub(super) fn note_panic(&mut self, message: String) {
         self.panic = Some(message);
-    }
-
-    /// Counts `len` bytes that are handed over to be kept.
-    pub(super) fn take_bytes(&mut self, len: usize) -> Result<(), SeamError> {
-        self.budget.take_bytes(len)
     }
 
     /// Whether a line of `len` bytes is within the budget.

@@ -6,15 +6,12 @@ use serde::{Deserialize, Serialize};
 use super::bindings::gwasp::plugin::tasks::{Error, Host, Options};
 use super::driver::Driver;
 use super::function::TASKS_SPAWN;
-use super::seam::SeamError;
 use super::{Refused, Run, denied, list_with};
 use crate::broker::{NewTask, Origin, RetryPolicy};
 use crate::packet::Digest;
 use crate::routes::Route;
 use crate::task::{child_task_id, policy_of};
 
-/// Tasks that one run may make.
-const MAX_SPAWNS: usize = 2_000;
 const MAX_ARGS: usize = 1 << 20;
 
 /// What was decided about a new task, as a journal has it: the routing table may be another on
@@ -40,7 +37,6 @@ impl Host for Run {
         args: Vec<u8>,
         options: Options,
     ) -> wasmtime::Result<Result<String, Error>> {
-        self.seam.take_bytes(args.len())?;
         let driver = self.seam.driver();
         let id = child_task_id(driver.task(), self.seam.place());
         let decided = self
@@ -63,14 +59,6 @@ impl Host for Run {
             Ok(noted) => noted,
             Err(refused) => return Ok(Err(refused.into())),
         };
-        if self.seam.committed().spawns.len() >= MAX_SPAWNS {
-            let limit = u32::try_from(MAX_SPAWNS)?;
-            return Err(SeamError::Limit {
-                what: "new tasks",
-                limit,
-            }
-            .into());
-        }
         let task = NewTask {
             id,
             policy: noted.policy(),
@@ -84,7 +72,7 @@ impl Host for Run {
             order_key: None,
             args: Some(Bytes::from(args)),
         };
-        self.seam.committed().spawns.push(task);
+        self.seam.spawn(task)?;
         Ok(Ok(id.to_string()))
     }
 }

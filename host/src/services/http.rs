@@ -24,6 +24,9 @@ use crate::config::{Lookup, SecretConfig, ServiceConfig};
 /// Largest response body.
 const MAX_BODY: usize = 8 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Servers close idle connections after a few seconds; a request that meets that would be in
+/// doubt.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A response.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,9 +134,13 @@ impl HttpServices {
         secrets: &BTreeMap<String, SecretConfig>,
         runtime: Handle,
     ) -> Result<Self, HttpError> {
+        // A connection that takes longer than its request may would leave that in doubt.
+        let shortest = services.values().map(|service| service.timeout / 2).min();
         let client = Client::builder()
             .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
+            .no_proxy()
+            .connect_timeout(CONNECT_TIMEOUT.min(shortest.unwrap_or(CONNECT_TIMEOUT)))
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .tls_backend_preconfigured(tls_config())
             .user_agent(concat!("gwasp/", env!("CARGO_PKG_VERSION")))
             .build()

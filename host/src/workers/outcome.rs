@@ -12,7 +12,7 @@ use crate::task::backoff;
 use crate::text::{chain, one_line, printable};
 
 /// Longest message of a failure, in bytes; it stands in one line of a log.
-const MAX_MESSAGE: usize = 4_096;
+pub(super) const MAX_MESSAGE: usize = 4_096;
 /// Longest detail, in bytes.
 const MAX_DETAIL: usize = 64 << 10;
 /// How wasmtime says that a guest passed more than [`super::invoke::MAX_PASSED`]; it has no type
@@ -143,7 +143,7 @@ impl Ended {
                 ),
             ),
             Ok(Ok(result)) => Self::Done(result.map(Bytes::from)),
-            Ok(Err(failure)) => Self::of_failure(failure),
+            Ok(Err(failure)) => Self::of_failure(&failure),
             Err(error) => Self::of_trap(&error),
         }
     }
@@ -157,7 +157,7 @@ impl Ended {
         }
     }
 
-    fn of_failure(failure: types::Failure) -> Self {
+    fn of_failure(failure: &types::Failure) -> Self {
         Self::Failed {
             kind: match failure.kind {
                 types::FailureKind::Error => FailureKind::Error,
@@ -168,7 +168,8 @@ impl Ended {
             message: one_line(&failure.message, MAX_MESSAGE),
             detail: failure
                 .detail
-                .map(|detail| cut(printable(&detail), MAX_DETAIL)),
+                .as_deref()
+                .map(|detail| cut(printable(detail), MAX_DETAIL)),
             retry_after: failure.retry_after.map(Duration::from_millis),
         }
     }
@@ -327,7 +328,7 @@ fn nanos(duration: Duration) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Attempt, Ended, FailureKind};
+    use super::{Attempt, Ended, FailureKind, printable};
     use crate::broker::{RetryPolicy, Step};
 
     const POLICY: RetryPolicy = RetryPolicy {
@@ -371,6 +372,11 @@ mod tests {
         ] {
             check(kind, 1, 0, false);
         }
+    }
+
+    #[test]
+    fn a_message_cannot_drive_a_terminal() {
+        assert_eq!(printable("a\x1b[31mb\nc\r"), "a\\u{1b}[31mb\nc\\r");
     }
 
     #[test]

@@ -10,13 +10,13 @@ use rand::RngExt as _;
 use tracing::{debug, error, warn};
 
 use super::invoke::{Invocation, Invoked, guest_input};
-use super::outcome::{Attempt, Ended, FailureKind};
+use super::outcome::{Attempt, Ended, FailureKind, MAX_MESSAGE};
 use super::pool::{Pool, PoolError};
 use crate::broker::{BrokerError, Commit, Failure, Input, Lease, Step};
 use crate::effects::{Committed, Context, Driver, Journal, Limits, LiveRun, Seam};
 use crate::packet::Digest;
 use crate::plugins::Plugin;
-use crate::text::chain;
+use crate::text::{chain, one_line};
 
 /// How long a task waits whose plugin is not loaded.
 const NOT_LOADED_DELAY: Duration = Duration::from_secs(5);
@@ -266,8 +266,8 @@ fn report(lease: &Lease, commit: &Commit) {
         Step::Fail { failure } => (failure, "set aside"),
         Step::Revoke { reason } => (reason, "revoked"),
     };
-    let (kind, error) = (&failure.kind, &failure.message);
-    warn!(target: "gwasp::task", %task, %handler, %queue, attempt, cpu_us, packet_id, kind, %error, next, "task failed");
+    let (kind, error) = (&failure.kind, one_line(&failure.message, MAX_MESSAGE));
+    warn!(target: "gwasp::task", %task, %handler, %queue, attempt, cpu_us, packet_id, kind, error, next, "task failed");
 }
 
 fn nanos(duration: Duration) -> i64 {

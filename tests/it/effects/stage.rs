@@ -105,6 +105,17 @@ impl Stage {
         Self::with_grants(notice_type, Asking::Opaque, "")
     }
 
+    /// The plugin may upload, and keep no values.
+    pub(super) fn without_values(notice_type: &str) -> Self {
+        let grants = "[grants.effects-probe]\nservices = [\"probe\"]\n";
+        Self::with_grants(notice_type, Asking::Opaque, grants)
+    }
+
+    /// From the next host on it may.
+    pub(super) fn grant_values(&mut self) {
+        self.config.push_str("kv = true\n");
+    }
+
     fn with_grants(notice_type: &str, asking: Asking, grants: &str) -> Self {
         let scene = Rc::new(Scene::new().unwrap());
         let service = Service::start();

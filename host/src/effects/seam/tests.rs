@@ -161,6 +161,27 @@ async fn an_effect_in_doubt_that_was_not_done_is_made_under_the_same_key() {
 }
 
 #[tokio::test]
+async fn an_effect_is_settled_however_often_the_host_dies_over_it() {
+    let mut rig = Rig::new().await;
+    let key = died_in_flight(&mut rig).await;
+    for _ in 0..2 {
+        let fake = Fake::new([]).settling([Settled::Again]);
+        let mut seam = rig.seam();
+        tokio::select! {
+            ended = clock_then(&mut seam, &fake, 8) => panic!("{ended:?}"),
+            () = fake.reached() => {}
+        }
+        assert_eq!(fake.keys(), std::slice::from_ref(&key));
+        drop(seam);
+        rig.crash().await;
+    }
+    let fake = Fake::new([]).settling([Settled::Done("201".to_owned())]);
+    let mut seam = rig.seam();
+    let (time, _) = clock_then(&mut seam, &fake, 9).await.unwrap();
+    assert_eq!((time, fake.keys().len()), (7, 0));
+}
+
+#[tokio::test]
 async fn where_nobody_can_be_asked_the_handler_is_told_and_that_is_noted() {
     let mut rig = Rig::new().await;
     died_in_flight(&mut rig).await;

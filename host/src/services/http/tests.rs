@@ -1,9 +1,11 @@
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener};
 
-use tokio::runtime::Handle;
+use tokio::runtime::{Builder, Handle};
 
 use super::request::guest_headers;
-use super::{HttpError, HttpServices};
+use super::{HttpError, HttpMethod, HttpRequest, HttpServices};
 use crate::config::Config;
 
 const CONFIG: &str = r#"
@@ -62,4 +64,53 @@ fn an_error_about_a_header_does_not_tell_its_value() {
         text.contains("Authorization") && !text.contains("swordfish"),
         "{text}"
     );
+}
+
+/// Answers on connections that stay open.
+fn serve() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            for _end_of_request in lines.map_while(Result::ok).filter(String::is_empty) {
+                let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+                drop(stream.write_all(answer.as_bytes()));
+            }
+        }
+    });
+    address
+}
+
+fn get(services: &HttpServices, address: SocketAddr) -> u16 {
+    let request = HttpRequest {
+        method: HttpMethod::Get,
+        url: format!("http://{address}/"),
+        headers: Vec::new(),
+        secret: None,
+        body: bytes::Bytes::new(),
+    };
+    let service = services.service_of(&request.url).unwrap().unwrap();
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let answer = runtime.block_on(services.send(service, &request, None));
+    // This thread now computes, and its runtime stands still.
+    std::mem::forget(runtime);
+    answer.unwrap().status
+}
+
+#[test]
+fn a_connection_does_not_stand_still_with_the_worker_that_opened_it() {
+    let address = serve();
+    let config = format!("[services.one]\norigin = \"http://{address}\"");
+    let config = Config::parse(&config, "test").unwrap();
+    let io = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let handle = io.handle().clone();
+    let services = HttpServices::new(&config.services, &config.secrets, handle).unwrap();
+    assert_eq!(get(&services, address), 200);
+    // The second finds the connection that the first left.
+    assert_eq!(get(&services, address), 200);
 }

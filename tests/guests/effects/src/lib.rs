@@ -131,6 +131,15 @@ fn ask(notice: &VoEvent) -> Result<Vec<String>> {
     Ok(refusals.into_iter().flatten().collect())
 }
 
+/// Uploads without values, where it may have none.
+#[handler(250, retries = 0)]
+fn upload_without_values(notice: &VoEvent) -> Result<bool> {
+    let is_refused = kv::get("last").is_err();
+    post(notice)?;
+    pass_gate(notice)?;
+    Ok(is_refused)
+}
+
 fn text(error: impl std::error::Error) -> String {
     error.to_string()
 }
