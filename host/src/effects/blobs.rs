@@ -27,6 +27,9 @@ pub struct Handle {
 impl Host for Run {
     async fn put(&mut self, bytes: Vec<u8>) -> wasmtime::Result<Result<Resource<Handle>, Error>> {
         let allowed = self.allows_blob(bytes.len());
+        if allowed.is_ok() {
+            self.seam.take_blob(bytes.len())?;
+        }
         let bytes = Bytes::from(bytes);
         let digest = Digest::of(&bytes);
         let driver = self.seam.driver();

@@ -16,6 +16,8 @@ pub struct Limits {
     pub external: u32,
     /// Bytes of values and arguments that wait for the outcome.
     pub committed_bytes: u32,
+    /// Bytes of new blobs; they are on disk at once, and a run that drops them may go on.
+    pub blob_bytes: u32,
 }
 
 impl Default for Limits {
@@ -26,6 +28,7 @@ impl Default for Limits {
             log_bytes: 256 << 10,
             external: 1_000,
             committed_bytes: 16 << 20,
+            blob_bytes: 128 << 20,
         }
     }
 }
@@ -76,6 +79,20 @@ impl Budget {
         self.left.committed_bytes = left.ok_or(SeamError::Limit {
             what: "bytes of values and arguments",
             limit: self.limits.committed_bytes,
+        })?;
+        Ok(())
+    }
+
+    /// Takes a new blob of `len` bytes.
+    ///
+    /// # Errors
+    /// [`SeamError::Limit`], which ends the run.
+    pub(super) fn take_blob(&mut self, len: usize) -> Result<(), SeamError> {
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        let left = self.left.blob_bytes.checked_sub(len);
+        self.left.blob_bytes = left.ok_or(SeamError::Limit {
+            what: "bytes of new blobs",
+            limit: self.limits.blob_bytes,
         })?;
         Ok(())
     }

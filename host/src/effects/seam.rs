@@ -179,6 +179,11 @@ impl Seam {
         Ok(())
     }
 
+    /// Counts a new blob of `len` bytes.
+    pub(super) fn take_blob(&mut self, len: usize) -> Result<(), SeamError> {
+        self.budget.take_blob(len)
+    }
+
     /// Has a blob live on.
     pub(super) fn mention(&mut self, digest: &Digest) {
         self.committed.blobs.push(*digest.as_bytes());

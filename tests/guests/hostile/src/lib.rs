@@ -160,6 +160,17 @@ fn open_flood(_packet: &Packet) -> Result<()> {
     Ok(())
 }
 
+/// Holds one blob at a time, and would fill the disk with them.
+#[handler(60031, queue = "hostile", retries = 0, timeout = "2m")]
+fn blob_churn(_packet: &Packet) -> Result<()> {
+    let mut blob = vec![7; 4 << 20];
+    for number in 0_u64..1_000 {
+        blob[..8].copy_from_slice(&number.to_le_bytes());
+        drop(Blob::put(&blob)?);
+    }
+    Ok(())
+}
+
 /// Each makes two of its kind.
 #[task(queue = "hostile", retries = 0)]
 fn bomb(generation: u32) -> Result<()> {
