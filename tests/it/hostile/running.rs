@@ -169,7 +169,7 @@ fn probe() -> Vec<u8> {
 }
 
 /// Handlers of the probe: what makes each run, how it ends, and what its failure says.
-const MISDEEDS: [(u16, &str, &str, &str); 27] = [
+const MISDEEDS: [(u16, &str, &str, &str); 28] = [
     (60_001, "spin", "timeout", "ran for 1s"),
     (60_002, "storm", "limit", "10000 calls of host functions"),
     (60_003, "grow", "limit", "its queue gives 67108864"),
@@ -209,14 +209,14 @@ const MISDEEDS: [(u16, &str, &str, &str); 27] = [
         "pass a blob",
     ),
     (60_014, "log_flood", "", ""),
-    (60_015, "value_flood", "limit", "67108864 bytes in values"),
+    (60_015, "value_flood", "limit", "16777216 bytes of values"),
     (
         60_016,
         "argument_flood",
         "limit",
-        "67108864 bytes in values",
+        "16777216 bytes of values",
     ),
-    (60_017, "blob_flood", "limit", "67108864 bytes in values"),
+    (60_017, "blob_flood", "permanent", "67108864 bytes of blobs"),
     (60_018, "handle_flood", "permanent", "1000 blobs at once"),
     (
         60_020,
@@ -246,7 +246,13 @@ const MISDEEDS: [(u16, &str, &str, &str); 27] = [
         "10000 calls of host functions",
     ),
     (60_027, "forged_result", "", ""),
-    (60_030, "open_flood", "permanent", "134217728 bytes"),
+    (
+        60_031,
+        "blob_churn",
+        "limit",
+        "134217728 bytes of new blobs",
+    ),
+    (60_030, "open_flood", "permanent", "67108864 bytes of blobs"),
 ];
 
 #[test]
