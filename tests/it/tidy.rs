@@ -12,7 +12,7 @@ use toml::Table;
 use crate::harness::root;
 
 /// Modules of the host, and which others each may name.
-const MODULES: [(&str, &[&str]); 19] = [
+const MODULES: [(&str, &[&str]); 20] = [
     ("text", &[]),
     ("packet", &[]),
     ("intake", &["packet"]),
@@ -45,6 +45,13 @@ const MODULES: [(&str, &[&str]); 19] = [
         &[
             "broker", "config", "dispatch", "effects", "packet", "plugins", "routes", "task",
             "workers",
+        ],
+    ),
+    (
+        "bench",
+        &[
+            "broker", "config", "dispatch", "effects", "intake", "listeners", "packet", "plugins",
+            "routes", "services", "stop", "workers",
         ],
     ),
     ("guest_build", &["plugins"]),
@@ -282,7 +289,7 @@ fn a_package_depends_only_on_those_that_its_room_allows() {
 
 /// Plugins see the SDK and nothing else of ours.
 fn is_plugin(manifest: &Path) -> bool {
-    ["plugins", "examples", "guest-sdk/examples", "tests/plugins"]
+    ["plugins", "examples", "guest-sdk/examples", "tests/guests"]
         .iter()
         .any(|room| manifest.starts_with(room))
 }

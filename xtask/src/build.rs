@@ -44,22 +44,39 @@ pub(crate) fn cargo() -> Result<Command> {
 
 /// Builds the host (dev profile) and, with it, the example plugins.
 pub(crate) fn host_and_plugins(yes: bool) -> Result<Built> {
-    let binary = host()?;
+    with_plugins(host(&[])?, &["examples"], "plugins", yes)
+}
+
+/// Builds the host as it is released and, with it, the example plugins and the bench plugin.
+pub(crate) fn to_measure(yes: bool) -> Result<Built> {
+    let folders = ["examples", "tests/guests/bench"];
+    with_plugins(host(&["--release"])?, &folders, "bench-plugins", yes)
+}
+
+/// Builds the plugins in `folders` and puts them into the directory `out` of Cargo's target
+/// directory.
+fn with_plugins(binary: PathBuf, folders: &[&str], out: &str, yes: bool) -> Result<Built> {
     let target = binary
         .parent()
         .and_then(Path::parent)
         .with_context(|| format!("{} lies in no target directory", binary.display()))?
         .to_owned();
-    let plugins = target.join("plugins");
+    let plugins = target.join(out);
     let mut build = Command::new(&binary);
     build
         .current_dir(root()?)
-        .args(["build", "examples", "--out"])
-        .arg(&plugins);
+        .arg("build")
+        .args(folders)
+        .arg("--out")
+        .arg(&plugins)
+        .stdout(std::io::stderr());
     if yes {
         build.arg("--yes");
     }
-    step::run("building the example plugins", &mut build)?;
+    step::run(
+        &format!("building the plugins in {}", folders.join(" and ")),
+        &mut build,
+    )?;
     Ok(Built {
         binary,
         plugins,
@@ -67,11 +84,12 @@ pub(crate) fn host_and_plugins(yes: bool) -> Result<Built> {
     })
 }
 
-fn host() -> Result<PathBuf> {
+fn host(profile: &[&str]) -> Result<PathBuf> {
     let messages = step::output(
         "building the host",
         cargo()?
             .args(["build", "--package", "gwasp", "--bin", "gwasp"])
+            .args(profile)
             .args(["--message-format", "json-render-diagnostics"]),
     )?;
     messages
