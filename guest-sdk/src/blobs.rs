@@ -1,7 +1,7 @@
 //! Large values by content: sky maps, coinc files.
 //!
 //! A blob stays with the host; the plugin holds a handle and reads as much as it wants. Between
-//! tasks, in results and in JSON a blob is its digest. It is kept for 7 days after it was last
+//! tasks, in results and in JSON a blob is its digest. It is kept for at least 7 days after it was last
 //! mentioned.
 
 use std::fmt;

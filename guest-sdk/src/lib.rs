@@ -137,7 +137,7 @@ pub use packet::{FromPacket, Packet};
 /// | `retries = 10` | attempts after the first that failed | 3 |
 /// | `backoff = "1s"` | wait before the first retry; doubled for each further one | 1 s |
 /// | `max_backoff = "10m"` | longest wait before a retry | 10 min |
-/// | `timeout = "30s"` | longest time to run between two waits | the queue's |
+/// | `timeout = "30s"` | longest time to run between two waits | 10 s |
 /// | `deadline = "1h"` | longest time since the packet was accepted, waits included | none |
 /// | `priority = 0` | 0 (served first) to 9 | 5 |
 /// | `order_by = "/uid"` | packets with the same value take turns: a JSON pointer, `param:TrigID`, `ivorn` or `id` | no order |

@@ -153,7 +153,7 @@ pub(crate) fn run(name: &str, input: Input) -> Result<Output> {
     match found {
         Some(registration) => (registration.run)(input),
         None => Err(Error::permanent(format!(
-            "the plugin has no function `{name}`: `gwasp plugin list` shows those it has"
+            "the plugin has no function `{name}`: `gwasp check` shows those it has"
         ))),
     }
 }

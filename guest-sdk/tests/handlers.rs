@@ -278,7 +278,7 @@ fn a_name_that_nothing_has_says_where_to_look() {
         "handle_ferm",
         "",
         FailureKind::Permanent,
-        "the plugin has no function `handle_ferm`: `gwasp plugin list` shows those it has",
+        "the plugin has no function `handle_ferm`: `gwasp check` shows those it has",
     );
 }
 

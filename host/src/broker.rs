@@ -11,6 +11,8 @@
 mod conformance;
 mod embedded;
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
 pub use embedded::Embedded;
@@ -75,6 +77,10 @@ pub trait Broker: std::fmt::Debug + Send + Sync {
 
     /// Waits for the next task of `queue` and leases it for `worker`.
     fn lease<'a>(&'a self, queue: &'a str, worker: u32) -> Answer<'a, Result<Lease, BrokerError>>;
+
+    /// Leases no task of `plugins` from now on, and again those of all others: tasks whose
+    /// plugin is not loaded wait, and cost nothing.
+    fn hold_plugins(&self, plugins: BTreeSet<String>);
 
     /// Writes commits, each all or nothing, and answers for each.
     fn commit(&self, commits: Vec<Commit>) -> Answer<'_, Vec<Result<(), BrokerError>>>;

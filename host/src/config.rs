@@ -5,6 +5,7 @@
 
 mod grants;
 mod listeners;
+mod names;
 mod queues;
 mod services;
 mod vtp;
@@ -18,7 +19,9 @@ use serde::Deserialize;
 pub use grants::Grant;
 pub use listeners::ListenerConfig;
 pub use queues::{ByteSize, QueueConfig, QueueError, Queues};
-pub use services::{ResolveConfig, SecretConfig, ServiceConfig};
+pub use services::{
+    KeyPath, Lookup, Origin, ResolveConfig, SecretConfig, ServiceConfig, ServiceError,
+};
 pub use vtp::{BrokerAddress, NoAddress, TlsConfig, VtpConfig};
 
 /// Everything that a host is told.
@@ -94,17 +97,41 @@ pub enum ConfigError {
         /// What is wrong, and where.
         source: Box<toml::de::Error>,
     },
+    /// A table names something that is not there.
+    #[error("{path} cannot be used: {place} names `{name}`; add [{table}.{name}]{hint}")]
+    Unknown {
+        /// The file.
+        path: String,
+        /// Where the name is.
+        place: String,
+        /// The table that it should be in.
+        table: &'static str,
+        /// The name.
+        name: String,
+        /// What else may be meant.
+        hint: String,
+    },
 }
 
 impl Config {
     /// Parses the text of the file at `path`, which is for messages alone.
     ///
     /// # Errors
-    /// [`ConfigError::Toml`].
+    /// [`ConfigError`].
     pub fn parse(text: &str, path: &str) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|source| ConfigError::Toml {
+        let config = toml::from_str(text).map_err(|source| ConfigError::Toml {
             path: path.to_owned(),
             source: Box::new(source),
-        })
+        })?;
+        match names::unknown(&config) {
+            None => Ok(config),
+            Some(unknown) => Err(ConfigError::Unknown {
+                path: path.to_owned(),
+                place: unknown.place,
+                table: unknown.table,
+                name: unknown.name,
+                hint: unknown.hint,
+            }),
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! Accepting waits for no queue and no handler. Deliveries that wait together are accepted
 //! together, in one commit.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -17,11 +17,15 @@ use crate::packet::{Digest, Flag, Packet, Refusal};
 use crate::routes::{Route, Routes};
 use crate::stop::StopSignal;
 use crate::task::{packet_task_id, policy_of};
+use crate::text::chain;
 
 /// Most deliveries that are accepted in one commit.
 const BATCH: usize = 512;
 
 type Receipt = oneshot::Sender<Result<Kept, NotKept>>;
+
+/// Most bytes that are accepted in one commit, unless one packet has more.
+const BATCH_BYTES: usize = 16 << 20;
 
 /// Turns deliveries into tasks until the last listener is gone.
 #[derive(Debug)]
@@ -30,6 +34,8 @@ pub struct Dispatcher {
     routes: watch::Receiver<Arc<Routes>>,
     stop: StopSignal,
     read: HashMap<Arc<str>, u64>,
+    /// Packets that were read and not kept, by source, and that the ledger does not have yet.
+    owed: BTreeMap<String, u64>,
 }
 
 impl Dispatcher {
@@ -45,18 +51,21 @@ impl Dispatcher {
             routes,
             stop,
             read: HashMap::new(),
+            owed: BTreeMap::new(),
         }
     }
 
-    /// Runs until the other end of `deliveries` is closed and all are answered.
-    pub async fn run(mut self, mut deliveries: mpsc::Receiver<Delivery>) {
+    /// Runs until the other end of `deliveries` is closed and all are answered. Tells whether
+    /// the ledger has everything that was read; where it has not, the store must not be closed
+    /// cleanly, so that the next start marks a gap.
+    pub async fn run(mut self, mut deliveries: mpsc::Receiver<Delivery>) -> bool {
         let mut batch = Vec::with_capacity(BATCH);
         while deliveries.recv_many(&mut batch, BATCH).await > 0 {
             let mut packets = Vec::new();
             let mut refusals = Vec::new();
             let mut heartbeats = Vec::new();
             for delivery in batch.drain(..) {
-                self.note_tally(&delivery).await;
+                self.note_tally(&delivery);
                 match delivery.arrival {
                     intake::Arrival::Packet(packet) => packets.push((packet, delivery.answer)),
                     intake::Arrival::Refusal(refusal) => refusals.push((refusal, delivery.answer)),
@@ -66,43 +75,56 @@ impl Dispatcher {
             if !refusals.is_empty() {
                 self.refuse(refusals).await;
             }
-            if !packets.is_empty() {
+            for packets in in_batches(packets) {
                 self.accept(packets).await;
             }
+            self.pay().await;
             for receipt in heartbeats {
                 let open = self.accept_all(&[]).await;
-                answer(
-                    receipt,
-                    open.map(|_| Kept::New).map_err(|error| not_kept(&error)),
-                );
+                let kept = open.map(|_| Kept::New).map_err(|error| not_kept(&error));
+                answer(receipt, kept);
             }
         }
+        self.pay().await;
+        self.owed.is_empty()
     }
 
     /// A listener's count that grows by more than one tells of packets that it read and could
     /// not hand over.
-    async fn note_tally(&mut self, delivery: &Delivery) {
-        let tally = &delivery.tally;
-        let before = self
-            .read
-            .insert(Arc::clone(&tally.listener), tally.read)
-            .unwrap_or(0);
-        let missing = tally.read.saturating_sub(before).saturating_sub(1);
-        if missing == 0 {
-            return;
-        }
+    fn note_tally(&mut self, delivery: &Delivery) {
         let source = match &delivery.arrival {
             intake::Arrival::Packet(packet) => &packet.source,
             intake::Arrival::Refusal(refusal) => &refusal.source,
             intake::Arrival::Heartbeat => return,
         };
-        warn!(target: "gwasp::packet", listener = %tally.listener, missing, "packets were read and not kept");
-        if let Err(error) = self.broker.note_unconfirmed(source, missing).await {
-            error!(target: "gwasp::packet", %error, missing, "unconfirmed packets not counted");
+        let tally = &delivery.tally;
+        let before = self.read.insert(Arc::clone(&tally.listener), tally.read);
+        let missing = tally
+            .read
+            .saturating_sub(before.unwrap_or(0))
+            .saturating_sub(1);
+        if missing > 0 {
+            warn!(target: "gwasp::packet", listener = %tally.listener, missing, "packets were read and not kept");
+            self.owe(source, missing);
         }
     }
 
-    async fn accept(&self, packets: Vec<(Packet, Receipt)>) {
+    fn owe(&mut self, source: &str, packets: u64) {
+        *self.owed.entry(source.to_owned()).or_default() += packets;
+    }
+
+    /// Writes down what was read and not kept; what cannot be written now is tried again.
+    async fn pay(&mut self) {
+        for (source, packets) in std::mem::take(&mut self.owed) {
+            if let Err(error) = self.broker.note_unconfirmed(&source, packets).await {
+                self.stop.heed(&error);
+                error!(target: "gwasp::packet", %error, source, packets, "unconfirmed packets not counted yet");
+                self.owe(&source, packets);
+            }
+        }
+    }
+
+    async fn accept(&mut self, packets: Vec<(Packet, Receipt)>) {
         let (packets, receipts): (Vec<_>, Vec<_>) = packets.into_iter().unzip();
         match self.accept_all(&packets).await {
             Ok(accepted) => {
@@ -111,14 +133,30 @@ impl Dispatcher {
                     answer(receipt, Ok(kept(accepted.0)));
                 }
             }
-            Err(error) => {
-                self.stop.heed(&error);
-                error!(target: "gwasp::packet", %error, packets = packets.len(), "packets not kept");
-                let not_kept = not_kept(&error);
-                for receipt in receipts {
-                    answer(receipt, Err(not_kept.clone()));
+            Err(BrokerError::TooLarge { .. }) if packets.len() > 1 => {
+                for one in packets.into_iter().zip(receipts) {
+                    Box::pin(self.accept(vec![one])).await;
                 }
             }
+            Err(error @ BrokerError::TooLarge { .. }) => {
+                let refusals = packets.into_iter().map(|packet| too_large(packet, &error));
+                self.refuse(refusals.zip(receipts).collect()).await;
+            }
+            Err(error) => {
+                error!(target: "gwasp::packet", error = %chain(&error), packets = packets.len(), "packets not kept");
+                for packet in &packets {
+                    self.owe(&packet.source, 1);
+                }
+                self.fail(&error, receipts);
+            }
+        }
+    }
+
+    fn fail(&self, error: &BrokerError, receipts: Vec<Receipt>) {
+        self.stop.heed(error);
+        let not_kept = not_kept(error);
+        for receipt in receipts {
+            answer(receipt, Err(not_kept.clone()));
         }
     }
 
@@ -150,7 +188,7 @@ impl Dispatcher {
         newer.map(drop).map_err(|_closed| BrokerError::Closed)
     }
 
-    async fn refuse(&self, refusals: Vec<(Refusal, Receipt)>) {
+    async fn refuse(&mut self, refusals: Vec<(Refusal, Receipt)>) {
         let (refusals, receipts): (Vec<_>, Vec<_>) = refusals.into_iter().unzip();
         for refusal in &refusals {
             warn!(
@@ -159,20 +197,49 @@ impl Dispatcher {
                 "packet refused"
             );
         }
-        let kept = self
-            .broker
-            .refuse(refusals.into_iter().map(new_refusal).collect())
-            .await;
-        let result = match kept {
-            Ok(()) => Ok(Kept::New),
-            Err(error) => {
-                self.stop.heed(&error);
-                Err(not_kept(&error))
+        let sources: Vec<String> = refusals.iter().map(|one| one.source.clone()).collect();
+        let records = refusals.into_iter().map(new_refusal).collect();
+        match self.broker.refuse(records).await {
+            Ok(()) => {
+                for receipt in receipts {
+                    answer(receipt, Ok(Kept::New));
+                }
             }
-        };
-        for receipt in receipts {
-            answer(receipt, result.clone());
+            Err(error) => {
+                error!(target: "gwasp::packet", error = %chain(&error), "refused packets not kept");
+                for source in &sources {
+                    self.owe(source, 1);
+                }
+                self.fail(&error, receipts);
+            }
         }
+    }
+}
+
+/// Cuts `packets` into batches of bounded size, in order.
+fn in_batches(packets: Vec<(Packet, Receipt)>) -> Vec<Vec<(Packet, Receipt)>> {
+    let mut batches: Vec<Vec<(Packet, Receipt)>> = Vec::new();
+    let mut bytes = 0;
+    for (packet, receipt) in packets {
+        bytes += packet.payload.len();
+        match batches.last_mut() {
+            Some(batch) if bytes <= BATCH_BYTES => batch.push((packet, receipt)),
+            _ => {
+                bytes = packet.payload.len();
+                batches.push(vec![(packet, receipt)]);
+            }
+        }
+    }
+    batches
+}
+
+/// A packet that no broker would keep whole.
+fn too_large(packet: Packet, error: &BrokerError) -> Refusal {
+    Refusal {
+        source: packet.source,
+        received: packet.received,
+        reason: format!("the packet {} cannot be kept: {}", packet.id, chain(error)),
+        payload: packet.payload,
     }
 }
 
@@ -193,7 +260,10 @@ fn not_kept(error: &BrokerError) -> NotKept {
         BrokerError::Full { .. } => NotKept::Full {
             reason: error.to_string(),
         },
-        _ => NotKept::Closed,
+        BrokerError::Closed => NotKept::Closed,
+        _ => NotKept::Failed {
+            reason: chain(error),
+        },
     }
 }
 

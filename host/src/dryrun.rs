@@ -40,7 +40,7 @@ pub enum DryRunError {
 /// A plugin that can be run dry.
 pub struct DryPlugin {
     name: String,
-    routes: Routes,
+    routes: Arc<Routes>,
     pre: PluginPre<Run>,
     ticker: Ticker,
 }
@@ -64,6 +64,8 @@ pub struct DryOutcome {
     pub asked: Vec<Asked>,
     /// Lines that it logged.
     pub lines: Vec<String>,
+    /// Lines beyond its budget.
+    pub lines_dropped: u32,
     /// CPU time.
     pub cpu: Duration,
     /// Most linear memory, in bytes.
@@ -93,7 +95,7 @@ impl DryPlugin {
         };
         Ok(Self {
             name: plugin.name.clone(),
-            routes: Routes::new(1, &[routes]),
+            routes: Arc::new(Routes::new(1, &[routes])),
             pre,
             ticker: ticker.clone(),
         })
@@ -131,6 +133,7 @@ impl DryPlugin {
                 ended: invoked.ended.explained_by(invoked.leg.panic),
                 asked: invoked.leg.asked,
                 lines: invoked.leg.lines,
+                lines_dropped: invoked.leg.log_lines_dropped,
                 cpu: invoked.cpu,
                 memory: invoked.memory,
             });
@@ -143,7 +146,7 @@ impl DryPlugin {
         let everything = Grant {
             kv: true,
             blobs: true,
-            tasks: vec!["*".to_owned()],
+            tasks: vec!["*.*".to_owned()],
             ..Grant::default()
         };
         let context = Context {
@@ -151,7 +154,8 @@ impl DryPlugin {
             handler: handler.to_owned(),
             grant: Arc::new(everything),
         };
-        let dry = DryRun::new(Timestamp::now(), task, answers.to_vec());
+        let routes = Arc::clone(&self.routes);
+        let dry = DryRun::new(Timestamp::now(), task, routes, answers.to_vec());
         Seam::new(
             context,
             Driver::Dry(Arc::new(dry)),

@@ -20,17 +20,21 @@ mod log;
 mod memory;
 mod progress;
 mod random;
+mod resume;
 mod seam;
 mod tasks;
 
+use serde::{Deserialize, Serialize};
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
 
 pub use budget::{Budget, Limits};
 pub use driver::{Clock, Driver, DryAnswer, DryRun, LiveRun, World};
 pub use function::{Class, Function, TABLE};
 pub use journal::{Entry, Journal, JournalError, Phase};
+pub use log::one_line;
 pub use memory::{MemoryLimits, OutOfMemory};
-pub use seam::{Asked, Committed, Context, Leg, Seam, SeamError};
+pub use resume::{Decision, ResumeError, Resumption, resumption};
+pub use seam::{Asked, Committed, Context, Hold, Leg, Seam, SeamError};
 
 #[expect(missing_docs, reason = "written by the macro from WIT")]
 pub mod bindings {
@@ -52,6 +56,8 @@ pub struct Run {
     /// Limits of memory and tables.
     pub limits: MemoryLimits,
     table: ResourceTable,
+    /// Bytes of the blobs that the guest holds.
+    held: usize,
 }
 
 impl Run {
@@ -62,6 +68,7 @@ impl Run {
             seam,
             limits,
             table: ResourceTable::new(),
+            held: 0,
         }
     }
 
@@ -91,10 +98,34 @@ pub fn link(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
 
 impl bindings::gwasp::plugin::types::Host for Run {}
 
-/// What a plugin is told that asks for what it may not have.
+/// Why a plugin does not get what it asks for. Noted like any answer: a replay meets the same
+/// refusal, whatever the configuration says by then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Refused {
+    /// No grant; the text has the lines to add.
+    Denied(String),
+    /// A limit, named with its value.
+    Limit(String),
+    /// There is no such thing.
+    Unknown(String),
+}
+
+/// What a plugin is told that asks for what it may not have. `line` is the whole entry that its
+/// grant needs.
 fn denied(plugin: &str, what: &str, line: &str) -> String {
     format!(
-        "plugin `{plugin}` may not {what}; to allow it, add to the configuration:\n\n    \
+        "plugin `{plugin}` may not {what}; to allow it, have in the configuration:\n\n    \
          [grants.{plugin}]\n    {line}\n"
     )
+}
+
+/// An entry of a grant with one more name: `services = ["a", "b"]`.
+fn list_with(key: &str, granted: &[String], more: &str) -> String {
+    let names: Vec<String> = granted
+        .iter()
+        .map(String::as_str)
+        .chain([more])
+        .map(|name| format!("{name:?}"))
+        .collect();
+    format!("{key} = [{}]", names.join(", "))
 }

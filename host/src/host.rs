@@ -14,10 +14,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::broker::{Broker, BrokerError, Embedded};
 use crate::config::{Config, Grant, ListenerConfig, QueueError};
@@ -78,6 +79,17 @@ pub enum HostError {
     /// A pool cannot be made.
     #[error("a pool cannot be made")]
     Pool(#[from] PoolError),
+    /// What a plugin declared when it was loaded last cannot be read by this host. Starting
+    /// without it would take its packets and run nothing on them.
+    #[error(
+        "the routes of plugin `{plugin}` in the store cannot be read by this host; run a newer gwasp, or load the plugin anew"
+    )]
+    Routes {
+        /// The plugin.
+        plugin: String,
+        /// What is wrong.
+        source: crate::routes::ManifestError,
+    },
     /// A handler names a queue that is not configured.
     #[error("plugin `{plugin}` cannot be used")]
     Queue {
@@ -148,15 +160,24 @@ impl Host {
         let compiler = Compiler::new(places.program.clone(), places.cache.clone())?;
         let loader = Loader::new(compiler, &ticker)?;
         let registry = Arc::new(Registry::default());
-        let table = load::load_all(&*broker, &loader, &registry, &places.plugins).await?;
+        let table = load::load_all(
+            &*broker,
+            &loader,
+            &registry,
+            &places.plugins,
+            &config.queues,
+        )
+        .await?;
 
+        let queues = queues(config, &table)?;
         let workers_stop = CancellationToken::new();
         let (routes, newest) =
             watch::channel(Arc::new(Routes::new(table.generation, &table.plugins)));
         let world = World {
             broker: Arc::clone(&broker),
-            http: HttpServices::new(&config.services, &config.secrets)?,
+            http: HttpServices::new(&config.services, &config.secrets, Handle::current())?,
             routes: newest,
+            queues: queues.clone(),
             clock: Arc::new(Timestamp::now),
         };
         let shared = Shared {
@@ -167,7 +188,7 @@ impl Host {
             stopping: workers_stop.clone(),
             stop: stop.clone(),
         };
-        let pools = pools(config, &table, &shared)?;
+        let pools = pools(config, &queues, &shared)?;
         Ok(Self {
             broker,
             pools,
@@ -198,7 +219,8 @@ impl Host {
         let dispatch = tokio::spawn(dispatcher.run(deliveries));
         let mut listening = JoinSet::new();
         for (name, listener) in self.listeners {
-            self.broker.note_listening(&name, true).await?;
+            self.broker.note_listening(listener.source(), true).await?;
+            debug!(target: "gwasp::host", listener = %name, "listening");
             listening.spawn(listener.run(intake.clone(), self.stop.drain.clone()));
         }
         listening.spawn(watchdog::run(intake, self.stop.drain.clone()));
@@ -207,16 +229,14 @@ impl Host {
         self.stop.drain.cancelled().await;
         info!(target: "gwasp::host", "stopping: no more packets are taken");
         while listening.join_next().await.is_some() {}
-        if tokio::time::timeout(ACCEPT_DEADLINE, dispatch)
-            .await
-            .is_err()
-        {
-            warn!(target: "gwasp::host", "some packets were read and not kept; their senders got no receipt");
-        }
+        let all_counted = tokio::time::timeout(ACCEPT_DEADLINE, dispatch).await;
+        let all_counted = matches!(all_counted, Ok(Ok(true)));
         self.workers_stop.cancel();
         let end = drain(slots, self.drain_deadline, &self.stop.now).await;
         self.ticker.close();
-        if let Err(error) = self.broker.close().await {
+        if !all_counted {
+            error!(target: "gwasp::host", "packets were read and neither kept nor counted: the next start marks a gap");
+        } else if let Err(error) = self.broker.close().await {
             error!(target: "gwasp::host", error = %chain(&error), "the store did not close cleanly");
         }
         Ok(if self.stop.has_failed() {
@@ -249,12 +269,8 @@ async fn drain(slots: Vec<JoinHandle<()>>, deadline: Duration, now: &Cancellatio
     if hasty { End::Hasty } else { End::Clean }
 }
 
-/// A pool for each queue that a handler or the configuration names.
-fn pools(
-    config: &Config,
-    table: &load::Table,
-    shared: &Shared,
-) -> Result<Vec<Arc<Pool>>, HostError> {
+/// The queues that a handler or the configuration names.
+fn queues(config: &Config, table: &load::Table) -> Result<BTreeSet<String>, HostError> {
     let mut queues = BTreeSet::new();
     for plugin in &table.plugins {
         for queue in plugin.manifest.queues() {
@@ -265,10 +281,19 @@ fn pools(
                     plugin: plugin.plugin.clone(),
                     source,
                 })?;
-            queues.insert(queue);
+            queues.insert(queue.to_owned());
         }
     }
-    queues.extend(config.queues.named());
+    queues.extend(config.queues.named().map(str::to_owned));
+    Ok(queues)
+}
+
+/// A pool for each queue.
+fn pools(
+    config: &Config,
+    queues: &BTreeSet<String>,
+    shared: &Shared,
+) -> Result<Vec<Arc<Pool>>, HostError> {
     let mut pools = Vec::new();
     for queue in queues {
         let queue_config = config.queues.get(queue).unwrap_or_default();

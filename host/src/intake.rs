@@ -25,8 +25,14 @@ pub enum NotKept {
         /// What is full, and what to do.
         reason: String,
     },
-    /// The host is stopping, or the store failed.
-    #[error("the store is gone")]
+    /// The store did not keep it.
+    #[error("the store did not keep the packet: {reason}")]
+    Failed {
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The host is stopping.
+    #[error("the host is stopping")]
     Closed,
 }
 

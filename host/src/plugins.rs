@@ -36,6 +36,16 @@ pub struct Plugin {
     pub compiled: Compiled,
 }
 
+impl Plugin {
+    /// The compiled code of this version, or of a former one that the cache still has.
+    pub fn version(&self, digest: Digest) -> Option<Compiled> {
+        if digest == self.digest {
+            return Some(self.compiled.clone());
+        }
+        self.compiled.version(digest)
+    }
+}
+
 /// Why a file is no plugin that this host can run.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {

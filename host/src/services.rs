@@ -6,5 +6,5 @@
 mod http;
 mod secret;
 
-pub use http::{HttpError, HttpMethod, HttpRequest, HttpResponse, HttpServices, Service, Settled};
+pub use http::{HttpError, HttpMethod, HttpRequest, HttpResponse, HttpServices, Resolved, Service};
 pub use secret::SecretError;

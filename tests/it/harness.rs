@@ -57,6 +57,12 @@ impl Scene {
     pub(crate) fn host_that_dies_at_sync(&self, broker: SocketAddr, nth: u64) -> Result<Process> {
         let config = self.path("gwasp.toml");
         write_config(&config, broker, self.gwasp.plugins(), &self.path("state"))?;
+        self.dying_at_sync(&config, nth)
+    }
+
+    /// Starts a host with a configuration as [`Scene::host_that_dies_at_sync`] does. Syncs are
+    /// counted per thread. (With `--seccomp-bpf` strace 6.1 counts none but the first.)
+    pub(crate) fn dying_at_sync(&self, config: &Path, nth: u64) -> Result<Process> {
         let mut command = Command::new("strace");
         command
             // The host stays our own child; strace is beside it.
@@ -69,9 +75,8 @@ impl Scene {
             .arg("--trace=fsync,fdatasync")
             .arg(format!(
                 "--inject=fsync,fdatasync:signal=SIGKILL:when={nth}"
-            ))
-            .arg("--seccomp-bpf");
-        let host = self.gwasp.run_command(&config);
+            ));
+        let host = self.gwasp.run_command(config);
         command.arg(host.get_program()).args(host.get_args());
         Process::spawn("strace gwasp run", command)
     }

@@ -2,11 +2,15 @@
 //! the other end of them. `cargo xtask test` builds what they need and says where it is.
 
 #[cfg(test)]
+mod effects;
+#[cfg(test)]
 mod first_slice;
 #[cfg(test)]
 mod guest_build;
 #[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod service;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]

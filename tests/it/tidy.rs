@@ -24,7 +24,9 @@ const MODULES: [(&str, &[&str]); 20] = [
     ("task", &["broker", "packet", "routes"]),
     (
         "dispatch",
-        &["broker", "intake", "packet", "routes", "stop", "task"],
+        &[
+            "broker", "intake", "packet", "routes", "stop", "task", "text",
+        ],
     ),
     ("plugins", &["config", "packet", "routes"]),
     ("services", &["config", "text"]),
@@ -61,7 +63,7 @@ const MODULES: [(&str, &[&str]); 20] = [
 ];
 
 /// Packages, which of ours each may depend on, and which of others it must not.
-const PACKAGES: [(&str, &[&str], &[&str]); 8] = [
+const PACKAGES: [(&str, &[&str], &[&str]); 9] = [
     (
         "gwasp",
         &["gwasp-formats", "gwasp-store", "gwasp-kernels"],
@@ -85,6 +87,7 @@ const PACKAGES: [(&str, &[&str], &[&str]); 8] = [
         &["tokio", "wasmtime"],
     ),
     ("gwasp-tests", &[], &["tokio", "wasmtime"]),
+    ("effects-probe", &["gwasp-sdk"], &["tokio", "wasmtime"]),
     ("xtask", &["gwasp-tests"], &["tokio", "wasmtime"]),
 ];
 

@@ -166,7 +166,11 @@ impl Gwasp {
         tasks.iter().map(task).collect()
     }
 
-    fn rows(&self, list: &[&str], state: &Path) -> Result<Vec<Value>> {
+    /// Rows of a command that lists them, such as `task list`.
+    ///
+    /// # Errors
+    /// When the program does not list them.
+    pub fn rows(&self, list: &[&str], state: &Path) -> Result<Vec<Value>> {
         let mut command = self.command();
         command.args(list).arg("--state").arg(state);
         let answer = Answer::of(command.args(["--limit", "1000000", "--json"]))?;

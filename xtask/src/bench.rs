@@ -62,7 +62,7 @@ fn parts(args: &Args, built: &Built) -> std::process::Command {
     bench
         .arg("bench")
         .arg("--plugin")
-        .arg(built.plugins.join("bench-probe.wasm"))
+        .arg(built.test_plugins.join("bench-probe.wasm"))
         .args(["--scale", &args.scale.to_string()]);
     if args.json {
         bench.arg("--json");

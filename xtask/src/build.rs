@@ -16,6 +16,8 @@ pub(crate) struct Built {
     pub(crate) binary: PathBuf,
     /// The directory with the example plugins.
     pub(crate) plugins: PathBuf,
+    /// The directory with the plugins that tests run.
+    pub(crate) test_plugins: PathBuf,
     /// Cargo's target directory.
     pub(crate) target: PathBuf,
 }
@@ -44,42 +46,37 @@ pub(crate) fn cargo() -> Result<Command> {
 
 /// Builds the host (dev profile) and, with it, the example plugins.
 pub(crate) fn host_and_plugins(yes: bool) -> Result<Built> {
-    with_plugins(host(&[])?, &["examples"], "plugins", yes)
+    with_plugins(host(&[])?, yes)
 }
 
-/// Builds the host as it is released and, with it, the example plugins and the bench plugin.
+/// Builds the host as it is released and, with it, the same plugins.
 pub(crate) fn to_measure(yes: bool) -> Result<Built> {
-    let folders = ["examples", "tests/guests/bench"];
-    with_plugins(host(&["--release"])?, &folders, "bench-plugins", yes)
+    with_plugins(host(&["--release"])?, yes)
 }
 
-/// Builds the plugins in `folders` and puts them into the directory `out` of Cargo's target
-/// directory.
-fn with_plugins(binary: PathBuf, folders: &[&str], out: &str, yes: bool) -> Result<Built> {
+fn with_plugins(binary: PathBuf, yes: bool) -> Result<Built> {
     let target = binary
         .parent()
         .and_then(Path::parent)
         .with_context(|| format!("{} lies in no target directory", binary.display()))?
         .to_owned();
-    let plugins = target.join(out);
-    let mut build = Command::new(&binary);
-    build
-        .current_dir(root()?)
-        .arg("build")
-        .args(folders)
-        .arg("--out")
-        .arg(&plugins)
-        .stdout(std::io::stderr());
-    if yes {
-        build.arg("--yes");
+    let (plugins, test_plugins) = (target.join("plugins"), target.join("test-plugins"));
+    for (sources, out) in [("examples", &plugins), ("tests/guests", &test_plugins)] {
+        let mut build = Command::new(&binary);
+        build
+            .current_dir(root()?)
+            .args(["build", sources, "--out"])
+            .arg(out)
+            .stdout(std::io::stderr());
+        if yes {
+            build.arg("--yes");
+        }
+        step::run(&format!("building the plugins in {sources}"), &mut build)?;
     }
-    step::run(
-        &format!("building the plugins in {}", folders.join(" and ")),
-        &mut build,
-    )?;
     Ok(Built {
         binary,
         plugins,
+        test_plugins,
         target,
     })
 }

@@ -27,9 +27,10 @@ pub(crate) struct Args {
 }
 
 /// The tests that are lanes: each repeats what it does as often as it is told.
-const LANES: [&str; 2] = [
+const LANES: [&str; 3] = [
     "first_slice::a_host_that_is_killed_at_random_loses_and_doubles_nothing",
     "first_slice::a_host_that_dies_as_it_syncs_loses_and_doubles_nothing",
+    "effects::a_host_that_dies_at_any_sync_of_a_run_uploads_once",
 ];
 
 /// Runs the lanes one after another, then writes what they counted.
@@ -57,6 +58,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         .arg("--nocapture")
         .env("GWASP_BIN", &built.binary)
         .env("GWASP_PLUGINS", &built.plugins)
+        .env("GWASP_TEST_PLUGINS", &built.test_plugins)
+        .env("GWASP_EVERY_SYNC", "1")
         .env("GWASP_KILLS", args.kills.to_string())
         .env("GWASP_SEED", seed.to_string())
         .env("GWASP_RESULTS", &results);

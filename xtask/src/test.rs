@@ -67,7 +67,8 @@ pub(crate) fn runner(built: &Built) -> Result<Command> {
     }
     command
         .env("GWASP_BIN", &built.binary)
-        .env("GWASP_PLUGINS", &built.plugins);
+        .env("GWASP_PLUGINS", &built.plugins)
+        .env("GWASP_TEST_PLUGINS", &built.test_plugins);
     Ok(command)
 }
 

@@ -9,6 +9,23 @@
 //!    grid is refined where the probability is.
 //! 4. The moments of distance per pixel become the layers of the [`SkyMap`].
 //!
+//! ```no_run
+//! use gwasp_kernels::bayestar::{Candidate, Options, localize};
+//! use gwasp_kernels::ligolw::{Document, Limits};
+//! use gwasp_kernels::skymap::Provenance;
+//! use gwasp_kernels::work::Work;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let coinc = Document::parse(&std::fs::read("coinc.xml")?, &Limits::default())?;
+//! let psd = Document::parse(&std::fs::read("psd.xml.gz")?, &Limits::default())?;
+//! let candidate = Candidate::from_documents(&coinc, &psd)?;
+//! let options = Options { f_low: 15.0, ..Options::default() };
+//! let map = localize(&candidate, &options, &Work::default())?;
+//! std::fs::write("bayestar.multiorder.fits", map.to_fits(&Provenance::default()))?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Invariant: the map depends on candidate and options only, to the last bit, not on the number
 //! of threads.
 
@@ -27,7 +44,7 @@ mod samples;
 mod table;
 mod window;
 
-pub use coinc::{Candidate, CandidateError, SnrSeries, Trigger};
+pub use coinc::{Candidate, CandidateError, PhaseConventions, SnrSeries, Trigger};
 pub use condition::{ConditionError, condition};
 pub use network::{Channel, HourAngle, Network};
 pub use options::Options;

@@ -79,6 +79,12 @@ impl GpsTime {
         self.0
     }
 
+    /// The time `nanos` later; times beyond the range of 64 bits are its ends.
+    #[must_use]
+    pub const fn later(self, nanos: i64) -> Self {
+        Self(self.0.saturating_add(nanos))
+    }
+
     /// Whole seconds (towards the past) and the nanoseconds left, in `0..10⁹`.
     pub const fn split(self) -> (i64, i64) {
         (self.0.div_euclid(NANOS), self.0.rem_euclid(NANOS))

@@ -324,6 +324,52 @@ fn detectors_can_be_disabled_and_unknown_ones_are_an_error() {
     assert!(disable(&["H1", "L1", "V1"]).is_err());
 }
 
+/// Real documents with a few bytes changed are conditioned or refused, never a panic.
+#[test]
+fn damaged_candidates_never_panic() {
+    let soak = std::env::var_os("GWASP_SOAK").is_some();
+    let count = if soak { 20_000 } else { 150 };
+    let Some(whole) = shared("inputs/sim03_HLV_bns_Vsub.coinc.xml") else {
+        return;
+    };
+    let Some(psd) = shared("inputs/psd_o4.xml.gz") else {
+        return;
+    };
+    let psd = Document::parse(&psd, &Limits::default()).expect("well formed");
+    // Knuth's generator: what matters is that a failure can be repeated.
+    let mut state = 1_u64;
+    let mut random = |below: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).expect("31 bits") % below
+    };
+    let mut conditioned = 0;
+    for _ in 0..count {
+        let mut bytes = whole.clone();
+        for _ in 0..=random(4) {
+            // Digits for digits keep more documents readable than any byte would.
+            let at = random(bytes.len());
+            bytes[at] = if bytes[at].is_ascii_digit() || random(3) == 0 {
+                b"0123456789-.e"[random(13)]
+            } else {
+                b"<>\"&,/ A0\xff"[random(10)]
+            };
+        }
+        let Ok(document) = Document::parse(&bytes, &Limits::default()) else {
+            continue;
+        };
+        let Ok(candidate) = Candidate::from_documents(&document, &psd) else {
+            continue;
+        };
+        conditioned += usize::from(condition(&candidate, &options(), &Work::default()).is_ok());
+    }
+    assert!(
+        conditioned > 0 && conditioned < count,
+        "{conditioned} of {count}"
+    );
+}
+
 #[track_caller]
 fn check_near(name: &str, what: &str, found: f64, expected: f64, tolerance: f64) {
     let apart = (found - expected).abs();

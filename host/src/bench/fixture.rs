@@ -125,8 +125,13 @@ impl Parts {
         registry.set(Arc::clone(&bench.plugin));
         let world = World {
             broker: Arc::clone(&broker),
-            http: HttpServices::new(&BTreeMap::new(), &BTreeMap::new())?,
+            http: HttpServices::new(
+                &BTreeMap::new(),
+                &BTreeMap::new(),
+                bench.runtime.handle().clone(),
+            )?,
             routes: routes.clone(),
+            queues: BTreeSet::from([QUEUE.to_owned()]),
             clock,
         };
         let shared = Shared {

@@ -1,5 +1,6 @@
 //! What every broker promises, as tests that each implementation runs.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -269,6 +270,40 @@ pub(super) async fn a_failed_task_is_set_aside(fixture: Fixture) {
     .await
     .unwrap();
     assert!(lease(broker).await.is_none());
+}
+
+pub(super) async fn a_revoked_task_ends(fixture: Fixture) {
+    let broker = &*fixture.broker;
+    accept(broker, vec![arrival(1, vec![task(1)])]).await;
+    let leased = lease(broker).await.unwrap();
+    let step = Step::Revoke { reason: failure() };
+    commit(broker, commit_of(&leased, step)).await.unwrap();
+    assert!(lease(broker).await.is_none());
+}
+
+pub(super) async fn tasks_of_a_held_plugin_wait(fixture: Fixture) {
+    let broker = &*fixture.broker;
+    accept(broker, vec![arrival(1, vec![task(1)])]).await;
+    broker.hold_plugins(BTreeSet::from(["p".to_owned()]));
+    assert!(lease(broker).await.is_none());
+    broker.hold_plugins(BTreeSet::new());
+    assert!(lease(broker).await.is_some());
+}
+
+pub(super) async fn tasks_of_one_key_take_turns(fixture: Fixture) {
+    let broker = &*fixture.broker;
+    let keyed = |id| NewTask {
+        order_key: Some("p:S260101a".to_owned()),
+        ..task(id)
+    };
+    accept(broker, vec![arrival(1, vec![keyed(1), keyed(2)])]).await;
+    let first = lease(broker).await.unwrap();
+    assert!(
+        lease(broker).await.is_none(),
+        "the second waits for its turn"
+    );
+    commit(broker, commit_of(&first, DONE)).await.unwrap();
+    assert_ne!(lease(broker).await.unwrap().task, first.task);
 }
 
 pub(super) async fn values_are_written_with_the_outcome(fixture: Fixture) {

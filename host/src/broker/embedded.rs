@@ -88,6 +88,10 @@ impl Broker for Embedded {
         Box::pin(self.store.next_lease(queue, worker))
     }
 
+    fn hold_plugins(&self, plugins: BTreeSet<String>) {
+        self.store.hold_plugins(plugins);
+    }
+
     fn commit(&self, commits: Vec<Commit>) -> Answer<'_, Vec<Result<(), BrokerError>>> {
         Box::pin(self.store.commit(commits))
     }
@@ -147,6 +151,9 @@ mod tests {
         a_retry_counts_and_keeps_only_the_prefix_of_its_journal,
         an_intent_is_replaced_by_its_answer,
         a_failed_task_is_set_aside,
+        a_revoked_task_ends,
+        tasks_of_a_held_plugin_wait,
+        tasks_of_one_key_take_turns,
         values_are_written_with_the_outcome,
         a_child_is_made_once,
         the_first_task_to_claim_a_name_has_it,

@@ -1,5 +1,6 @@
 //! `gwasp check`.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -39,6 +40,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         writeln!(out, "listener  {name}")?;
     }
     let mut failed = false;
+    let mut granted: BTreeSet<&str> = config.grants.keys().map(String::as_str).collect();
     let files = plugin_files(&places.plugins).with_context(|| {
         format!(
             "the plugin directory {} cannot be read",
@@ -48,6 +50,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     for path in files {
         match loader.load(&path) {
             Ok(plugin) => {
+                granted.remove(plugin.name.as_str());
                 writeln!(
                     out,
                     "plugin    {} {}",
@@ -68,6 +71,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 failed = true;
             }
         }
+    }
+    for plugin in granted {
+        let directory = places.plugins.display();
+        writeln!(
+            out,
+            "grant     {plugin}: there is no such plugin in {directory}"
+        )?;
     }
     Ok(if failed {
         ExitCode::FAILURE

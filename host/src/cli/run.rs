@@ -102,11 +102,14 @@ async fn serve(config: &Config, places: &Places) -> Result<End, HostError> {
 fn watch_signals(stop: StopSignal) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // A terminal that goes away must not end a host without a drain.
+    let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         for token in [&stop.drain, &stop.now] {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
+                _ = hangup.recv() => {}
             }
             drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
             token.cancel();
@@ -121,9 +124,10 @@ fn exit_code(error: &HostError) -> u8 {
             gwasp_store::OpenError::Locked { .. } => exit::TRY_LATER,
             _ => exit::CONFIG,
         },
-        HostError::Queue { .. } | HostError::Listener { .. } | HostError::Compiler(_) => {
-            exit::CONFIG
-        }
+        HostError::Queue { .. }
+        | HostError::Routes { .. }
+        | HostError::Listener { .. }
+        | HostError::Compiler(_) => exit::CONFIG,
         _ => 1,
     }
 }

@@ -19,10 +19,15 @@ pub(super) struct StoreArgs {
 }
 
 impl StoreArgs {
+    /// The directory of the store.
+    pub(super) fn directory(&self) -> anyhow::Result<PathBuf> {
+        let config = places::config(self.config.as_deref())?;
+        places::store(self.state.as_deref(), &config)
+    }
+
     /// Opens the store for reading; a host may be running on it.
     pub(super) fn open(&self) -> anyhow::Result<Reader> {
-        let config = places::config(self.config.as_deref())?;
-        let directory = places::store(self.state.as_deref(), &config)?;
+        let directory = self.directory()?;
         Reader::open(&directory).with_context(|| {
             format!(
                 "no store can be read in {}; `--state DIR` names another",

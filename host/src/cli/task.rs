@@ -1,11 +1,13 @@
 //! `gwasp task`.
 
+mod resume;
+
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Subcommand;
-use gwasp_store::{PacketSeq, State, TaskDetail, TaskFilter, TaskFound, TaskView};
+use gwasp_store::{PacketSeq, Reader, State, TaskDetail, TaskFilter, TaskFound, TaskView};
 use serde::Serialize;
 
 use super::store::StoreArgs;
@@ -24,6 +26,8 @@ enum Command {
     List(ListArgs),
     /// Shows one task with its failed attempts.
     Show(ShowArgs),
+    /// Puts a task that was set aside back into its queue; it goes on where it failed.
+    Resume(resume::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -59,6 +63,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::List(args) => list(args),
         Command::Show(args) => show(args),
+        Command::Resume(args) => resume::run(args),
     }
 }
 
@@ -76,6 +81,8 @@ struct Row {
     packet: Option<i64>,
     kind: Option<String>,
     error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<String>,
 }
 
 impl Row {
@@ -97,6 +104,7 @@ impl Row {
             packet: task.packet.map(|PacketSeq(seq)| seq),
             kind,
             error,
+            result: None,
         }
     }
 }
@@ -140,25 +148,29 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
-    let reader = args.store.open()?;
-    let detail = match reader.task(&args.id)? {
-        TaskFound::One(detail) => *detail,
-        TaskFound::None => bail!("there is no task {}: it expired, or never was", args.id),
-        TaskFound::Several(ids) => {
-            let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-            bail!(
-                "{} is the beginning of several tasks: {}",
-                args.id,
-                ids.join(", ")
-            )
-        }
-    };
+    let detail = find(&args.store.open()?, &args.id)?;
     if args.json {
-        table::print_json(&[Row::of(detail.task)])?;
+        let mut row = Row::of(detail.task);
+        row.result = detail
+            .result
+            .map(|result| String::from_utf8_lossy(&result).into_owned());
+        table::print_json(&[row])?;
     } else {
         print(detail)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The task whose id begins with `id`.
+fn find(reader: &Reader, id: &str) -> anyhow::Result<TaskDetail> {
+    match reader.task(id)? {
+        TaskFound::One(detail) => Ok(*detail),
+        TaskFound::None => bail!("there is no task {id}: it expired, or never was"),
+        TaskFound::Several(ids) => {
+            let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+            bail!("{id} is the beginning of several tasks: {}", ids.join(", "))
+        }
+    }
 }
 
 fn print(detail: TaskDetail) -> std::io::Result<()> {
@@ -188,6 +200,13 @@ fn print(detail: TaskDetail) -> std::io::Result<()> {
     )?;
     if let Some(result) = detail.result {
         writeln!(out, "result    {}", String::from_utf8_lossy(&result))?;
+    }
+    if row.state == "FAILURE" {
+        let decision = match row.kind.as_deref() {
+            Some("in-doubt") => " --done, or --not-done",
+            _ => "",
+        };
+        writeln!(out, "next      gwasp task resume {}{decision}", row.id)?;
     }
     for attempt in detail.failed {
         let failure = attempt.failure;

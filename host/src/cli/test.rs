@@ -25,7 +25,8 @@ use crate::workers::Ended;
 #[command(after_help = "Examples:
   gwasp test plugins/fermi-log.wasm notices/*.xml
   gwasp test p.wasm n.xml --answers answers.json    services answer from a file:
-        [{\"url\": \"https://gracedb.example/api/x\", \"status\": 200, \"body\": \"…\"}]")]
+        [{\"url\": \"https://gracedb.example/api/x\", \"status\": 200, \"body\": \"…\"}]
+        each answer is given once; \"method\": \"POST\" limits it to one method")]
 pub(super) struct Args {
     /// The plugin.
     #[arg(value_name = "PLUGIN.wasm")]
@@ -158,8 +159,15 @@ impl Row {
                 Some(format!("{}: {message}", kind.as_str())),
                 None,
             ),
-            Ended::GivenBack | Ended::Fenced => ("failed", Some("stopped".to_owned()), None),
+            Ended::GivenBack { .. } | Ended::Fenced => ("failed", Some("stopped".to_owned()), None),
         };
+        let mut log = run.lines;
+        if run.lines_dropped > 0 {
+            log.push(format!(
+                "({} lines more than a run may log)",
+                run.lines_dropped
+            ));
+        }
         Self {
             file: file.to_owned(),
             handler: Some(run.handler),
@@ -167,7 +175,7 @@ impl Row {
             error,
             result,
             asked: run.asked,
-            log: run.lines,
+            log,
             cpu_us: u64::try_from(run.cpu.as_micros()).unwrap_or(u64::MAX),
             memory: run.memory,
         }

@@ -15,7 +15,8 @@ pub struct Grant {
     pub services: Vec<String>,
     /// Secrets that it may have put into its requests, by the names of `[secrets.NAME]`.
     pub secrets: Vec<String>,
-    /// Tasks of other plugins that it may make: `annotate.plot`, or `annotate.*` for all.
+    /// Tasks of other plugins that it may make: `annotate.plot`, `annotate.*` for all of one,
+    /// or `*.*` for all of all.
     pub tasks: Vec<String>,
 }
 
@@ -26,7 +27,8 @@ impl Grant {
             .iter()
             .any(|granted| match granted.split_once('.') {
                 Some((granted_plugin, granted_name)) => {
-                    granted_plugin == plugin && (granted_name == "*" || granted_name == name)
+                    let covers = |granted: &str, asked: &str| granted == "*" || granted == asked;
+                    covers(granted_plugin, plugin) && covers(granted_name, name)
                 }
                 None => false,
             })

@@ -6,13 +6,16 @@ use wasmtime::component::Resource;
 use super::bindings::gwasp::plugin::blobs::{Error, Host, HostBlob};
 use super::driver::Driver;
 use super::function::{BLOBS_OPEN, BLOBS_PUT, BLOBS_READ};
-use super::{Run, denied};
+use super::seam::SeamError;
+use super::{Refused, Run, denied};
 use crate::packet::Digest;
 
 /// Most bytes that one read gives.
 const MAX_READ: u32 = 4 << 20;
 /// Blobs that a run may hold at once.
 const MAX_HANDLES: usize = 1_000;
+/// Bytes of them: they are in the host's memory, not in the guest's.
+const MAX_HELD: usize = 64 << 20;
 
 /// A blob that a guest holds.
 #[derive(Debug)]
@@ -23,58 +26,57 @@ pub struct Handle {
 
 impl Host for Run {
     async fn put(&mut self, bytes: Vec<u8>) -> wasmtime::Result<Result<Resource<Handle>, Error>> {
-        if let Err(refused) = self.check_blobs() {
-            return Ok(Err(refused));
-        }
+        let allowed = self.allows_blob(bytes.len());
         let bytes = Bytes::from(bytes);
         let digest = Digest::of(&bytes);
         let driver = self.seam.driver();
         let kept = bytes.clone();
         let live = async move {
-            if let Driver::Live(live) = &driver {
-                live.world.broker.put_blob(kept).await?;
+            if let Err(refused) = allowed {
+                return Ok(Err(refused));
             }
-            Ok(())
+            match &driver {
+                Driver::Live(live) => drop(live.world.broker.put_blob(kept).await?),
+                Driver::Dry(dry) => dry.put_blob(digest, kept),
+            }
+            Ok(Ok(()))
         };
-        self.seam
+        let noted: Result<(), Refused> = self
+            .seam
             .answered(&BLOBS_PUT, &digest.to_string(), live)
             .await?;
-        self.hand_out(digest, bytes)
+        match noted {
+            Ok(()) => self.hand_out(digest, bytes),
+            Err(refused) => Ok(Err(refused.into())),
+        }
     }
 
     async fn open(&mut self, digest: String) -> wasmtime::Result<Result<Resource<Handle>, Error>> {
-        if let Err(refused) = self.check_blobs() {
-            return Ok(Err(refused));
-        }
-        let Some(wanted) = Digest::parse(&digest) else {
-            return Ok(Err(Error::Unknown(format!(
-                "`{digest}` is no SHA-256 in hexadecimal"
-            ))));
+        let allowed = self.allows_blob(0);
+        let wanted = Digest::parse(&digest);
+        let driver = self.seam.driver();
+        let live = async {
+            if let Err(refused) = allowed {
+                return Ok(Err(refused));
+            }
+            let Some(wanted) = wanted else {
+                return Ok(Err(Refused::Unknown(format!(
+                    "`{digest}` is no SHA-256 in hexadecimal"
+                ))));
+            };
+            let found = find(&driver, &wanted)?;
+            Ok(found.map(|_| ()).ok_or_else(|| unknown(&digest)))
+        };
+        let noted: Result<(), Refused> = self.seam.answered(&BLOBS_OPEN, &digest, live).await?;
+        let wanted = match (noted, wanted) {
+            (Ok(()), Some(wanted)) => wanted,
+            (Err(refused), _) => return Ok(Err(refused.into())),
+            (Ok(()), None) => return Ok(Err(unknown(&digest).into())),
         };
         let driver = self.seam.driver();
-        let mut found = None;
-        let live = async {
-            if let Driver::Live(live) = &driver {
-                found = live.world.broker.blob(wanted.as_bytes())?;
-            }
-            Ok(found.is_some())
-        };
-        let is_known: bool = self.seam.answered(&BLOBS_OPEN, &digest, live).await?;
-        if found.is_none()
-            && is_known
-            && let Driver::Live(live) = &driver
-        {
-            found = live
-                .world
-                .broker
-                .blob(wanted.as_bytes())
-                .map_err(super::SeamError::from)?;
-        }
-        match found {
+        match find(&driver, &wanted)? {
             Some(bytes) => self.hand_out(wanted, bytes),
-            None => Ok(Err(Error::Unknown(format!(
-                "there is no blob {digest}; blobs are kept 7 days after they were last mentioned"
-            )))),
+            None => Ok(Err(unknown(&digest).into())),
         }
     }
 }
@@ -109,24 +111,30 @@ impl HostBlob for Run {
     }
 
     async fn drop(&mut self, blob: Resource<Handle>) -> wasmtime::Result<()> {
-        self.table().delete(blob)?;
+        let dropped = self.table().delete(blob)?;
+        self.held = self.held.saturating_sub(dropped.bytes.len());
         Ok(())
     }
 }
 
 impl Run {
-    fn check_blobs(&mut self) -> Result<(), Error> {
+    fn allows_blob(&mut self, len: usize) -> Result<(), Refused> {
         let context = self.seam.context();
         if !context.grant.blobs {
-            return Err(Error::Denied(denied(
+            return Err(Refused::Denied(denied(
                 &context.plugin,
                 "keep blobs",
                 "blobs = true",
             )));
         }
         if self.table().iter_mut().count() >= MAX_HANDLES {
-            return Err(Error::Limit(format!(
+            return Err(Refused::Limit(format!(
                 "a run may hold {MAX_HANDLES} blobs at once"
+            )));
+        }
+        if self.held.saturating_add(len) > MAX_HELD {
+            return Err(Refused::Limit(format!(
+                "a run may hold {MAX_HELD} bytes of blobs at once; drop one first"
             )));
         }
         Ok(())
@@ -137,7 +145,31 @@ impl Run {
         digest: Digest,
         bytes: Bytes,
     ) -> wasmtime::Result<Result<Resource<Handle>, Error>> {
-        self.seam.committed().blobs.push(*digest.as_bytes());
+        self.seam.mention(&digest);
+        self.held = self.held.saturating_add(bytes.len());
         Ok(Ok(self.table().push(Handle { digest, bytes })?))
     }
+}
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Denied(reason) => Self::Denied(reason),
+            Refused::Limit(reason) => Self::Limit(reason),
+            Refused::Unknown(reason) => Self::Unknown(reason),
+        }
+    }
+}
+
+fn find(driver: &Driver, digest: &Digest) -> Result<Option<Bytes>, SeamError> {
+    match driver {
+        Driver::Live(live) => Ok(live.world.broker.blob(digest.as_bytes())?),
+        Driver::Dry(dry) => Ok(dry.blob(digest)),
+    }
+}
+
+fn unknown(digest: &str) -> Refused {
+    Refused::Unknown(format!(
+        "there is no blob {digest}; it was never put, or was not mentioned for 7 days"
+    ))
 }

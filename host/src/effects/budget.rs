@@ -14,6 +14,8 @@ pub struct Limits {
     pub log_bytes: usize,
     /// External effects.
     pub external: u32,
+    /// Bytes of values and arguments that wait for the outcome.
+    pub committed_bytes: u32,
 }
 
 impl Default for Limits {
@@ -23,6 +25,7 @@ impl Default for Limits {
             log_lines: 1_000,
             log_bytes: 256 << 10,
             external: 1_000,
+            committed_bytes: 16 << 20,
         }
     }
 }
@@ -60,6 +63,20 @@ impl Budget {
                 limit: self.limits.external,
             })?;
         }
+        Ok(())
+    }
+
+    /// Takes `len` bytes that wait for the outcome.
+    ///
+    /// # Errors
+    /// [`SeamError::Limit`], which ends the run.
+    pub(super) fn take_committed(&mut self, len: usize) -> Result<(), SeamError> {
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        let left = self.left.committed_bytes.checked_sub(len);
+        self.left.committed_bytes = left.ok_or(SeamError::Limit {
+            what: "bytes of values and arguments",
+            limit: self.limits.committed_bytes,
+        })?;
         Ok(())
     }
 

@@ -4,11 +4,16 @@
 //! committed or external effect; it answers from an answers file, else with the neutral answers
 //! that the WIT names.
 
+mod dry;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
+
+pub use dry::{DryAnswer, DryRun};
 
 use crate::broker::{Broker, TaskId, Token};
 use crate::packet::Digest;
@@ -35,6 +40,8 @@ pub struct World {
     pub http: HttpServices,
     /// The newest routing table.
     pub routes: tokio::sync::watch::Receiver<Arc<Routes>>,
+    /// Queues that are served.
+    pub queues: BTreeSet<String>,
     /// The time.
     pub clock: Clock,
 }
@@ -56,56 +63,6 @@ pub struct LiveRun {
     pub token: Token,
     /// The plugin version that runs.
     pub version: Digest,
-}
-
-/// What a dry run answers from.
-#[derive(Debug)]
-pub struct DryRun {
-    /// The moment at which it began; the time stands still.
-    pub began: Timestamp,
-    /// The task that it stands for.
-    pub task: TaskId,
-    http: std::sync::Mutex<Vec<DryAnswer>>,
-}
-
-/// An answer of a service in a dry run.
-#[derive(Clone, Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DryAnswer {
-    /// URL that it answers.
-    pub url: String,
-    /// Status.
-    #[serde(default = "status_ok")]
-    pub status: u16,
-    /// Body.
-    #[serde(default)]
-    pub body: String,
-}
-
-const fn status_ok() -> u16 {
-    200
-}
-
-impl DryRun {
-    /// Makes a dry run of `task` in which services answer `answers`, each once, and then
-    /// neutrally.
-    pub fn new(began: Timestamp, task: TaskId, answers: Vec<DryAnswer>) -> Self {
-        Self {
-            began,
-            task,
-            http: std::sync::Mutex::new(answers),
-        }
-    }
-
-    /// The first answer for `url` that was not given yet.
-    pub(super) fn http_answer(&self, url: &str) -> Option<DryAnswer> {
-        let mut answers = self
-            .http
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let at = answers.iter().position(|answer| answer.url == url)?;
-        Some(answers.remove(at))
-    }
 }
 
 impl Driver {

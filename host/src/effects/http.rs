@@ -10,13 +10,18 @@ use serde_bytes::ByteBuf;
 use wasmtime::component::Resource;
 
 use super::bindings::gwasp::plugin::http::{Body, Error, Host, Method, Request, Response};
-use super::driver::{Driver, LiveRun};
+use super::driver::{Driver, DryRun};
 use super::function::{HTTP_GET, HTTP_SEND};
-use super::seam::{External, Made};
-use super::{Run, denied};
+use super::seam::{Context, External, Made, SeamError, Settled, encode};
+use super::{Run, denied, list_with};
 use crate::packet::Digest;
-use crate::services::{HttpError, HttpMethod, HttpRequest, HttpResponse, Service, Settled};
+use crate::services::{
+    HttpError, HttpMethod, HttpRequest, HttpResponse, HttpServices, Resolved, Service,
+};
 use crate::text::chain;
+
+/// Longest idempotency key.
+const MAX_KEY: usize = 128;
 
 /// An answer as a journal has it.
 #[derive(Serialize, Deserialize)]
@@ -60,39 +65,58 @@ impl Host for Run {
             body: self.body(body)?,
         };
         let noted_request = NotedRequest {
-            method: name(request.method),
+            method: request.method.as_str(),
             url: &request.url,
             headers: &request.headers,
             secret: request.secret.as_deref(),
             body: Digest::of(&request.body).to_string(),
         };
         let driver = self.seam.driver();
-        let refused = self.check_http(&driver, &request);
         let call = Call {
-            driver: &driver,
+            target: checked_key(key.as_deref()).and_then(|()| self.target(&driver, &request)),
             request: &request,
-            refused,
             idempotent,
         };
-        if !request.method.is_safe() && matches!(driver, Driver::Dry(_)) {
-            let what = format!(
-                "{} {} ({} bytes)",
-                name(request.method),
-                request.url,
-                request.body.len()
-            );
-            self.seam.note_asked(&HTTP_SEND, what);
-        }
         let noted = if request.method.is_safe() {
             let live = async { Ok(call.read().await) };
             self.seam.answered(&HTTP_GET, &noted_request, live).await?
         } else {
+            self.seam.note_asked(&HTTP_SEND, || what(&request));
             self.seam
                 .external(&HTTP_SEND, &noted_request, key, &call)
                 .await?
         };
         Ok(answer(noted))
     }
+}
+
+/// A key goes into a header and perhaps into a path.
+fn checked_key(key: Option<&str>) -> Result<(), Refusal> {
+    let is_plain = |key: &str| {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(is_plain)
+    };
+    if key.is_none_or(is_plain) {
+        return Ok(());
+    }
+    Err(Refusal::Invalid(format!(
+        "a key is made of 1 to {MAX_KEY} letters, digits, `-` and `_`"
+    )))
+}
+
+/// A request, for a person.
+fn what(request: &HttpRequest) -> String {
+    let secret = request
+        .secret
+        .as_ref()
+        .map(|name| format!(" with the secret `{name}`"))
+        .unwrap_or_default();
+    format!(
+        "{} {} ({} bytes){secret}",
+        request.method.as_str(),
+        request.url,
+        request.body.len()
+    )
 }
 
 impl Run {
@@ -107,145 +131,179 @@ impl Run {
         })
     }
 
-    /// Whether the plugin may send the request.
-    fn check_http(&self, driver: &Driver, request: &HttpRequest) -> Result<(), Noted> {
-        let Driver::Live(live) = driver else {
-            return Ok(());
+    /// Where the request goes, if the plugin may send it.
+    fn target<'a>(&self, driver: &'a Driver, request: &HttpRequest) -> Result<Target<'a>, Refusal> {
+        let live = match driver {
+            Driver::Live(live) => live,
+            Driver::Dry(dry) => return Ok(Target::Dry(dry)),
         };
-        let context = self.seam.context();
         let services = &live.world.http;
-        let service = services
-            .service_of(&request.url)
-            .map_err(|error| Noted::Invalid(error.to_string()))?;
-        let Some(service) = service else {
-            return Err(Noted::Denied(unknown_service(
-                &context.plugin,
-                &request.url,
-            )));
-        };
-        if !context.grant.services.contains(&service.name) {
-            let line = format!("services = [\"{}\"]", service.name);
-            let what = format!("send requests to `{}`", service.name);
-            return Err(Noted::Denied(denied(&context.plugin, &what, &line)));
+        let invalid = |error: HttpError| Refusal::Invalid(chain(&error));
+        services.check(request).map_err(invalid)?;
+        let service = services.service_of(&request.url).map_err(invalid)?;
+        let refused = refused(self.seam.context(), services, service, request);
+        match (service, refused) {
+            (Some(service), None) => Ok(Target::Live(services, service)),
+            (_, refused) => Err(Refusal::Denied(refused.unwrap_or_default())),
         }
-        let Some(secret) = &request.secret else {
-            return Ok(());
-        };
-        if !context.grant.secrets.contains(secret) {
-            let line = format!("secrets = [\"{secret}\"]");
-            let what = format!("use the secret `{secret}`");
-            return Err(Noted::Denied(denied(&context.plugin, &what, &line)));
-        }
-        if !services.secret_is_for(secret, service) {
-            return Err(Noted::Denied(format!(
-                "the secret `{secret}` may not be sent to `{0}`; to allow it, set in the configuration:\n\n    \
-                 [secrets.{secret}]\n    file = \"…\"\n    services = [\"{0}\"]\n",
-                service.name
-            )));
-        }
-        Ok(())
     }
 }
 
-fn unknown_service(plugin: &str, url: &str) -> String {
+/// Why a plugin may not send a request; none where it may.
+fn refused(
+    context: &Context,
+    services: &HttpServices,
+    service: Option<&Service>,
+    request: &HttpRequest,
+) -> Option<String> {
+    let (plugin, grant) = (&context.plugin, &context.grant);
+    let Some(service) = service else {
+        return Some(unknown_service(plugin, &grant.services, &request.url));
+    };
+    if !grant.services.contains(&service.name) {
+        let line = list_with("services", &grant.services, &service.name);
+        let what = format!("send requests to `{}`", service.name);
+        return Some(denied(plugin, &what, &line));
+    }
+    let secret = request.secret.as_ref()?;
+    if !grant.secrets.contains(secret) {
+        let line = list_with("secrets", &grant.secrets, secret);
+        let what = format!("use the secret `{secret}`");
+        return Some(denied(plugin, &what, &line));
+    }
+    if services.secret_is_for(secret, service) {
+        return None;
+    }
+    Some(format!(
+        "the secret `{secret}` may not be sent to `{0}`; to allow it, have in the configuration:\n\n    \
+         [secrets.{secret}]\n    file = \"…\"\n    services = [\"{0}\"]\n",
+        service.name
+    ))
+}
+
+fn unknown_service(plugin: &str, granted: &[String], url: &str) -> String {
     format!(
-        "no service covers {url}; to allow it, add to the configuration:\n\n    \
-         [services.NAME]\n    origin = \"{}\"\n\n    [grants.{plugin}]\n    services = [\"NAME\"]\n",
-        url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/")
+        "no service covers {url}; to allow it, have in the configuration:\n\n    \
+         [services.NAME]\n    origin = \"{}\"\n\n    [grants.{plugin}]\n    {}\n",
+        url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/"),
+        list_with("services", granted, "NAME")
     )
+}
+
+/// Where a request goes.
+enum Target<'a> {
+    Live(&'a HttpServices, &'a Service),
+    Dry(&'a DryRun),
+}
+
+/// Why a request goes nowhere.
+#[derive(Clone)]
+enum Refusal {
+    Denied(String),
+    Invalid(String),
 }
 
 /// One request of one run.
 struct Call<'a> {
-    driver: &'a Driver,
+    target: Result<Target<'a>, Refusal>,
     request: &'a HttpRequest,
-    refused: Result<(), Noted>,
     idempotent: bool,
 }
 
 impl Call<'_> {
     /// Makes a request that changes nothing.
     async fn read(&self) -> Noted {
-        let sent = match self.prepare() {
-            Ok(Prepared::Live(live, service)) => {
-                live.world.http.send(service, self.request, None).await
-            }
-            Ok(Prepared::Dry(response)) => Ok(response),
-            Err(refused) => return refused,
-        };
-        match sent {
+        match self.send(None).await {
             Ok(response) => Noted::of(response),
-            Err(HttpError::NoAnswer { .. }) => Noted::Timeout(text(sent)),
+            Err(error @ HttpError::NoAnswer { .. }) => Noted::Timeout(chain(&error)),
             Err(error) => Noted::of_error(&error),
         }
     }
 
-    fn prepare(&self) -> Result<Prepared<'_>, Noted> {
-        if let Err(refused) = &self.refused {
-            return Err(refused.copy());
-        }
-        match self.driver {
-            Driver::Live(live) => match live.world.http.service_of(&self.request.url) {
-                Ok(Some(service)) => Ok(Prepared::Live(live, service)),
-                _ => Err(Noted::Invalid(self.request.url.clone())),
-            },
-            Driver::Dry(dry) => {
-                let answer = dry.http_answer(&self.request.url);
-                Ok(Prepared::Dry(HttpResponse {
-                    status: answer.as_ref().map_or(200, |answer| answer.status),
-                    headers: Vec::new(),
-                    body: answer
-                        .map(|answer| answer.body.into_bytes())
-                        .unwrap_or_default(),
-                }))
-            }
+    async fn send(&self, key: Option<&str>) -> Result<HttpResponse, HttpError> {
+        match &self.target {
+            Ok(Target::Live(services, service)) => services.send(service, self.request, key).await,
+            Ok(Target::Dry(dry)) => Ok(self.neutral(dry)),
+            Err(Refusal::Denied(reason)) => Err(HttpError::Denied(reason.clone())),
+            Err(Refusal::Invalid(reason)) => Err(HttpError::Invalid(reason.clone())),
         }
     }
-}
 
-enum Prepared<'a> {
-    Live(&'a LiveRun, &'a Service),
-    Dry(HttpResponse),
+    fn neutral(&self, dry: &DryRun) -> HttpResponse {
+        let answer = dry.http_answer(self.request.method.as_str(), &self.request.url);
+        let (status, body) =
+            answer.map_or((200, String::new()), |answer| (answer.status, answer.body));
+        HttpResponse {
+            status,
+            headers: Vec::new(),
+            body: body.into_bytes(),
+        }
+    }
+
+    /// Whether doing it twice is doing it once.
+    fn may_be_repeated(&self) -> bool {
+        let honours_key = match &self.target {
+            Ok(Target::Live(_, service)) => service.honours_key(),
+            Ok(Target::Dry(_)) | Err(_) => false,
+        };
+        self.idempotent || honours_key
+    }
+
+    /// What an answer says about the effect.
+    fn judge(&self, status: u16, noted: Noted) -> Made<Noted> {
+        match Verdict::of(status) {
+            Verdict::Done => Made::Done(noted),
+            Verdict::NotDone => Made::NotDone(noted),
+            // Another attempt under the same key does no harm, and the handler sees the answer.
+            Verdict::Unclear if self.may_be_repeated() => Made::NotDone(noted),
+            Verdict::Unclear => Made::InDoubt(format!(
+                "{} {} was answered with {status}: a gateway does not know whether it was done",
+                self.request.method.as_str(),
+                self.request.url
+            )),
+        }
+    }
 }
 
 impl External for Call<'_> {
     type Answer = Noted;
 
+    fn refused(&self) -> Option<Noted> {
+        match self.target.as_ref().err()? {
+            Refusal::Denied(reason) => Some(Noted::Denied(reason.clone())),
+            Refusal::Invalid(reason) => Some(Noted::Invalid(reason.clone())),
+        }
+    }
+
     async fn make(&self, key: &str) -> Made<Noted> {
-        let sent = match self.prepare() {
-            Ok(Prepared::Live(live, service)) => {
-                live.world.http.send(service, self.request, Some(key)).await
-            }
-            Ok(Prepared::Dry(response)) => Ok(response),
-            Err(refused) => return Made::NotDone(refused),
-        };
-        match sent {
-            Ok(response) if is_worth_another_attempt(response.status) => {
-                Made::NotDone(Noted::of(response))
-            }
-            Ok(response) => Made::Done(Noted::of(response)),
-            Err(error @ (HttpError::NoAnswer { .. } | HttpError::TooLarge { .. })) => {
-                Made::InDoubt(chain(&error))
+        match self.send(Some(key)).await {
+            Ok(response) => self.judge(response.status, Noted::of(response)),
+            Err(error @ HttpError::NoAnswer { .. }) => Made::InDoubt(chain(&error)),
+            Err(error @ HttpError::TooLarge { status, .. }) => {
+                self.judge(status, Noted::of_error(&error))
             }
             Err(error) => Made::NotDone(Noted::of_error(&error)),
         }
     }
 
-    async fn settle(&self, key: &str, reason: String) -> Made<Noted> {
-        let (live, service) = match self.prepare() {
-            Ok(Prepared::Live(live, service)) => (live, service),
-            Ok(Prepared::Dry(_)) => return self.make(key).await,
+    async fn settle(&self, key: &str, age: Duration) -> Settled<Noted> {
+        let (services, service) = match &self.target {
+            Ok(Target::Live(services, service)) => (services, service),
+            Ok(Target::Dry(_)) => return Settled::Again,
             // What may not be sent any more cannot be asked about either.
-            Err(_) => return Made::InDoubt(reason),
+            Err(_) => return Settled::Never("the plugin may not send it any more".to_owned()),
         };
-        if self.idempotent || service.honours_key() {
-            return self.make(key).await;
+        if self.may_be_repeated() {
+            return Settled::Again;
         }
-        let secret = self.request.secret.as_deref();
-        match live.world.http.settle(service, key, secret).await {
-            Settled::Done(response) => Made::Done(Noted::of(response)),
-            Settled::NotDone => self.make(key).await,
-            Settled::Unknown(unknown) => Made::InDoubt(format!("{reason}; {unknown}")),
+        match services.resolve(service, self.request, key, age).await {
+            Resolved::Done(response) => Settled::Done(Noted::of(response)),
+            Resolved::NotDone => Settled::Again,
+            Resolved::Unanswered(reason) => Settled::Later(reason),
+            Resolved::CannotBeAsked => Settled::Never(format!(
+                "the service `{}` cannot be asked: it has no `resolve` in the configuration",
+                service.name
+            )),
         }
     }
 
@@ -253,12 +311,48 @@ impl External for Call<'_> {
         Noted::InDoubt(reason)
     }
 
+    fn too_long(&self) -> Noted {
+        Noted::Limit(
+            "the service answered, and its answer has no room in the run's journal".to_owned(),
+        )
+    }
+
     fn longest(&self) -> Duration {
-        match self.prepare() {
-            Ok(Prepared::Live(_, service)) => service.timeout(),
-            _ => Duration::ZERO,
+        match &self.target {
+            Ok(Target::Live(_, service)) => service.timeout(),
+            Ok(Target::Dry(_)) | Err(_) => Duration::ZERO,
         }
     }
+}
+
+/// What a status says about a request that was to change something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Done,
+    NotDone,
+    Unclear,
+}
+
+impl Verdict {
+    /// An error says that it was not done (RFC 9110 §15.5, §15.6), except where a gateway got no
+    /// answer from behind (§15.6.3, §15.6.5) and where the service met what it did not expect
+    /// (§15.6.1), which may have been after it had done its part.
+    const fn of(status: u16) -> Self {
+        match status {
+            500 | 502 | 504 => Self::Unclear,
+            400.. => Self::NotDone,
+            _ => Self::Done,
+        }
+    }
+}
+
+/// The neutral answer as a journal has it: HTTP 200 with this body.
+pub(super) fn neutral_answer(body: &[u8]) -> Result<Vec<u8>, SeamError> {
+    encode(&Noted::Response {
+        status: 200,
+        headers: Vec::new(),
+        body: ByteBuf::from(body),
+    })
 }
 
 impl Noted {
@@ -273,30 +367,14 @@ impl Noted {
     fn of_error(error: &HttpError) -> Self {
         let reason = chain(error);
         match error {
-            HttpError::Invalid(_) | HttpError::Secret(_) => Self::Invalid(reason),
-            HttpError::Unreachable { .. } => Self::Unreachable(reason),
+            HttpError::Denied(_) => Self::Denied(reason),
+            HttpError::Invalid(_) => Self::Invalid(reason),
+            // A secret may come: it is being renewed.
+            HttpError::Unreachable { .. } | HttpError::Secret { .. } => Self::Unreachable(reason),
             HttpError::NoAnswer { .. } => Self::InDoubt(reason),
             HttpError::TooLarge { .. } => Self::Limit(reason),
         }
     }
-
-    /// A refusal again; there is no other kind to be copied.
-    fn copy(&self) -> Self {
-        match self {
-            Self::Denied(reason) => Self::Denied(reason.clone()),
-            Self::Invalid(reason) => Self::Invalid(reason.clone()),
-            _ => Self::Invalid("the request was refused".to_owned()),
-        }
-    }
-}
-
-/// Statuses that say: not now (RFC 9110 §15.5.9 and §15.5.10, RFC 8470, RFC 6585, and 5xx).
-const fn is_worth_another_attempt(status: u16) -> bool {
-    matches!(status, 408 | 425 | 429) || status >= 500
-}
-
-fn text(sent: Result<HttpResponse, HttpError>) -> String {
-    sent.err().map(|error| chain(&error)).unwrap_or_default()
 }
 
 fn answer(noted: Noted) -> Result<Response, Error> {
@@ -330,13 +408,21 @@ const fn method(method: Method) -> HttpMethod {
     }
 }
 
-const fn name(method: HttpMethod) -> &'static str {
-    match method {
-        HttpMethod::Get => "GET",
-        HttpMethod::Head => "HEAD",
-        HttpMethod::Post => "POST",
-        HttpMethod::Put => "PUT",
-        HttpMethod::Patch => "PATCH",
-        HttpMethod::Delete => "DELETE",
+#[cfg(test)]
+mod tests {
+    use super::Verdict;
+
+    #[track_caller]
+    fn check(statuses: impl IntoIterator<Item = u16>, expected: Verdict) {
+        for status in statuses {
+            assert_eq!(Verdict::of(status), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_status_says_whether_a_request_was_done() {
+        check([200, 201, 204, 303], Verdict::Done);
+        check([400, 404, 409, 422, 429, 503], Verdict::NotDone);
+        check([500, 502, 504], Verdict::Unclear);
     }
 }

@@ -4,6 +4,8 @@
 //! host does not know are kept out of the way. Journals are read for years, by back-tests and
 //! migrations.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use gwasp_store::JournalEntry;
 use minicbor::bytes::{ByteArray, ByteVec};
@@ -14,8 +16,11 @@ use crate::packet::Digest;
 
 /// Most entries that a run may have.
 const MAX_ENTRIES: usize = 10_000;
-/// Most bytes that a run's journal may have.
-const MAX_BYTES: usize = 16 << 20;
+/// Most bytes that a run's journal may have. The broker counts entries that were written twice
+/// twice, and takes 16 MiB.
+const MAX_BYTES: usize = 12 << 20;
+/// Room that is left for the end of a run and the beginnings of requests.
+const RESERVE: usize = 1 << 10;
 /// How much of a request is kept beside its digest, for a person to read.
 const REQUEST_HEAD: usize = 256;
 
@@ -32,6 +37,9 @@ pub enum Phase {
     /// Answered.
     #[n(2)]
     Answered,
+    /// Whether it happened is not known and cannot be asked, and the run was told so.
+    #[n(3)]
+    InDoubt,
 }
 
 /// One effect of a run.
@@ -68,6 +76,9 @@ pub struct Entry {
     /// Incarnation of the broker under which an intent was written.
     #[n(9)]
     pub incarnation: Option<u64>,
+    /// When an intent's request was last about to leave: nanoseconds since the Unix epoch.
+    #[n(10)]
+    pub sent: Option<i64>,
 }
 
 /// Why a journal cannot go on.
@@ -97,12 +108,18 @@ pub enum JournalError {
         /// Why.
         source: minicbor::decode::Error,
     },
+    /// An entry is missing.
+    #[error("entry {seq} of the journal is missing")]
+    Missing {
+        /// Its position.
+        seq: u32,
+    },
 }
 
 /// What the journal knows of the effect that is asked for.
 #[derive(Debug)]
 pub(super) enum Found {
-    /// Nothing: it is new.
+    /// Nothing that was asked for: it is new.
     New,
     /// An intent of an earlier leg: in doubt.
     Intent(Entry),
@@ -116,18 +133,21 @@ pub struct Journal {
     entries: Vec<Entry>,
     position: usize,
     bytes: usize,
-    /// Entries at or after this index are not on disk in their present form.
-    unsaved: Vec<usize>,
+    /// Entries that are not on disk in their present form.
+    unsaved: BTreeSet<u32>,
 }
 
 impl Journal {
     /// Reads what earlier legs left.
     ///
     /// # Errors
-    /// [`JournalError::Corrupt`].
+    /// [`JournalError::Corrupt`] and [`JournalError::Missing`].
     pub fn read(stored: &[JournalEntry]) -> Result<Self, JournalError> {
         let mut journal = Self::default();
-        for entry in stored {
+        for (seq, entry) in (0..).zip(stored) {
+            if entry.seq != seq {
+                return Err(JournalError::Missing { seq });
+            }
             let read = minicbor::decode(&entry.bytes).map_err(|source| JournalError::Corrupt {
                 seq: entry.seq,
                 source,
@@ -161,13 +181,61 @@ impl Journal {
         if entry.function != function.name || *entry.request != *Digest::of(request).as_bytes() {
             return Err(JournalError::Differs {
                 seq: entry.seq,
-                noted: describe(&entry.function, &entry.head),
+                noted: entry.describe(),
                 asked: describe(function.name, &request[..request.len().min(REQUEST_HEAD)]),
             });
         }
-        match (&entry.phase, &entry.answer) {
-            (Phase::Answered | Phase::NotDone, Some(answer)) => Ok(Found::Answer(answer.to_vec())),
+        match (entry.phase, &entry.answer) {
+            (Phase::Answered | Phase::NotDone | Phase::InDoubt, Some(answer)) => {
+                Ok(Found::Answer(answer.to_vec()))
+            }
+            (Phase::NotDone, None) => Ok(Found::New),
             _ => Ok(Found::Intent(entry.clone())),
+        }
+    }
+
+    /// How many external effects come before the present position.
+    pub(super) fn external_before(&self) -> usize {
+        self.entries
+            .iter()
+            .take(self.position)
+            .filter(|entry| entry.is_external())
+            .count()
+    }
+
+    /// Whether an answer of `len` bytes can be written.
+    pub(super) fn has_room(&self, len: usize) -> bool {
+        let bytes = self.bytes.saturating_add(len).saturating_add(RESERVE);
+        self.position < MAX_ENTRIES && bytes <= MAX_BYTES
+    }
+
+    /// Writes an entry at the present position, in place of the one that is there.
+    pub(super) fn write(&mut self, entry: Entry) -> Result<(), JournalError> {
+        let answer = entry.answer.as_ref().map_or(0, |answer| answer.len());
+        if !self.has_room(answer) {
+            return Err(JournalError::TooLong);
+        }
+        self.bytes += answer + REQUEST_HEAD;
+        self.unsaved.insert(self.position());
+        match self.entries.get_mut(self.position) {
+            Some(place) => *place = entry,
+            None => self.entries.push(entry),
+        }
+        Ok(())
+    }
+
+    /// Writes an entry as [`Journal::write`] does, and goes on to the next position.
+    pub(super) fn append(&mut self, entry: Entry) -> Result<(), JournalError> {
+        self.write(entry)?;
+        self.advance();
+        Ok(())
+    }
+
+    /// Takes back the intent at the present position: its request never left.
+    pub(super) fn withdraw(&mut self) {
+        if let Some(entry) = self.entries.get_mut(self.position) {
+            entry.phase = Phase::NotDone;
+            self.unsaved.insert(entry.seq);
         }
     }
 
@@ -176,44 +244,28 @@ impl Journal {
         self.position += 1;
     }
 
-    /// Writes an entry at the present position, in place of the one that is there.
-    pub(super) fn write(&mut self, entry: Entry) -> Result<(), JournalError> {
-        self.bytes += entry.answer.as_ref().map_or(0, |answer| answer.len()) + REQUEST_HEAD;
-        if self.entries.len() >= MAX_ENTRIES || self.bytes > MAX_BYTES {
-            return Err(JournalError::TooLong);
-        }
-        if self.position < self.entries.len() {
-            self.entries[self.position] = entry;
-        } else {
-            self.entries.push(entry);
-        }
-        self.unsaved.push(self.position);
-        Ok(())
-    }
-
     /// What is to be written to disk.
     pub(super) fn take_unsaved(&mut self) -> Vec<JournalEntry> {
-        let mut unsaved = std::mem::take(&mut self.unsaved);
-        unsaved.dedup();
-        unsaved
-            .iter()
-            .filter_map(|&at| self.entries.get(at))
-            .map(store_form)
+        std::mem::take(&mut self.unsaved)
+            .into_iter()
+            .filter_map(|seq| self.entries.get(usize::try_from(seq).ok()?))
+            .map(Entry::stored)
             .collect()
     }
 
+    /// Takes back what [`Journal::take_unsaved`] gave and what may not be on disk.
+    pub(super) fn put_back(&mut self, seqs: impl IntoIterator<Item = u32>) {
+        self.unsaved.extend(seqs);
+    }
+
     /// How many entries another attempt replays: up to and with the last external effect that is
-    /// done. What was uploaded is not uploaded again; what was read after it is read anew.
+    /// done or may be. What was uploaded is not uploaded again; what was read after it is read
+    /// anew.
     pub(super) fn keep_for_retry(&self) -> u32 {
-        let is_external = |name: &str| {
-            super::TABLE
-                .iter()
-                .any(|known| known.name == name && known.class == Class::External)
-        };
         let last = self
             .entries
             .iter()
-            .rposition(|entry| entry.phase != Phase::NotDone && is_external(&entry.function));
+            .rposition(|entry| entry.is_external() && entry.phase != Phase::NotDone);
         last.map_or(0, |at| u32::try_from(at + 1).unwrap_or(u32::MAX))
     }
 }
@@ -232,7 +284,35 @@ impl Entry {
             key: None,
             until: None,
             incarnation: None,
+            sent: None,
         }
+    }
+
+    /// Whether it is an external effect.
+    pub(super) fn is_external(&self) -> bool {
+        super::TABLE
+            .iter()
+            .any(|known| known.name == self.function && known.class == Class::External)
+    }
+
+    /// As the broker keeps it.
+    pub(super) fn stored(&self) -> JournalEntry {
+        // Writing to a Vec cannot fail.
+        let bytes = minicbor::to_vec(self).unwrap_or_default();
+        JournalEntry {
+            seq: self.seq,
+            bytes: Bytes::from(bytes),
+        }
+    }
+
+    /// Whether nobody knows, or knew so far, if the effect happened.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.is_external() && matches!(self.phase, Phase::Intent | Phase::InDoubt)
+    }
+
+    /// What was asked for, for a person.
+    pub(super) fn describe(&self) -> String {
+        describe(&self.function, &self.head)
     }
 
     /// Adds the answer.
@@ -243,17 +323,11 @@ impl Entry {
     }
 }
 
-fn store_form(entry: &Entry) -> JournalEntry {
-    // Writing to a Vec cannot fail.
-    let bytes = minicbor::to_vec(entry).unwrap_or_default();
-    JournalEntry {
-        seq: entry.seq,
-        bytes: Bytes::from(bytes),
-    }
-}
-
+/// The head of a request may be cut in the middle; what is whole of it is shown.
 fn describe(function: &str, head: &[u8]) -> String {
-    format!("`{function}` with {}", head.escape_ascii())
+    let request = minicbor::display(head).to_string();
+    let whole = request.split(" !!!").next().unwrap_or_default();
+    format!("`{function}` with {whole}")
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::bindings::gwasp::plugin::kv::{Entry, Error, Host};
 use super::driver::Driver;
 use super::function::{KV_ADD, KV_CLAIM, KV_DELETE, KV_GET, KV_SET};
 use super::seam::SeamError;
-use super::{Run, denied};
+use super::{Refused, Run, denied};
 use crate::broker::KvWrite;
 
 const MAX_KEY: usize = 512;
@@ -18,111 +18,169 @@ const MAX_VALUE: usize = 1 << 20;
 /// A value and its version, as a journal has them.
 type Noted = Option<(ByteBuf, u64)>;
 
+/// What a run made of a value, before its outcome does.
+#[derive(Clone, Debug)]
+pub(super) enum OwnValue {
+    /// It set it.
+    Set(Bytes),
+    /// It deleted it.
+    Deleted,
+    /// It added to it.
+    Added(i64),
+}
+
 impl Host for Run {
     async fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Entry>, Error>> {
-        if let Err(refused) = self.check(&key, 0) {
-            return Ok(Err(refused));
-        }
+        let allowed = self.allows(&key, 0);
         let own = self.seam.values().get(&key).cloned();
         let driver = self.seam.driver();
         let plugin = self.seam.context().plugin.clone();
         let live = async {
-            if let Some(own) = own {
-                return Ok(own.map(|value| (ByteBuf::from(value.to_vec()), 0)));
+            match allowed {
+                Ok(()) => Ok(Ok(value(own, || read(&driver, &plugin, &key))?)),
+                Err(refused) => Ok(Err(refused)),
             }
-            read(&driver, &plugin, &key)
         };
-        let noted: Noted = self.seam.answered(&KV_GET, &key, live).await?;
-        Ok(Ok(noted.map(|(value, version)| Entry {
-            value: value.into_vec(),
-            version,
-        })))
+        let noted: Result<Noted, Refused> = self.seam.answered(&KV_GET, &key, live).await?;
+        Ok(match noted {
+            Ok(noted) => Ok(noted.map(|(value, version)| Entry {
+                value: value.into_vec(),
+                version,
+            })),
+            Err(refused) => Err(refused.into()),
+        })
     }
 
     async fn set(&mut self, key: String, value: Vec<u8>) -> wasmtime::Result<Result<(), Error>> {
-        if let Err(refused) = self.check(&key, value.len()) {
-            return Ok(Err(refused));
-        }
+        let allowed = self.allows(&key, value.len());
         let request = (&key, serde_bytes::Bytes::new(&value));
-        self.seam.note_committed(&KV_SET, &request, || {
+        let noted = self.seam.note_committed(&KV_SET, &request, allowed, || {
             format!("{key}: {} bytes", value.len())
         })?;
+        if let Err(refused) = noted {
+            return Ok(Err(refused.into()));
+        }
         let value = Bytes::from(value);
-        self.seam.values().insert(key.clone(), Some(value.clone()));
-        self.seam.committed().kv.push(KvWrite::Set { key, value });
+        self.seam.write_value(KvWrite::Set {
+            key: key.clone(),
+            value: value.clone(),
+        })?;
+        self.seam.values().insert(key, OwnValue::Set(value));
         Ok(Ok(()))
     }
 
     async fn delete(&mut self, key: String) -> wasmtime::Result<Result<(), Error>> {
-        if let Err(refused) = self.check(&key, 0) {
-            return Ok(Err(refused));
+        let allowed = self.allows(&key, 0);
+        let noted = self
+            .seam
+            .note_committed(&KV_DELETE, &key, allowed, || key.clone())?;
+        if let Err(refused) = noted {
+            return Ok(Err(refused.into()));
         }
-        self.seam.note_committed(&KV_DELETE, &key, || key.clone())?;
-        self.seam.values().insert(key.clone(), None);
-        self.seam.committed().kv.push(KvWrite::Delete { key });
+        self.seam
+            .write_value(KvWrite::Delete { key: key.clone() })?;
+        self.seam.values().insert(key, OwnValue::Deleted);
         Ok(Ok(()))
     }
 
     async fn add(&mut self, key: String, delta: i64) -> wasmtime::Result<Result<(), Error>> {
-        if let Err(refused) = self.check(&key, 0) {
-            return Ok(Err(refused));
+        let allowed = self.allows(&key, 0);
+        let request = (&key, delta);
+        let noted = self
+            .seam
+            .note_committed(&KV_ADD, &request, allowed, || format!("{key}: {delta:+}"))?;
+        if let Err(refused) = noted {
+            return Ok(Err(refused.into()));
         }
-        self.seam
-            .note_committed(&KV_ADD, &(&key, delta), || format!("{key}: {delta:+}"))?;
-        let driver = self.seam.driver();
-        let plugin = self.seam.context().plugin.clone();
-        let before = match self.seam.values().get(&key) {
-            Some(own) => own.as_ref().and_then(|value| integer(value)),
-            None => read(&driver, &plugin, &key)?.and_then(|(value, _)| integer(&value)),
-        };
-        let after = before.unwrap_or(0).saturating_add(delta);
-        self.seam
-            .values()
-            .insert(key.clone(), Some(Bytes::from(after.to_string())));
-        self.seam.committed().kv.push(KvWrite::Add { key, delta });
+        self.seam.write_value(KvWrite::Add {
+            key: key.clone(),
+            delta,
+        })?;
+        let values = self.seam.values();
+        let own = added(values.get(&key), delta);
+        values.insert(key, own);
         Ok(Ok(()))
     }
 
     async fn claim(&mut self, name: String) -> wasmtime::Result<Result<bool, Error>> {
-        if let Err(refused) = self.check(&name, 0) {
-            return Ok(Err(refused));
-        }
+        let allowed = self.allows(&name, 0);
         let driver = self.seam.driver();
         let plugin = self.seam.context().plugin.clone();
         let live = async {
+            if let Err(refused) = allowed {
+                return Ok(Err(refused));
+            }
             match &driver {
                 Driver::Live(live) => {
-                    Ok(live.world.broker.claim(&plugin, &name, live.task).await?)
+                    let claimed = live.world.broker.claim(&plugin, &name, live.task).await?;
+                    Ok(Ok(claimed))
                 }
-                Driver::Dry(_) => Ok(true),
+                Driver::Dry(_) => Ok(Ok(true)),
             }
         };
-        Ok(Ok(self.seam.answered(&KV_CLAIM, &name, live).await?))
+        let noted: Result<bool, Refused> = self.seam.answered(&KV_CLAIM, &name, live).await?;
+        Ok(noted.map_err(Error::from))
     }
 }
 
 impl Run {
-    fn check(&self, key: &str, len: usize) -> Result<(), Error> {
+    fn allows(&self, key: &str, len: usize) -> Result<(), Refused> {
         let context = self.seam.context();
         if !context.grant.kv {
-            return Err(Error::Denied(denied(
+            return Err(Refused::Denied(denied(
                 &context.plugin,
                 "keep values",
                 "kv = true",
             )));
         }
         if key.is_empty() || key.len() > MAX_KEY {
-            return Err(Error::Limit(format!(
+            return Err(Refused::Limit(format!(
                 "a key has 1 to {MAX_KEY} bytes; this has {}",
                 key.len()
             )));
         }
         if len > MAX_VALUE {
-            return Err(Error::Limit(format!(
+            return Err(Refused::Limit(format!(
                 "a value has at most {MAX_VALUE} bytes; this has {len}: use a blob"
             )));
         }
         Ok(())
+    }
+}
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Denied(reason) => Self::Denied(reason),
+            Refused::Limit(reason) | Refused::Unknown(reason) => Self::Limit(reason),
+        }
+    }
+}
+
+/// A value as the run sees it: with what it wrote itself, which has no version yet.
+fn value(
+    own: Option<OwnValue>,
+    kept: impl FnOnce() -> Result<Noted, SeamError>,
+) -> Result<Noted, SeamError> {
+    let written = |value: &[u8]| Some((ByteBuf::from(value.to_vec()), 0));
+    Ok(match own {
+        None => kept()?,
+        Some(OwnValue::Set(value)) => written(&value),
+        Some(OwnValue::Deleted) => None,
+        Some(OwnValue::Added(delta)) => {
+            let before = kept()?.map_or(0, |(value, _)| integer(&value));
+            written(before.saturating_add(delta).to_string().as_bytes())
+        }
+    })
+}
+
+fn added(own: Option<&OwnValue>, delta: i64) -> OwnValue {
+    let set = |sum: i64| OwnValue::Set(Bytes::from(sum.to_string()));
+    match own {
+        None => OwnValue::Added(delta),
+        Some(OwnValue::Added(before)) => OwnValue::Added(before.saturating_add(delta)),
+        Some(OwnValue::Deleted) => set(delta),
+        Some(OwnValue::Set(value)) => set(integer(value).saturating_add(delta)),
     }
 }
 
@@ -134,6 +192,8 @@ fn read(driver: &Driver, plugin: &str, key: &str) -> Result<Noted, SeamError> {
     Ok(found.map(|(value, version)| (ByteBuf::from(value.to_vec()), version)))
 }
 
-fn integer(value: &[u8]) -> Option<i64> {
-    std::str::from_utf8(value).ok()?.trim().parse().ok()
+/// A decimal integer; anything else counts as 0, as the broker has it.
+fn integer(value: &[u8]) -> i64 {
+    let text = std::str::from_utf8(value).ok();
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }

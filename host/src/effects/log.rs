@@ -30,7 +30,7 @@ impl Host for Run {
 }
 
 /// `text` as one line of bounded length, without control characters.
-pub(super) fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len().min(MAX_LINE));
     for character in text.trim_end().chars() {
         if line.len() >= MAX_LINE {

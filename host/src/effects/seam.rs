@@ -1,21 +1,34 @@
 //! The seam: how an effect of each class is made, noted and replayed.
 
+mod external;
+mod hold;
+mod saving;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::FutureExt as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::Refused;
 use super::bindings::gwasp::plugin::log::Level;
 use super::budget::{Budget, Limits};
-use super::driver::{Driver, LiveRun};
+use super::driver::Driver;
 use super::function::{Class, Function};
 use super::journal::{Entry, Found, Journal, JournalError, Phase};
-use crate::broker::{Answer, BrokerError, Commit, JournalEntry, KvWrite, NewTask, Step, TaskId};
+use super::kv::OwnValue;
+use crate::broker::{BrokerError, JournalEntry, KvWrite, NewTask};
 use crate::config::Grant;
+use crate::packet::Digest;
+
+pub(super) use external::{External, Made, Settled};
+pub use hold::Hold;
+use saving::Noting;
+
+/// Tasks that one run may make.
+const MAX_SPAWNS: usize = 2_000;
 
 /// Why the seam ended a run; the worker finds it at the root of the trap.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +50,15 @@ pub enum SeamError {
     /// The broker did not keep the journal, or gave no answer.
     #[error("the broker gave no answer")]
     Broker(#[from] BrokerError),
+    /// An external effect is in doubt, and nobody can be asked just now.
+    #[error("an external effect is in doubt and will be settled by another attempt: {reason}")]
+    Unsettled {
+        /// Why.
+        reason: String,
+    },
+    /// The worker had the run end while a request was under way.
+    #[error("the run was ended")]
+    Ended,
 }
 
 /// Names and rights of a run.
@@ -59,36 +81,6 @@ pub struct Asked {
     pub what: String,
 }
 
-/// How an external effect came out.
-#[derive(Debug)]
-pub(super) enum Made<A> {
-    /// It is done, and this is the answer.
-    Done(A),
-    /// It is not done: a retry asks again.
-    NotDone(A),
-    /// Whether it is done is not known.
-    InDoubt(String),
-}
-
-/// An external effect, as its interface makes it.
-pub(super) trait External {
-    /// What the guest sees.
-    type Answer: Serialize + DeserializeOwned;
-
-    /// Makes it under `key`, once.
-    fn make(&self, key: &str) -> impl Future<Output = Made<Self::Answer>> + Send;
-
-    /// Finds out whether the effect under `key` is done, and makes it where it is not and where
-    /// making it again is safe. `reason` says why that is not known.
-    fn settle(&self, key: &str, reason: String) -> impl Future<Output = Made<Self::Answer>> + Send;
-
-    /// What the guest sees where nobody knows.
-    fn in_doubt(&self, reason: String) -> Self::Answer;
-
-    /// When a request that is made now is neither sent nor awaited any more.
-    fn longest(&self) -> Duration;
-}
-
 /// The gate of one run.
 pub struct Seam {
     context: Context,
@@ -96,11 +88,14 @@ pub struct Seam {
     budget: Budget,
     journal: Journal,
     committed: Committed,
-    values: BTreeMap<String, Option<Bytes>>,
+    values: BTreeMap<String, OwnValue>,
     panic: Option<String>,
     lines: Vec<String>,
     asked: Vec<Asked>,
-    unawaited: Option<Answer<'static, Vec<Result<(), BrokerError>>>>,
+    noting: Option<Noting>,
+    /// The intent at the present position was written, and its request has not left.
+    is_unsent: bool,
+    hold: Hold,
 }
 
 /// Effects that take place with the outcome.
@@ -135,8 +130,15 @@ impl Seam {
             panic: None,
             lines: Vec::new(),
             asked: Vec::new(),
-            unawaited: None,
+            noting: None,
+            is_unsent: false,
+            hold: Hold::default(),
         }
+    }
+
+    /// What the worker ends the run by.
+    pub fn hold(&self) -> Hold {
+        self.hold.clone()
     }
 
     pub(super) fn context(&self) -> &Context {
@@ -152,13 +154,38 @@ impl Seam {
         self.journal.position()
     }
 
-    /// The run's own effects that wait for its outcome.
-    pub(super) fn committed(&mut self) -> &mut Committed {
-        &mut self.committed
+    /// Has a write to the plugin's values wait for the outcome.
+    pub(super) fn write_value(&mut self, write: KvWrite) -> Result<(), SeamError> {
+        let len = match &write {
+            KvWrite::Set { key, value } => key.len() + value.len(),
+            KvWrite::Delete { key } | KvWrite::Add { key, .. } => key.len(),
+        };
+        self.budget.take_committed(len)?;
+        self.committed.kv.push(write);
+        Ok(())
     }
 
-    /// What the run itself wrote to its plugin's values; `None` inside where it deleted.
-    pub(super) fn values(&mut self) -> &mut BTreeMap<String, Option<Bytes>> {
+    /// Has a new task wait for the outcome.
+    pub(super) fn spawn(&mut self, task: NewTask) -> Result<(), SeamError> {
+        if self.committed.spawns.len() >= MAX_SPAWNS {
+            return Err(SeamError::Limit {
+                what: "new tasks",
+                limit: u32::try_from(MAX_SPAWNS).unwrap_or(u32::MAX),
+            });
+        }
+        let len = task.args.as_ref().map_or(0, bytes::Bytes::len);
+        self.budget.take_committed(len)?;
+        self.committed.spawns.push(task);
+        Ok(())
+    }
+
+    /// Has a blob live on.
+    pub(super) fn mention(&mut self, digest: &Digest) {
+        self.committed.blobs.push(*digest.as_bytes());
+    }
+
+    /// What the run itself wrote to its plugin's values.
+    pub(super) fn values(&mut self) -> &mut BTreeMap<String, OwnValue> {
         &mut self.values
     }
 
@@ -184,153 +211,50 @@ impl Seam {
         }
         let entry = self.entry(function, &request);
         let answer = live.await?;
+        let noted = encode(&answer)?;
         self.journal
-            .write(entry.answered(encode(&answer)?, Phase::Answered))?;
-        self.journal.advance();
+            .append(entry.answered(noted, Phase::Answered))?;
         Ok(answer)
     }
 
-    /// Notes a committed effect, which the caller then buffers. `what` tells a person.
-    pub(super) fn note_committed(
+    /// Notes a committed effect that `decided` allows or refuses; the caller then buffers what
+    /// is allowed. `what` tells a person.
+    pub(super) fn note_committed<A: Serialize + DeserializeOwned>(
         &mut self,
         function: &'static Function,
         request: &impl Serialize,
+        decided: Result<A, Refused>,
         what: impl FnOnce() -> String,
-    ) -> Result<(), SeamError> {
+    ) -> Result<Result<A, Refused>, SeamError> {
         debug_assert_eq!(function.class, Class::Committed);
         self.budget.take(function)?;
+        let request = encode(request)?;
+        if let Found::Answer(answer) = self.journal.find(function, &request)? {
+            self.journal.advance();
+            return decode(&answer);
+        }
+        if decided.is_ok() {
+            self.note_asked(function, what);
+        }
+        let entry = self.entry(function, &request);
+        let noted = encode(&decided)?;
+        self.journal
+            .append(entry.answered(noted, Phase::Answered))?;
+        Ok(decided)
+    }
+
+    /// Notes what a dry run was asked for.
+    pub(super) fn note_asked(
+        &mut self,
+        function: &'static Function,
+        what: impl FnOnce() -> String,
+    ) {
         if matches!(self.driver, Driver::Dry(_)) {
             self.asked.push(Asked {
                 function: function.name,
                 what: what(),
             });
         }
-        let request = encode(request)?;
-        if !matches!(self.journal.find(function, &request)?, Found::Answer(_)) {
-            let entry = self.entry(function, &request);
-            self.journal
-                .write(entry.answered(encode(&())?, Phase::Answered))?;
-        }
-        self.journal.advance();
-        Ok(())
-    }
-
-    /// Makes an external effect: the intent is on disk before `effect` is made, and an intent
-    /// that an earlier leg left is settled.
-    pub(super) async fn external<E: External>(
-        &mut self,
-        function: &'static Function,
-        request: &impl Serialize,
-        key: Option<String>,
-        effect: &E,
-    ) -> Result<E::Answer, SeamError> {
-        debug_assert_eq!(function.class, Class::External);
-        self.budget.take(function)?;
-        let request = encode(request)?;
-        let (entry, made) = match self.journal.find(function, &request)? {
-            Found::Answer(answer) => {
-                self.journal.advance();
-                return decode(&answer);
-            }
-            Found::Intent(entry) => {
-                until_silent(&self.driver, &entry).await;
-                let key = entry.key.clone().unwrap_or_default();
-                let reason = "the host stopped before the answer was noted".to_owned();
-                (entry, effect.settle(&key, reason).await)
-            }
-            Found::New => {
-                let entry = self
-                    .intend(function, &request, key, effect.longest())
-                    .await?;
-                let key = entry.key.clone().unwrap_or_default();
-                let made = match effect.make(&key).await {
-                    Made::InDoubt(reason) => effect.settle(&key, reason).await,
-                    made => made,
-                };
-                (entry, made)
-            }
-        };
-        let (answer, phase) = match made {
-            Made::Done(answer) => (answer, Phase::Answered),
-            Made::NotDone(answer) => (answer, Phase::NotDone),
-            Made::InDoubt(reason) => (effect.in_doubt(reason), Phase::Answered),
-        };
-        self.journal
-            .write(entry.answered(encode(&answer)?, phase))?;
-        self.journal.advance();
-        self.save_unawaited();
-        Ok(answer)
-    }
-
-    /// Notes an effect that a dry run was asked for.
-    pub(super) fn note_asked(&mut self, function: &'static Function, what: String) {
-        self.asked.push(Asked {
-            function: function.name,
-            what,
-        });
-    }
-
-    /// Writes an intent, with all that was noted before it, and waits until it is on disk.
-    async fn intend(
-        &mut self,
-        function: &Function,
-        request: &[u8],
-        key: Option<String>,
-        longest: Duration,
-    ) -> Result<Entry, SeamError> {
-        let mut entry = self.entry(function, request);
-        let place = self.journal.position();
-        entry.key = Some(key.unwrap_or_else(|| effect_key(self.driver.task(), place)));
-        let longest = i64::try_from(longest.as_nanos()).unwrap_or(i64::MAX);
-        entry.until = Some(self.driver.nanos().saturating_add(longest));
-        if let Driver::Live(live) = &self.driver {
-            entry.incarnation = Some(live.token.incarnation);
-        }
-        self.journal.write(entry.clone())?;
-        self.save().await?;
-        Ok(entry)
-    }
-
-    /// Writes what is not on disk yet, and waits for it.
-    async fn save(&mut self) -> Result<(), SeamError> {
-        self.settle_unawaited().await?;
-        if let Some(commit) = self.note() {
-            check(commit.await)?;
-        }
-        Ok(())
-    }
-
-    /// Hands what is not on disk yet to the next group commit, and does not wait for it.
-    fn save_unawaited(&mut self) {
-        if self.unawaited.is_some() {
-            return; // what is unsaved goes with the next commit
-        }
-        if let Some(mut commit) = self.note()
-            && commit.as_mut().now_or_never().is_none()
-        {
-            self.unawaited = Some(commit);
-        }
-    }
-
-    async fn settle_unawaited(&mut self) -> Result<(), SeamError> {
-        match self.unawaited.take() {
-            Some(commit) => check(commit.await),
-            None => Ok(()),
-        }
-    }
-
-    /// A commit of the unsaved entries; none in a dry run, or where all is saved.
-    fn note(&mut self) -> Option<Answer<'static, Vec<Result<(), BrokerError>>>> {
-        let Driver::Live(live) = &self.driver else {
-            return None;
-        };
-        let journal = self.journal.take_unsaved();
-        if journal.is_empty() {
-            return None;
-        }
-        let commit = note_of(live, journal, self.committed.blobs.clone());
-        let broker = Arc::clone(&live.world.broker);
-        Some(Box::pin(async move { broker.commit(vec![commit]).await }))
     }
 
     /// Keeps the message of a panic, for the failure.
@@ -364,9 +288,12 @@ impl Seam {
 
     /// What the worker takes at the end of a leg.
     pub async fn finish(mut self) -> Leg {
-        let lost = self.settle_unawaited().await.err();
+        let noted = self.settle_noting().await;
+        if self.is_unsent {
+            self.journal.withdraw();
+        }
         Leg {
-            lost,
+            is_fenced: matches!(noted, Err(BrokerError::Fenced { .. })),
             keep_for_retry: self.journal.keep_for_retry(),
             journal: self.journal.take_unsaved(),
             committed: self.committed,
@@ -390,8 +317,8 @@ impl Seam {
 /// What a run left at its end.
 #[derive(Debug)]
 pub struct Leg {
-    /// Why an entry that was not awaited did not reach the disk.
-    pub lost: Option<SeamError>,
+    /// The lease was lost while an entry was on its way to the disk.
+    pub is_fenced: bool,
     /// Entries that are not on disk yet.
     pub journal: Vec<JournalEntry>,
     /// How many entries a retry replays.
@@ -408,49 +335,7 @@ pub struct Leg {
     pub log_lines_dropped: u32,
 }
 
-/// Waits until the request of an intent that another process may still be making is neither
-/// sent nor awaited any more. A process of a former incarnation is dead.
-async fn until_silent(driver: &Driver, entry: &Entry) {
-    let Driver::Live(live) = driver else {
-        return;
-    };
-    if entry
-        .incarnation
-        .is_some_and(|incarnation| incarnation < live.token.incarnation)
-    {
-        return;
-    }
-    let left = entry.until.unwrap_or(0).saturating_sub(driver.nanos());
-    tokio::time::sleep(Duration::from_nanos(u64::try_from(left).unwrap_or(0))).await;
-}
-
-/// The idempotency key of a task's effect: the same on every attempt.
-fn effect_key(task: TaskId, place: u32) -> String {
-    format!("{task}-{place}")
-}
-
-fn note_of(live: &LiveRun, journal: Vec<JournalEntry>, blobs: Vec<[u8; 32]>) -> Commit {
-    Commit {
-        task: live.task,
-        token: live.token,
-        version: *live.version.as_bytes(),
-        cpu: 0,
-        journal,
-        kv: Vec::new(),
-        spawns: Vec::new(),
-        blobs,
-        step: Step::Note,
-    }
-}
-
-fn check(answers: Vec<Result<(), BrokerError>>) -> Result<(), SeamError> {
-    answers
-        .into_iter()
-        .collect::<Result<(), _>>()
-        .map_err(SeamError::Broker)
-}
-
-fn encode(value: &impl Serialize) -> Result<Vec<u8>, SeamError> {
+pub(super) fn encode(value: &impl Serialize) -> Result<Vec<u8>, SeamError> {
     minicbor_serde::to_vec(value).map_err(|error| SeamError::Encoding(Box::new(error)))
 }
 

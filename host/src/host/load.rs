@@ -1,6 +1,6 @@
 //! Loads the plugins of a directory and brings the routing table up to date.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use tracing::{error, info, warn};
 
 use super::HostError;
 use crate::broker::{Broker, RouteRecord};
+use crate::config::{QueueError, Queues};
 use crate::packet::Digest;
 use crate::plugins::{Loader, Plugin, plugin_files};
 use crate::routes::{EntryKind, Manifest, PluginRoutes};
@@ -25,6 +26,7 @@ pub(super) async fn load_all(
     loader: &Loader,
     registry: &Registry,
     directory: &Path,
+    queues: &Queues,
 ) -> Result<Table, HostError> {
     let (_, known) = broker.routes()?;
     let known: BTreeMap<_, _> = known
@@ -33,6 +35,9 @@ pub(super) async fn load_all(
         .collect();
     for path in files(directory) {
         match loader.load(&path) {
+            Ok(plugin) if let Some(error) = unknown_queue(&plugin, queues) => {
+                error!(target: "gwasp::host", path = %path.display(), "plugin refused: {error}");
+            }
             Ok(plugin) => {
                 announce(&plugin);
                 let is_new = known
@@ -83,20 +88,32 @@ fn announce(plugin: &Plugin) {
     }
 }
 
+/// A plugin whose handler names a queue that is not there is refused before it has routes, so
+/// that nothing is accepted for it.
+fn unknown_queue(plugin: &Plugin, queues: &Queues) -> Option<QueueError> {
+    plugin
+        .manifest
+        .queues()
+        .find_map(|queue| queues.get(queue).err())
+}
+
+/// Tasks of plugins that are not loaded are held: they wait, and cost nothing.
 fn table(broker: &dyn Broker, registry: &Registry) -> Result<Table, HostError> {
     let (generation, records) = broker.routes()?;
     let mut plugins = Vec::new();
+    let mut absent = BTreeSet::new();
     for record in records {
         if registry.get(&record.plugin).is_none() {
-            warn!(target: "gwasp::host", plugin = %record.plugin, "not loaded: it keeps its routes, and its tasks wait");
+            warn!(target: "gwasp::host", plugin = %record.plugin, "not loaded: it keeps its routes, and its tasks wait; put its file back into the plugin directory");
+            absent.insert(record.plugin.clone());
         }
-        match plugin_routes(&record) {
-            Ok(routes) => plugins.push(routes),
-            Err(error) => {
-                error!(target: "gwasp::host", plugin = %record.plugin, %error, "its routes cannot be read");
-            }
-        }
+        let routes = plugin_routes(&record).map_err(|source| HostError::Routes {
+            plugin: record.plugin.clone(),
+            source,
+        })?;
+        plugins.push(routes);
     }
+    broker.hold_plugins(absent);
     Ok(Table {
         generation,
         plugins,

@@ -71,6 +71,11 @@ impl VtpListener {
         })
     }
 
+    /// What the `source` of its packets is.
+    pub fn source(&self) -> &str {
+        &self.config.source
+    }
+
     /// The states of the connections, in the order of the brokers.
     pub fn states(&self) -> impl ExactSizeIterator<Item = &Arc<ListenerState>> {
         self.connections.iter().map(|(_, state)| state)

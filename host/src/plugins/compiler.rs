@@ -90,6 +90,14 @@ impl Compiled {
     }
 }
 
+impl Compiled {
+    /// The compiled code of another version, where the cache still has it.
+    pub fn version(&self, digest: Digest) -> Option<Self> {
+        let path = self.path.with_file_name(format!("{digest}.cwasm"));
+        is_intact(&path).then_some(Self { path })
+    }
+}
+
 /// Turns components into compiled code, one at a time.
 #[derive(Debug)]
 pub struct Compiler {

@@ -2,72 +2,38 @@
 //!
 //! A request goes to a service that the configuration names; its answer is bounded in time and
 //! size. Redirects are not followed: a redirect could lead to a host that nobody allowed.
+//!
+//! Connections live on a runtime of the host's, never on a worker's thread: a connection may be
+//! used by one task after another, and must not wait while the first computes.
+
+mod exchange;
+mod request;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Method, Url};
+use reqwest::Client;
+use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
+
+pub use request::{HttpMethod, HttpRequest};
 
 use super::secret::{self, SecretError};
-use crate::config::{SecretConfig, ServiceConfig};
+use crate::config::{Lookup, SecretConfig, ServiceConfig};
 
 /// Largest response body.
 const MAX_BODY: usize = 8 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Methods that plugins may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "they are HTTP's (RFC 9110 §9, RFC 5789)")]
-pub enum HttpMethod {
-    Get,
-    Head,
-    Post,
-    Put,
-    Patch,
-    Delete,
-}
-
-impl HttpMethod {
-    /// Whether a request with this method changes nothing (RFC 9110 §9.2.1).
-    pub const fn is_safe(self) -> bool {
-        matches!(self, Self::Get | Self::Head)
-    }
-
-    const fn method(self) -> Method {
-        match self {
-            Self::Get => Method::GET,
-            Self::Head => Method::HEAD,
-            Self::Post => Method::POST,
-            Self::Put => Method::PUT,
-            Self::Patch => Method::PATCH,
-            Self::Delete => Method::DELETE,
-        }
-    }
-}
-
-/// A request.
-#[derive(Clone, Debug)]
-pub struct HttpRequest {
-    /// Method.
-    pub method: HttpMethod,
-    /// Where to.
-    pub url: String,
-    /// Headers.
-    pub headers: Vec<(String, String)>,
-    /// Name of a secret to put in.
-    pub secret: Option<String>,
-    /// Body.
-    pub body: bytes::Bytes,
-}
+/// Servers close idle connections after a few seconds; a request that meets that would be in
+/// doubt.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpResponse {
     /// Status.
     pub status: u16,
-    /// Headers.
+    /// Headers, without cookies.
     pub headers: Vec<(String, String)>,
     /// Body.
     pub body: Vec<u8>,
@@ -76,12 +42,20 @@ pub struct HttpResponse {
 /// Why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
+    /// Nobody allowed the request.
+    #[error("{0}")]
+    Denied(String),
     /// The request cannot be made.
     #[error("the request cannot be made: {0}")]
     Invalid(String),
-    /// The secret cannot be put in.
-    #[error("the secret cannot be put in")]
-    Secret(#[from] SecretError),
+    /// The secret cannot be put in: the request was not sent.
+    #[error("the secret `{name}` cannot be put in")]
+    Secret {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: SecretError,
+    },
     /// The service was not reached: it has not seen the request.
     #[error("{url} cannot be reached: {reason}")]
     Unreachable {
@@ -99,22 +73,26 @@ pub enum HttpError {
         reason: String,
     },
     /// The answer is too large.
-    #[error("the answer of {url} is larger than {MAX_BODY} bytes")]
+    #[error("{url} answered {status} with more than {MAX_BODY} bytes")]
     TooLarge {
         /// Where to.
         url: String,
+        /// Status.
+        status: u16,
     },
 }
 
 /// What a service says of a request that may or may not have been done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Settled {
+pub enum Resolved {
     /// It was done; this stands for its answer.
     Done(HttpResponse),
     /// It was not done.
     NotDone,
-    /// The service cannot be asked, or gave another answer.
-    Unknown(String),
+    /// The service gave no answer, or another one.
+    Unanswered(String),
+    /// The configuration does not say how to ask.
+    CannotBeAsked,
 }
 
 /// A service by its configuration.
@@ -122,7 +100,6 @@ pub enum Settled {
 pub struct Service {
     /// Its name.
     pub name: String,
-    origin: Url,
     config: ServiceConfig,
 }
 
@@ -136,66 +113,74 @@ impl Service {
     pub fn timeout(&self) -> Duration {
         self.config.timeout
     }
-
-    fn covers(&self, url: &Url) -> bool {
-        url.origin() == self.origin.origin() && url.path().starts_with(self.origin.path())
-    }
 }
 
 /// The services that the configuration names.
 #[derive(Debug)]
 pub struct HttpServices {
     client: Client,
+    runtime: Handle,
     services: Vec<Service>,
     secrets: BTreeMap<String, SecretConfig>,
 }
 
 impl HttpServices {
-    /// Makes the services of a configuration.
+    /// Makes the services of a configuration; their connections live on `runtime`.
     ///
     /// # Errors
-    /// [`HttpError::Invalid`] for an origin that is no URL, or when there is no TLS.
+    /// [`HttpError::Invalid`] when there is no TLS.
     pub fn new(
         services: &BTreeMap<String, ServiceConfig>,
         secrets: &BTreeMap<String, SecretConfig>,
+        runtime: Handle,
     ) -> Result<Self, HttpError> {
+        // A connection that takes longer than its request may would leave that in doubt.
+        let shortest = services.values().map(|service| service.timeout / 2).min();
         let client = Client::builder()
             .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
+            .no_proxy()
+            .connect_timeout(CONNECT_TIMEOUT.min(shortest.unwrap_or(CONNECT_TIMEOUT)))
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .tls_backend_preconfigured(tls_config())
             .user_agent(concat!("gwasp/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| HttpError::Invalid(error.to_string()))?;
+            .map_err(|error| HttpError::Invalid(crate::text::chain(&error)))?;
         let services = services
             .iter()
-            .map(|(name, config)| {
-                let origin = Url::parse(&config.origin).map_err(|error| {
-                    HttpError::Invalid(format!(
-                        "[services.{name}] origin = \"{}\": {error}",
-                        config.origin
-                    ))
-                })?;
-                Ok(Service {
-                    name: name.clone(),
-                    origin,
-                    config: config.clone(),
-                })
+            .map(|(name, config)| Service {
+                name: name.clone(),
+                config: config.clone(),
             })
-            .collect::<Result<_, HttpError>>()?;
+            .collect();
         Ok(Self {
             client,
+            runtime,
             services,
             secrets: secrets.clone(),
         })
     }
 
-    /// The service that `url` belongs to.
+    /// Checks all of a request that does not depend on the service.
+    ///
+    /// # Errors
+    /// [`HttpError::Invalid`].
+    pub fn check(&self, request: &HttpRequest) -> Result<(), HttpError> {
+        request::url(&request.url)?;
+        request::guest_headers(&request.headers)?;
+        Ok(())
+    }
+
+    /// The service that `url` belongs to; of several the one with the longest path.
     ///
     /// # Errors
     /// [`HttpError::Invalid`] for a URL that does not parse.
     pub fn service_of(&self, url: &str) -> Result<Option<&Service>, HttpError> {
-        let url = parse_url(url)?;
-        Ok(self.services.iter().find(|service| service.covers(&url)))
+        let url = request::url(url)?;
+        let covering = self
+            .services
+            .iter()
+            .filter(|service| service.config.origin.covers(&url));
+        Ok(covering.max_by_key(|service| service.config.origin.url().path().len()))
     }
 
     /// Whether the secret `name` may be sent to `service`.
@@ -208,141 +193,125 @@ impl HttpServices {
     /// Sends a request to `service`, with `key` as its `Idempotency-Key`.
     ///
     /// # Errors
-    /// [`HttpError`]; only [`HttpError::NoAnswer`] and [`HttpError::TooLarge`] leave open
-    /// whether the service did it.
+    /// [`HttpError`]; only [`HttpError::NoAnswer`] leaves open whether the service did it.
     pub async fn send(
         &self,
         service: &Service,
         request: &HttpRequest,
         key: Option<&str>,
     ) -> Result<HttpResponse, HttpError> {
-        let url = parse_url(&request.url)?;
-        let mut headers = headers(&request.headers)?;
+        let mut headers = request::guest_headers(&request.headers)?;
         if let Some(key) = key {
-            let value = HeaderValue::from_str(key)
-                .map_err(|error| HttpError::Invalid(error.to_string()))?;
-            headers.insert("idempotency-key", value);
+            request::set_header(&mut headers, "idempotency-key", key)?;
         }
-        if let Some(secret) = request
-            .secret
-            .as_ref()
-            .and_then(|name| self.secrets.get(name))
-        {
-            let (name, value) = secret::header(secret)?;
-            headers.extend(self::headers(&[(name, value)])?);
+        if let Some((name, config)) = self.secret(request)? {
+            let at = |source| HttpError::Secret {
+                name: name.to_owned(),
+                source,
+            };
+            let (header, value) = secret::header(config).map_err(at)?;
+            request::set_header(&mut headers, &header, &value)?;
         }
-        let sent = self
+        let built = self
             .client
-            .request(request.method.method(), url)
+            .request(request.method.method(), request::url(&request.url)?)
             .headers(headers)
             .body(request.body.clone())
-            .timeout(service.timeout())
-            .send()
-            .await;
-        let response = sent.map_err(|error| send_error(&request.url, &error))?;
-        read_response(&request.url, response).await
+            .timeout(service.timeout());
+        let url = request.url.clone();
+        let exchange = self.runtime.spawn(exchange::run(built, url));
+        let answer = AbortOnDropHandle::new(exchange).await;
+        answer.unwrap_or_else(|ended| {
+            Err(HttpError::NoAnswer {
+                url: request.url.clone(),
+                reason: ended.to_string(),
+            })
+        })
     }
 
-    /// Asks `service` whether the request with `key` was done.
-    pub async fn settle(&self, service: &Service, key: &str, secret: Option<&str>) -> Settled {
-        let Some(resolve) = &service.config.resolve else {
-            return Settled::Unknown(format!("service `{}` has no `resolve`", service.name));
+    fn secret<'a>(
+        &'a self,
+        request: &'a HttpRequest,
+    ) -> Result<Option<(&'a str, &'a SecretConfig)>, HttpError> {
+        let Some(name) = &request.secret else {
+            return Ok(None);
         };
-        let path = resolve.get.replace("{key}", key);
-        let Ok(url) = service.origin.join(&path) else {
-            return Settled::Unknown(format!("`{path}` is no path"));
+        match self.secrets.get(name) {
+            Some(config) => Ok(Some((name, config))),
+            None => Err(HttpError::Invalid(format!("there is no secret `{name}`"))),
+        }
+    }
+
+    /// Asks `service` whether `sent`, which left `age` ago under `key`, was done.
+    pub async fn resolve(
+        &self,
+        service: &Service,
+        sent: &HttpRequest,
+        key: &str,
+        age: Duration,
+    ) -> Resolved {
+        let Some(resolve) = &service.config.resolve else {
+            return Resolved::CannotBeAsked;
+        };
+        let asked = self.ask(service, sent, key).await;
+        let wait = resolve.after.saturating_sub(age);
+        if asked != Resolved::NotDone || wait.is_zero() {
+            return asked;
+        }
+        // The service may still be at it.
+        tokio::time::sleep(wait).await;
+        self.ask(service, sent, key).await
+    }
+
+    async fn ask(&self, service: &Service, sent: &HttpRequest, key: &str) -> Resolved {
+        let config = &service.config;
+        let Some(resolve) = &config.resolve else {
+            return Resolved::CannotBeAsked;
+        };
+        let url = match &resolve.get {
+            Lookup::Path(path) => config.origin.at(&path.with_key(key)),
+            Lookup::List => sent.url.clone(),
         };
         let request = HttpRequest {
             method: HttpMethod::Get,
-            url: url.to_string(),
+            url,
             headers: Vec::new(),
-            secret: secret.map(str::to_owned),
+            secret: sent.secret.clone(),
             body: bytes::Bytes::new(),
         };
+        let must_hold_key = resolve.get == Lookup::List;
         match self.send(service, &request, None).await {
-            Ok(response) if response.status == resolve.present => Settled::Done(response),
-            Ok(response) if response.status == resolve.absent => Settled::NotDone,
-            Ok(response) => Settled::Unknown(format!("{url} answered {}", response.status)),
-            Err(error) => Settled::Unknown(error.to_string()),
+            Ok(response) if response.status == resolve.present => {
+                if must_hold_key && !holds(&response.body, key) {
+                    return Resolved::NotDone;
+                }
+                Resolved::Done(response)
+            }
+            Ok(response) if response.status == resolve.absent => Resolved::NotDone,
+            Ok(response) => Resolved::Unanswered(format!(
+                "{} answered {}, which is neither `present` nor `absent`",
+                request.url, response.status
+            )),
+            Err(error) => Resolved::Unanswered(crate::text::chain(&error)),
         }
     }
 }
 
-fn parse_url(url: &str) -> Result<Url, HttpError> {
-    Url::parse(url).map_err(|error| HttpError::Invalid(format!("`{url}` is no URL: {error}")))
-}
-
-fn headers(pairs: &[(String, String)]) -> Result<HeaderMap, HttpError> {
-    let mut headers = HeaderMap::new();
-    for (name, value) in pairs {
-        let invalid = |error: &dyn std::fmt::Display| {
-            HttpError::Invalid(format!("header `{}`: {error}", name.escape_default()))
-        };
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| invalid(&error))?;
-        let mut value = HeaderValue::from_str(value).map_err(|error| invalid(&error))?;
-        value.set_sensitive(true);
-        headers.append(name, value);
-    }
-    Ok(headers)
-}
-
-/// A request that could not even be connected was not seen by the service.
-fn send_error(url: &str, error: &reqwest::Error) -> HttpError {
-    let reason = crate::text::chain(error);
-    if error.is_connect() || error.is_builder() {
-        HttpError::Unreachable {
-            url: url.to_owned(),
-            reason,
-        }
-    } else {
-        HttpError::NoAnswer {
-            url: url.to_owned(),
-            reason,
-        }
-    }
-}
-
-async fn read_response(url: &str, response: reqwest::Response) -> Result<HttpResponse, HttpError> {
-    let status = response.status().as_u16();
-    let headers = response
-        .headers()
-        .iter()
-        .map(|(name, value)| {
-            (
-                name.as_str().to_owned(),
-                String::from_utf8_lossy(value.as_bytes()).into_owned(),
-            )
-        })
-        .collect();
-    let mut body = Vec::new();
-    let mut chunks = response.bytes_stream();
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|error| HttpError::NoAnswer {
-            url: url.to_owned(),
-            reason: crate::text::chain(&error),
-        })?;
-        if body.len() + chunk.len() > MAX_BODY {
-            return Err(HttpError::TooLarge {
-                url: url.to_owned(),
-            });
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(HttpResponse {
-        status,
-        headers,
-        body,
-    })
+fn holds(body: &[u8], key: &str) -> bool {
+    body.windows(key.len().max(1))
+        .any(|part| part == key.as_bytes())
 }
 
 /// TLS with the machine's certificates.
 fn tls_config() -> rustls::ClientConfig {
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    rustls::ClientConfig::builder_with_provider(std::sync::Arc::new(
-        rustls::crypto::ring::default_provider(),
-    ))
-    .with_safe_default_protocol_versions()
-    .map(|builder| builder.with_root_certificates(roots).with_no_client_auth())
-    .unwrap_or_else(|_| unreachable!("ring offers the default versions of TLS"))
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map(|builder| builder.with_root_certificates(roots).with_no_client_auth())
+        .unwrap_or_else(|_| unreachable!("ring offers the default versions of TLS"))
 }
+
+#[cfg(test)]
+mod tests;

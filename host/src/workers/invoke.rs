@@ -1,5 +1,6 @@
 //! One invocation: a fresh sandbox, one call, and what came of it.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -16,6 +17,10 @@ use crate::plugins::Ticker;
 
 /// Bytes that a guest may pass to the host in one call, results included.
 const MAX_PASSED: usize = 8 << 20;
+
+/// How long a request that is under way is awaited after the host was told to give back what
+/// runs.
+const REQUEST_GRACE: Duration = Duration::from_secs(3);
 
 /// What is run, and within which limits.
 #[derive(Debug)]
@@ -79,24 +84,38 @@ impl Invocation<'_> {
         }
     }
 
-    /// Epochs stop guest code; the two waits here stop a guest that waits for the host.
+    /// Epochs stop guest code; the two waits here stop a guest that waits for the host. A request
+    /// that is under way is not torn: it is awaited for a while, and its answer noted.
     async fn call(self, pre: &PluginPre<Run>, store: &mut Store<Run>) -> Ended {
         let timeout = self.timeout;
         let cancelled = self.cancelled;
-        let call = async {
+        let hold = store.data().seam.hold();
+        let mut call = pin!(async {
             let plugin = pre.instantiate_async(&mut *store).await?;
             plugin
                 .call_handle(&mut *store, self.handler, &self.input)
                 .await
-        };
-        let result = tokio::select! {
+        });
+        let stopped = tokio::select! {
             biased;
-            result = tokio::time::timeout(timeout, call) => {
-                result.unwrap_or_else(|_elapsed| Err(Stopped::Timeout { timeout }.into()))
-            }
-            () = cancelled.cancelled() => Err(Stopped::Cancelled.into()),
+            result = tokio::time::timeout(timeout, &mut call) => match result {
+                Ok(result) => return Ended::of(result),
+                Err(_elapsed) => Stopped::Timeout { timeout },
+            },
+            () = cancelled.cancelled() => Stopped::Cancelled,
         };
-        Ended::of(result)
+        if hold.end() {
+            let grace = async {
+                cancelled.cancelled().await;
+                tokio::time::sleep(REQUEST_GRACE).await;
+            };
+            tokio::select! {
+                // The request itself ends after its service's time limit.
+                _ended = &mut call => {}
+                () = grace => {}
+            }
+        }
+        Ended::of(Err(stopped.into()))
     }
 }
 
@@ -116,7 +135,13 @@ pub fn guest_input(input: &Input) -> types::Input {
 
 fn guest_packet(record: &PacketRecord) -> types::Packet {
     let packet = &record.packet;
-    let mut headers = packet.headers.clone();
+    // What the host says must not be forged by a sender's header.
+    let mut headers: Vec<(String, String)> = packet
+        .headers
+        .iter()
+        .filter(|(name, _)| !name.to_ascii_lowercase().starts_with("gwasp-"))
+        .cloned()
+        .collect();
     headers.push(("gwasp-role".to_owned(), packet.role.clone()));
     headers.push((
         "gwasp-digest".to_owned(),

@@ -6,12 +6,16 @@ use bytes::Bytes;
 
 use crate::broker::{BrokerError, Failure, RetryPolicy, Step};
 use crate::effects::bindings::gwasp::plugin::types;
-use crate::effects::{OutOfMemory, SeamError};
+use crate::effects::{JournalError, OutOfMemory, SeamError};
 use crate::task::backoff;
 use crate::text::chain;
 
 /// Largest result that is kept.
 const MAX_RESULT: usize = 1 << 20;
+/// How long a task waits that the broker could not serve.
+const BROKER_DELAY: Duration = Duration::from_secs(1);
+/// Longest time after which a handler, or a service through it, may ask to be tried again.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(24);
 
 /// Why a run failed; decides whether another attempt makes sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +36,12 @@ pub enum FailureKind {
     Limit,
     /// Its journal and what it asks for differ.
     Journal,
+    /// An external effect is in doubt, and nobody could be asked.
+    Unsettled,
+    /// The host could not run it.
+    Host,
+    /// The version that it began on is gone.
+    Version,
 }
 
 impl FailureKind {
@@ -42,16 +52,22 @@ impl FailureKind {
             Self::Parse => "parse",
             Self::Permanent => "permanent",
             Self::InDoubt => "in-doubt",
+            Self::Version => "version",
             Self::Trap => "trap",
             Self::Timeout => "timeout",
             Self::Limit => "limit",
             Self::Journal => "journal",
+            Self::Unsettled => "unsettled",
+            Self::Host => "host",
         }
     }
 
     /// Whether another attempt may end otherwise.
     pub const fn is_worth_another_attempt(self) -> bool {
-        matches!(self, Self::Error | Self::Trap | Self::Timeout | Self::Limit)
+        matches!(
+            self,
+            Self::Error | Self::Trap | Self::Timeout | Self::Limit | Self::Unsettled | Self::Host
+        )
     }
 }
 
@@ -97,8 +113,11 @@ pub enum Ended {
         /// After what time the handler asks to be tried again.
         retry_after: Option<Duration>,
     },
-    /// Stopped by the host: the task goes back and the attempt is not counted.
-    GivenBack,
+    /// Stopped by the host: the task goes back for so long, and the attempt is not counted.
+    GivenBack {
+        /// Not before so much time has passed.
+        delay: Duration,
+    },
     /// The lease was lost: nothing may be written.
     Fenced,
 }
@@ -115,12 +134,12 @@ impl Ended {
                 ),
             ),
             Ok(Ok(result)) => Self::Done(result.map(Bytes::from)),
-            Ok(Err(failure)) => Self::of_failure(failure),
+            Ok(Err(failure)) => Self::of_failure(&failure),
             Err(error) => Self::of_trap(&error),
         }
     }
 
-    fn failed(kind: FailureKind, message: String) -> Self {
+    pub(super) fn failed(kind: FailureKind, message: String) -> Self {
         Self::Failed {
             kind,
             message,
@@ -129,7 +148,7 @@ impl Ended {
         }
     }
 
-    fn of_failure(failure: types::Failure) -> Self {
+    fn of_failure(failure: &types::Failure) -> Self {
         Self::Failed {
             kind: match failure.kind {
                 types::FailureKind::Error => FailureKind::Error,
@@ -137,15 +156,19 @@ impl Ended {
                 types::FailureKind::Permanent => FailureKind::Permanent,
                 types::FailureKind::InDoubt => FailureKind::InDoubt,
             },
-            message: failure.message,
-            detail: failure.detail,
+            message: printable(&failure.message),
+            detail: failure.detail.as_deref().map(printable),
             retry_after: failure.retry_after.map(Duration::from_millis),
         }
     }
 
     fn of_trap(error: &wasmtime::Error) -> Self {
         match error.downcast_ref::<Stopped>() {
-            Some(Stopped::Cancelled) => return Self::GivenBack,
+            Some(Stopped::Cancelled) => {
+                return Self::GivenBack {
+                    delay: Duration::ZERO,
+                };
+            }
             Some(stopped @ Stopped::Timeout { .. }) => {
                 return Self::failed(FailureKind::Timeout, stopped.to_string());
             }
@@ -166,12 +189,36 @@ impl Ended {
     }
 
     /// Reads why the seam ended a run.
-    pub(super) fn of_seam(error: &SeamError) -> Self {
+    fn of_seam(error: &SeamError) -> Self {
         match error {
-            SeamError::Broker(BrokerError::Fenced { .. }) => Self::Fenced,
-            SeamError::Broker(_) => Self::GivenBack,
-            SeamError::Limit { .. } => Self::failed(FailureKind::Limit, error.to_string()),
-            _ => Self::failed(FailureKind::Journal, chain(error)),
+            SeamError::Broker(error) => Self::of_broker(error),
+            SeamError::Limit { .. } | SeamError::Journal(JournalError::TooLong) => {
+                Self::failed(FailureKind::Limit, chain(error))
+            }
+            SeamError::Unsettled { .. } => Self::failed(FailureKind::Unsettled, error.to_string()),
+            SeamError::Ended => Self::GivenBack {
+                delay: Duration::ZERO,
+            },
+            SeamError::Journal(_) | SeamError::Encoding(_) => {
+                Self::failed(FailureKind::Journal, chain(error))
+            }
+        }
+    }
+
+    /// Reads why the broker ended a run.
+    fn of_broker(error: &BrokerError) -> Self {
+        match error {
+            BrokerError::Fenced { .. } => Self::Fenced,
+            BrokerError::TooLarge { .. } => Self::failed(FailureKind::Limit, error.to_string()),
+            BrokerError::Corrupt { .. }
+            | BrokerError::Unknown { .. }
+            | BrokerError::Conflict { .. } => Self::failed(FailureKind::Host, chain(error)),
+            BrokerError::Full { .. }
+            | BrokerError::Unavailable { .. }
+            | BrokerError::Failed { .. }
+            | BrokerError::Closed => Self::GivenBack {
+                delay: BROKER_DELAY,
+            },
         }
     }
 
@@ -200,7 +247,9 @@ impl Ended {
     pub(super) fn step(self, attempt: &Attempt<'_>) -> Option<Step> {
         match self {
             Self::Done(result) => Some(Step::Succeed { result }),
-            Self::GivenBack => Some(Step::GiveBack { due: attempt.now }),
+            Self::GivenBack { delay } => Some(Step::GiveBack {
+                due: attempt.now.saturating_add(nanos(delay)),
+            }),
             Self::Fenced => None,
             Self::Failed {
                 kind,
@@ -214,7 +263,8 @@ impl Ended {
                     message,
                     detail,
                 };
-                let delay = retry_after.unwrap_or_else(|| {
+                let asked = retry_after.map(|delay| delay.min(LONGEST_RETRY_AFTER));
+                let delay = asked.unwrap_or_else(|| {
                     let first = Duration::from_millis(policy.backoff_ms);
                     backoff(
                         attempt.number,
@@ -223,9 +273,7 @@ impl Ended {
                         attempt.jitter,
                     )
                 });
-                let due = attempt
-                    .now
-                    .saturating_add(i64::try_from(delay.as_nanos()).unwrap_or(i64::MAX));
+                let due = attempt.now.saturating_add(nanos(delay));
                 let in_time = policy.deadline.is_none_or(|deadline| due < deadline);
                 if kind.is_worth_another_attempt() && attempt.number <= policy.retries && in_time {
                     Some(Step::Retry {
@@ -241,9 +289,26 @@ impl Ended {
     }
 }
 
+/// A plugin's text is a stranger's: it must not drive the terminal of who reads it.
+fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() && character != '\n' {
+            printable.extend(character.escape_default());
+        } else {
+            printable.push(character);
+        }
+    }
+    printable
+}
+
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Attempt, Ended, FailureKind};
+    use super::{Attempt, Ended, FailureKind, printable};
     use crate::broker::{RetryPolicy, Step};
 
     const POLICY: RetryPolicy = RetryPolicy {
@@ -287,6 +352,11 @@ mod tests {
         ] {
             check(kind, 1, 0, false);
         }
+    }
+
+    #[test]
+    fn a_message_cannot_drive_a_terminal() {
+        assert_eq!(printable("a\x1b[31mb\nc\r"), "a\\u{1b}[31mb\nc\\r");
     }
 
     #[test]

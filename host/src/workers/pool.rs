@@ -68,6 +68,19 @@ pub enum PoolError {
         /// Why.
         source: CompileError,
     },
+    /// A task that began on a former version cannot go on.
+    #[error(
+        "the task began on version {wanted} of plugin `{plugin}`, which is gone; {loaded} is loaded, \
+         and a run never mixes two versions"
+    )]
+    Gone {
+        /// The plugin.
+        plugin: String,
+        /// The version that the task's journal was written by.
+        wanted: Digest,
+        /// The version that new tasks use.
+        loaded: Digest,
+    },
     /// The plugin imports what this host does not offer.
     #[error("plugin `{plugin}` does not fit this host; build it again with the host's SDK")]
     Link {
@@ -161,13 +174,18 @@ impl Pool {
         i64::try_from((self.shared.world.clock)().as_nanosecond()).unwrap_or(i64::MAX)
     }
 
-    /// Loads `plugin` into this pool's engine, once.
+    /// Loads the version `digest` of `plugin` into this pool's engine, once.
     ///
     /// # Errors
-    /// [`PoolError::Load`] and [`PoolError::Link`].
-    pub fn load(&self, plugin: &Plugin) -> Result<PluginPre<Run>, PoolError> {
+    /// [`PoolError::Load`], [`PoolError::Link`], and [`PoolError::Gone`] for a former version
+    /// that the cache does not have any more.
+    pub(super) fn load(
+        &self,
+        plugin: &Plugin,
+        digest: Digest,
+    ) -> Result<PluginPre<Run>, PoolError> {
         let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pre) = loaded.get(&plugin.digest) {
+        if let Some(pre) = loaded.get(&digest) {
             return Ok(pre.clone());
         }
         drop(loaded);
@@ -175,8 +193,12 @@ impl Pool {
             plugin: plugin.name.clone(),
             source,
         };
-        let component = plugin
-            .compiled
+        let compiled = plugin.version(digest).ok_or_else(|| PoolError::Gone {
+            plugin: plugin.name.clone(),
+            wanted: digest,
+            loaded: plugin.digest,
+        })?;
+        let component = compiled
             .load(&self.engine)
             .map_err(|source| PoolError::Load {
                 plugin: plugin.name.clone(),
@@ -185,7 +207,7 @@ impl Pool {
         let pre = self.linker.instantiate_pre(&component).map_err(link)?;
         let pre = PluginPre::new(pre).map_err(link)?;
         let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
-        loaded.insert(plugin.digest, pre.clone());
+        loaded.insert(digest, pre.clone());
         Ok(pre)
     }
 

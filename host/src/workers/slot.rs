@@ -1,5 +1,6 @@
 //! One slot: leases, runs, commits, again and again, on a thread of its own.
 
+use std::error::Error;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +11,10 @@ use tracing::{debug, error, warn};
 
 use super::invoke::{Invocation, Invoked, guest_input};
 use super::outcome::{Attempt, Ended, FailureKind};
-use super::pool::Pool;
-use crate::broker::{BrokerError, Commit, Input, Lease, Step};
-use crate::effects::{Committed, Context, Driver, Journal, Limits, LiveRun, Seam};
+use super::pool::{Pool, PoolError};
+use crate::broker::{BrokerError, Commit, Failure, Input, Lease, Step};
+use crate::effects::{Committed, Context, Driver, Journal, Limits, LiveRun, Seam, one_line};
+use crate::packet::Digest;
 use crate::plugins::Plugin;
 use crate::text::chain;
 
@@ -60,25 +62,36 @@ async fn next(pool: &Pool, number: u32) -> Option<Lease> {
 }
 
 async fn run_lease(pool: &Pool, lease: Lease) {
+    if let Some(deadline) = lease.policy.deadline
+        && deadline < pool.now()
+    {
+        expire(pool, &lease).await;
+        return;
+    }
     let Some(plugin) = pool.shared.registry.get(&lease.plugin) else {
         debug!(target: "gwasp::task", task = %lease.task, plugin = %lease.plugin, "plugin not loaded; task waits");
         let due = pool.now().saturating_add(nanos(NOT_LOADED_DELAY));
-        commit(pool, &lease, bare(&lease, Step::GiveBack { due })).await;
+        let version = lease.pinned.unwrap_or_default();
+        commit(pool, &lease, bare(&lease, version, Step::GiveBack { due })).await;
         return;
     };
+    // A run with a journal stays on the version that wrote it.
+    let version = lease.pinned.map_or(plugin.digest, Digest::from_bytes);
     // A host function that panics must not take the slot with it.
-    let invoked = AssertUnwindSafe(execute(pool, &lease, &plugin))
+    let invoked = AssertUnwindSafe(execute(pool, &lease, &plugin, version))
         .catch_unwind()
         .await;
     let commit_of = match invoked {
-        Ok(Ok(invoked)) => finished(pool, &lease, &plugin, invoked),
-        Ok(Err(ended)) => ended
-            .step(&attempt(pool, &lease, 0))
-            .map(|step| bare(&lease, step)),
+        Ok(Ok(invoked)) => finished(pool, &lease, version, invoked),
+        Ok(Err(ended)) => without_run(pool, &lease, version, ended),
         Err(_panic) => {
-            error!(target: "gwasp::host", task = %lease.task, "a host function panicked");
-            let due = pool.now().saturating_add(nanos(NOT_LOADED_DELAY));
-            Some(bare(&lease, Step::GiveBack { due }))
+            let message = "a host function panicked: this is a defect of the host".to_owned();
+            without_run(
+                pool,
+                &lease,
+                version,
+                Ended::failed(FailureKind::Host, message),
+            )
         }
     };
     if let Some(commit_of) = commit_of {
@@ -86,15 +99,39 @@ async fn run_lease(pool: &Pool, lease: Lease) {
     }
 }
 
+/// Ends a task whose deadline passed while it waited: what it would do is too late.
+async fn expire(pool: &Pool, lease: &Lease) {
+    let reason = Failure {
+        kind: "expired".to_owned(),
+        message: "its deadline passed before it could run".to_owned(),
+        detail: None,
+    };
+    let version = lease.pinned.unwrap_or_default();
+    commit(pool, lease, bare(lease, version, Step::Revoke { reason })).await;
+}
+
 /// Runs the handler; an error is an end that came before it began.
-async fn execute(pool: &Pool, lease: &Lease, plugin: &Plugin) -> Result<Invoked, Ended> {
-    let pre = pool.load(plugin).map_err(|error| unable(&error))?;
-    let journal = Journal::read(&lease.journal).map_err(|error| unable(&error))?;
+async fn execute(
+    pool: &Pool,
+    lease: &Lease,
+    plugin: &Plugin,
+    version: Digest,
+) -> Result<Invoked, Ended> {
+    let unable = |kind, error: &dyn Error| Ended::failed(kind, chain(error));
+    let pre = pool.load(plugin, version).map_err(|error| {
+        let kind = match error {
+            PoolError::Gone { .. } => FailureKind::Version,
+            _ => FailureKind::Host,
+        };
+        unable(kind, &error)
+    })?;
+    let journal =
+        Journal::read(&lease.journal).map_err(|error| unable(FailureKind::Journal, &error))?;
     let live = LiveRun {
         world: Arc::clone(&pool.shared.world),
         task: lease.task,
         token: lease.token,
-        version: plugin.digest,
+        version,
     };
     let context = Context {
         plugin: lease.plugin.clone(),
@@ -117,17 +154,15 @@ async fn execute(pool: &Pool, lease: &Lease, plugin: &Plugin) -> Result<Invoked,
     Ok(invocation.run(&pre, seam, &pool.shared.ticker).await)
 }
 
-fn unable(error: &dyn std::error::Error) -> Ended {
-    Ended::Failed {
-        kind: FailureKind::Error,
-        message: chain(error),
-        detail: None,
-        retry_after: None,
-    }
+/// The commit that ends a lease under which nothing ran, or nobody knows what; the whole journal
+/// stays.
+fn without_run(pool: &Pool, lease: &Lease, version: Digest, ended: Ended) -> Option<Commit> {
+    let step = ended.step(&attempt(pool, lease, u32::MAX))?;
+    Some(bare(lease, *version.as_bytes(), step))
 }
 
 /// The commit that ends a leg.
-fn finished(pool: &Pool, lease: &Lease, plugin: &Plugin, invoked: Invoked) -> Option<Commit> {
+fn finished(pool: &Pool, lease: &Lease, version: Digest, invoked: Invoked) -> Option<Commit> {
     let Invoked {
         ended, leg, cpu, ..
     } = invoked;
@@ -138,11 +173,14 @@ fn finished(pool: &Pool, lease: &Lease, plugin: &Plugin, invoked: Invoked) -> Op
             "lines of log beyond the budget were dropped"
         );
     }
-    let ended = match leg.lost {
-        Some(lost) => Ended::of_seam(&lost),
-        None => ended.explained_by(leg.panic),
+    let ended = if leg.is_fenced {
+        Ended::Fenced
+    } else {
+        ended.explained_by(leg.panic)
     };
-    report(lease, &ended, cpu);
+    if matches!(ended, Ended::Fenced) {
+        warn!(target: "gwasp::task", task = %lease.task, "lease lost; nothing written");
+    }
     let keep = leg.keep_for_retry;
     let step = ended.step(&attempt(pool, lease, keep))?;
     let mut journal = leg.journal;
@@ -152,22 +190,21 @@ fn finished(pool: &Pool, lease: &Lease, plugin: &Plugin, invoked: Invoked) -> Op
     let succeeded = matches!(step, Step::Succeed { .. });
     let Committed { kv, spawns, blobs } = leg.committed;
     Some(Commit {
-        version: *plugin.digest.as_bytes(),
         cpu: u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX),
         journal,
         kv: if succeeded { kv } else { Vec::new() },
         spawns: if succeeded { spawns } else { Vec::new() },
         blobs,
-        ..bare(lease, step)
+        ..bare(lease, *version.as_bytes(), step)
     })
 }
 
 /// A commit of nothing but a step.
-fn bare(lease: &Lease, step: Step) -> Commit {
+fn bare(lease: &Lease, version: [u8; 32], step: Step) -> Commit {
     Commit {
         task: lease.task,
         token: lease.token,
-        version: lease.pinned.unwrap_or_default(),
+        version,
         cpu: 0,
         journal: Vec::new(),
         kv: Vec::new(),
@@ -177,14 +214,25 @@ fn bare(lease: &Lease, step: Step) -> Commit {
     }
 }
 
-/// Commits, again and again while the broker may come back.
-async fn commit(pool: &Pool, lease: &Lease, commit: Commit) {
+/// Commits, again and again while the broker may come back. What it does not take because it is
+/// too large sets the task aside.
+async fn commit(pool: &Pool, lease: &Lease, mut commit: Commit) {
     loop {
         match pool.broker().commit(vec![commit.clone()]).await.pop() {
-            Some(Ok(())) => return,
+            Some(Ok(())) => return report(lease, &commit),
             Some(Err(BrokerError::Full { .. } | BrokerError::Unavailable { .. })) => {
                 warn!(target: "gwasp::task", task = %lease.task, "the broker keeps nothing just now; trying again");
                 tokio::time::sleep(BROKER_DELAY).await;
+            }
+            Some(Err(error @ BrokerError::TooLarge { .. }))
+                if !matches!(commit.step, Step::Fail { .. }) =>
+            {
+                let failure = Failure {
+                    kind: FailureKind::Limit.as_str().to_owned(),
+                    message: chain(&error),
+                    detail: None,
+                };
+                commit = bare(lease, commit.version, Step::Fail { failure });
             }
             Some(Err(error)) => {
                 pool.shared.stop.heed(&error);
@@ -196,29 +244,30 @@ async fn commit(pool: &Pool, lease: &Lease, commit: Commit) {
     }
 }
 
-fn report(lease: &Lease, ended: &Ended, cpu: Duration) {
+/// Tells what became of a task, once it is on disk.
+fn report(lease: &Lease, commit: &Commit) {
     let packet_id = match &lease.input {
         Input::Packet(record) => record.packet.id.as_str(),
         Input::Args(_) => "",
     };
     let handler = format_args!("{}.{}", lease.plugin, lease.handler);
-    let cpu_us = u64::try_from(cpu.as_micros()).unwrap_or(u64::MAX);
+    let cpu_us = commit.cpu / 1_000;
     let (task, queue, attempt) = (lease.task, &lease.queue, lease.attempt);
-    match ended {
-        Ended::Done(_) => {
+    let (failure, next) = match &commit.step {
+        Step::Succeed { .. } => {
             debug!(target: "gwasp::task", %task, %handler, %queue, attempt, cpu_us, packet_id, "task succeeded");
+            return;
         }
-        Ended::Failed { kind, message, .. } => {
-            let kind = kind.as_str();
-            warn!(target: "gwasp::task", %task, %handler, %queue, attempt, cpu_us, packet_id, kind, error = %message, "task failed");
-        }
-        Ended::GivenBack => {
+        Step::GiveBack { .. } | Step::Note => {
             debug!(target: "gwasp::task", %task, %handler, %queue, attempt, packet_id, "task given back");
+            return;
         }
-        Ended::Fenced => {
-            warn!(target: "gwasp::task", %task, %handler, %queue, attempt, packet_id, "lease lost; nothing written");
-        }
-    }
+        Step::Retry { failure, .. } => (failure, "tried again"),
+        Step::Fail { failure } => (failure, "set aside"),
+        Step::Revoke { reason } => (reason, "revoked"),
+    };
+    let (kind, error) = (&failure.kind, one_line(&failure.message));
+    warn!(target: "gwasp::task", %task, %handler, %queue, attempt, cpu_us, packet_id, kind, error, next, "task failed");
 }
 
 fn nanos(duration: Duration) -> i64 {

@@ -18,6 +18,7 @@
 //! The store knows neither alerts nor plugins: names are opaque, and matching packets to
 //! handlers is the caller's.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -259,6 +260,12 @@ impl Store {
         self.inner.lease(queue, worker)
     }
 
+    /// Leases no task of `plugins` from now on, and again those of all others: a task whose
+    /// plugin cannot run waits without costing anything.
+    pub fn hold_plugins(&self, plugins: BTreeSet<String>) {
+        self.inner.queues.hold(plugins);
+    }
+
     /// Waits until a queue may have a task that is due. Each task that becomes due ends one
     /// wait; another worker may have leased it by then.
     pub async fn wait_for_work(&self, queue: &str) {
@@ -363,6 +370,31 @@ impl Store {
             plugin: plugin.to_owned(),
             name: name.to_owned(),
             task,
+            reply,
+        })
+        .await
+    }
+
+    /// Puts a task that was set aside back into its queue, with the first `keep` entries of its
+    /// journal; `replace` takes the place of one of them. Its attempts count from 0 again, and
+    /// its failures are forgotten. Answers false where no task is set aside under this id.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`] for an entry beyond its bound; [`StoreError::Full`],
+    /// [`StoreError::Failed`] or [`StoreError::Closed`].
+    pub async fn resume(
+        &self,
+        task: TaskId,
+        keep: u32,
+        replace: Option<JournalEntry>,
+    ) -> Result<bool, StoreError> {
+        let bytes = replace.as_ref().map_or(0, |entry| entry.bytes.len());
+        limits::check_length("an entry of a journal", bytes, MAX_VALUE)?;
+        let permit = self.room(bytes).await?;
+        self.ask(permit, |reply| Op::Resume {
+            task,
+            keep,
+            replace,
             reply,
         })
         .await

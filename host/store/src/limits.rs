@@ -73,6 +73,7 @@ pub(crate) fn commit_bytes(commit: &Commit) -> usize {
         | Step::Note
         | Step::Retry { .. }
         | Step::Fail { .. }
+        | Step::Revoke { .. }
         | Step::GiveBack { .. } => 0,
     };
     let values: usize = commit.kv.iter().map(write_bytes).sum();

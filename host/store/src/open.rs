@@ -26,6 +26,8 @@ use crate::writer::{End, Request, Shared, Writer};
 
 mod recover;
 
+pub(crate) use recover::set_aside;
+
 const LOCK: &str = "lock";
 const SEGMENTS: &str = "segments";
 /// Pages that the writer keeps in memory, in units of -1 KiB.

@@ -25,6 +25,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 pub(crate) enum Change {
     /// A task was made.
     Made(OpenTask),
+    /// A task was open when the store was opened; it may have begun before.
+    Recovered { task: OpenTask, has_begun: bool },
     /// A leased task goes on.
     Noted { lease: u64, task: OpenTask },
     /// A leased task goes back.
@@ -57,10 +59,16 @@ impl State {
         bell
     }
 
-    fn insert(&mut self, mut task: OpenTask, now: Nanos) {
+    /// In a serial queue all tasks have one turn.
+    fn with_turn(&self, mut task: OpenTask) -> OpenTask {
         if self.serial.contains(&task.handler.queue) {
             task.turn = Some(Arc::from(format!("queue {}", task.handler.queue)));
         }
+        task
+    }
+
+    fn insert(&mut self, task: OpenTask, now: Nanos) {
+        let task = self.with_turn(task);
         let handler = Arc::clone(&task.handler);
         if self.schedule.insert(task, now)
             && let Some(bell) = self.bells.get(&handler.queue)
@@ -72,6 +80,13 @@ impl State {
     fn apply(&mut self, change: Change, now: Nanos) {
         match change {
             Change::Made(task) => self.insert(task, now),
+            Change::Recovered { task, has_begun } => {
+                let task = self.with_turn(task);
+                if has_begun {
+                    self.schedule.go_on_with_turn(&task, now);
+                }
+                self.insert(task, now);
+            }
             Change::Noted { lease, task } => self.schedule.note(lease, task),
             Change::Returned { lease, task } => {
                 self.schedule.release(lease);
@@ -144,6 +159,15 @@ impl Queues {
         }
         let next = state.schedule.lease(queue, now, worker);
         Ok(next.map(|(lease, task)| (lease, task.clone())))
+    }
+
+    /// Leases no task of `plugins` from now on, and again those of all others.
+    pub(crate) fn hold(&self, plugins: BTreeSet<String>) {
+        let now = self.clock.now();
+        let mut state = self.state();
+        for queue in state.schedule.hold(plugins, now) {
+            state.bell(&queue).notify_one();
+        }
     }
 
     /// Puts a leased task back, not before `due`.

@@ -277,6 +277,11 @@ pub enum Step {
         /// Why.
         failure: Failure,
     },
+    /// Ends it by a decision, e.g. because its deadline has passed.
+    Revoke {
+        /// Why.
+        reason: Failure,
+    },
     /// Puts it back: the attempt is not counted, the journal stays.
     GiveBack {
         /// Not before.

@@ -1,12 +1,12 @@
 //! Which open task is next: a pure machine without clock, disk or threads.
 //!
-//! Invariants: an open task is in exactly one of *ready*, *later*, *waiting* (for its turn) and
-//! *leased*; a lease number is given once. Of the tasks of a queue that are due, the next is the one with the lowest
+//! Invariants: an open task is in exactly one of *ready*, *later*, *waiting* (for its turn),
+//! *aside* (its plugin is held) and *leased*; a lease number is given once. Of the tasks of a queue that are due, the next is the one with the lowest
 //! priority number, then the earliest due time, then the lowest number.
 
 mod turns;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::record::{Nanos, Origin, TaskId};
@@ -94,6 +94,10 @@ impl Queue {
 pub(crate) struct Schedule {
     queues: BTreeMap<String, Queue>,
     turns: Turns,
+    /// Plugins whose tasks are not leased.
+    held: BTreeSet<String>,
+    /// Tasks that were due and whose plugin is held, by plugin.
+    aside: BTreeMap<String, Vec<OpenTask>>,
     leases: HashMap<u64, Leased>,
     last_lease: u64,
 }
@@ -119,6 +123,28 @@ impl Schedule {
         ready
     }
 
+    /// Leases no task of `plugins` from now on; returns the queues of tasks whose plugin is held
+    /// no more.
+    pub(crate) fn hold(&mut self, plugins: BTreeSet<String>, now: Nanos) -> Vec<String> {
+        let released: Vec<OpenTask> = self
+            .aside
+            .extract_if(.., |plugin, _| !plugins.contains(plugin))
+            .flat_map(|(_, tasks)| tasks)
+            .collect();
+        self.held = plugins;
+        let mut queues = Vec::new();
+        for task in released {
+            queues.push(task.handler.queue.clone());
+            self.insert(task, now);
+        }
+        queues
+    }
+
+    /// Gives a task that began before the store was opened its turn back.
+    pub(crate) fn go_on_with_turn(&mut self, task: &OpenTask, now: Nanos) {
+        self.turns.go_on(task, now);
+    }
+
     /// Leases the next task that is due.
     pub(crate) fn lease(
         &mut self,
@@ -130,6 +156,11 @@ impl Schedule {
         queue.promote(now);
         let task = loop {
             let (_, next) = queue.ready.pop_first()?;
+            let plugin = &next.handler.plugin;
+            if self.held.contains(plugin) {
+                self.aside.entry(plugin.clone()).or_default().push(next);
+                continue;
+            }
             if let Some(task) = self.turns.begin(next, now) {
                 break task;
             }

@@ -27,6 +27,7 @@ mod books;
 mod checkpoint;
 mod commit;
 mod op;
+mod resume;
 mod sql;
 mod tasks;
 mod values;
@@ -271,6 +272,15 @@ impl<'c> Writer<'c> {
                 reply,
             } => {
                 let written = self.apply_claim(group, &plugin, &name, task);
+                settle(group, reply, written)
+            }
+            Op::Resume {
+                task,
+                keep,
+                replace,
+                reply,
+            } => {
+                let written = self.apply_resume(group, task, keep, replace);
                 settle(group, reply, written)
             }
             Op::PutRoute {

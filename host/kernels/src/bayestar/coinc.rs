@@ -78,7 +78,7 @@ pub enum CandidateError {
     #[error("unknown detector {0:?}")]
     Detector(String),
     /// The phase convention of the program is not known.
-    #[error("unknown pipeline {0:?}: its phase convention is not known")]
+    #[error("unknown pipeline {0:?}: say whether its phases are to be inverted")]
     Program(String),
     /// Template parameters differ between detectors.
     #[error("sngl_inspiral rows of one coincidence differ in {0}")]
@@ -120,10 +120,22 @@ impl Candidate {
     /// # Errors
     /// [`CandidateError`]; more or less than one coincidence is one, too.
     pub fn from_documents(coinc: &Document, psd: &Document) -> Result<Self, CandidateError> {
+        Self::with_conventions(coinc, psd, &PhaseConventions::default())
+    }
+
+    /// As [`Self::from_documents`], with other phase conventions than the usual ones.
+    ///
+    /// # Errors
+    /// [`CandidateError`].
+    pub fn with_conventions(
+        coinc: &Document,
+        psd: &Document,
+        conventions: &PhaseConventions,
+    ) -> Result<Self, CandidateError> {
         let events = coinc.require("coinc_event")?;
         let mut rows = events.rows();
         match (rows.next(), rows.len()) {
-            (Some(row), 0) => Self::read(coinc, psd, row),
+            (Some(row), 0) => Self::read(coinc, psd, row, conventions),
             (None, _) => Err(CandidateError::Count(0)),
             (Some(_), more) => Err(CandidateError::Count(more + 1)),
         }
@@ -152,9 +164,14 @@ impl Candidate {
         Ok(None)
     }
 
-    fn read(coinc: &Document, psd: &Document, event: RowRef<'_>) -> Result<Self, CandidateError> {
+    fn read(
+        coinc: &Document,
+        psd: &Document,
+        event: RowRef<'_>,
+        conventions: &PhaseConventions,
+    ) -> Result<Self, CandidateError> {
         let id = event.id("coinc_event_id")?;
-        let inverted = inverts_phase(program_of(coinc, event)?)?;
+        let inverted = conventions.is_inverted(program_of(coinc, event)?)?;
         let slide = event
             .get("time_slide_id")
             .map(|_| event.id("time_slide_id"))
@@ -179,18 +196,46 @@ impl Candidate {
     }
 }
 
-/// Whether the phase and the SNR series of a program are conjugated.
-fn inverts_phase(program: &str) -> Result<bool, CandidateError> {
-    match program {
-        "pycbc" => Ok(false),
-        "gstlal_inspiral"
-        | "gstlal_inspiral_coinc_extractor"
-        | "gstlal_inspiral_postcohspiir_online"
-        | "bayestar_realize_coincs"
-        | "bayestar-realize-coincs"
-        | "MBTAOnline"
-        | "sgnl-inspiral" => Ok(true),
-        _ => Err(CandidateError::Program(program.chars().take(60).collect())),
+/// Triggers are before the year 2106, nanoseconds.
+const MAX_TIME_NS: i64 = 4_000_000_000_000_000_000;
+
+/// Which sign a pipeline gives to the phase, by the name of its program.
+///
+/// Half of the pipelines report the conjugate of what the others do; a program that is not known
+/// is an error, since a wrong guess moves the source to another place on the sky.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PhaseConventions(Vec<(String, bool)>);
+
+impl Default for PhaseConventions {
+    /// The pipelines that upload to `GraceDB`.
+    fn default() -> Self {
+        let inverted = [
+            "gstlal_inspiral",
+            "gstlal_inspiral_coinc_extractor",
+            "gstlal_inspiral_postcohspiir_online",
+            "bayestar_realize_coincs",
+            "bayestar-realize-coincs",
+            "MBTAOnline",
+            "sgnl-inspiral",
+        ];
+        let known = inverted.map(|program| (program.to_owned(), true));
+        let mut conventions = Self(known.to_vec());
+        conventions.set("pycbc", false);
+        conventions
+    }
+}
+
+impl PhaseConventions {
+    /// Adds a program, or changes it: whether its phases and SNR series are to be conjugated.
+    pub fn set(&mut self, program: &str, inverted: bool) {
+        self.0.retain(|(known, _)| known != program);
+        self.0.push((program.to_owned(), inverted));
+    }
+
+    fn is_inverted(&self, program: &str) -> Result<bool, CandidateError> {
+        let known = self.0.iter().find(|(known, _)| known == program);
+        let unknown = || CandidateError::Program(program.chars().take(60).collect());
+        known.map(|&(_, inverted)| inverted).ok_or_else(unknown)
     }
 }
 
@@ -311,14 +356,13 @@ fn trigger(
     let ifo = row.text("ifo")?;
     let detector =
         Detector::by_prefix(ifo).ok_or_else(|| CandidateError::Detector(ifo.to_owned()))?;
-    let out_of_range = CandidateError::Time(row.id("event_id")?);
     let nanos = row
         .integer("end_time_ns")?
         .checked_add(integer((offset * 1e9).round()));
-    let time = nanos.and_then(|nanos| GpsTime::new(row.integer("end_time").ok()?, nanos));
     let seconds = row.integer("end_time")?;
-    let Some(time) = time.filter(|_| (0..4_000_000_000).contains(&seconds)) else {
-        return Err(out_of_range);
+    let time = nanos.and_then(|nanos| GpsTime::new(seconds, nanos));
+    let Some(time) = time.filter(|time| (0..MAX_TIME_NS).contains(&time.nanos())) else {
+        return Err(CandidateError::Time(row.id("event_id")?));
     };
     let phase = row.real("coa_phase")?.unwrap_or(0.0);
     let psd = spectra

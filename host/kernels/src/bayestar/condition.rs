@@ -20,6 +20,8 @@ use std::f64::consts::PI;
 
 /// Time beyond the light travel time that series are kept for, s.
 const MARGIN_S: f64 = 0.005;
+/// No two triggers of one event are further apart than this, nanoseconds.
+const MAX_APART_NS: u64 = 60_000_000_000;
 /// No series may be longer; 8192 Hz for half a minute.
 const MAX_SAMPLES: usize = 1 << 18;
 
@@ -73,6 +75,9 @@ pub enum ConditionError {
     /// A series is not about its trigger.
     #[error("SNR series of {0} is not centred on its trigger")]
     NotCentred(String),
+    /// Triggers that cannot be of one event.
+    #[error("the trigger of {0} is more than a minute from the first one")]
+    Apart(String),
     /// A series is longer than any use.
     #[error("an SNR series of {0} samples is longer than this program takes")]
     TooLong(usize),
@@ -124,6 +129,12 @@ pub fn condition(
     } else {
         make_series(&triggers, &spectra, (layout.reach, power.f_max), work)?
     };
+    for (trigger, this) in triggers.iter().zip(&series) {
+        let first = series.first().map_or(0, |first| center(first).nanos());
+        if center(this).nanos().abs_diff(first) > MAX_APART_NS {
+            return Err(ConditionError::Apart(name(trigger)));
+        }
+    }
     Ok(layout.assemble(&triggers, &spectra, &series))
 }
 
@@ -269,7 +280,7 @@ impl Layout {
 /// Time of the middle sample.
 fn center(series: &SnrSeries) -> GpsTime {
     let half = 0.5 * (series.samples.len() as f64 - 1.0) * series.delta_t;
-    GpsTime::from_nanos(series.epoch.nanos() + integer((1e9 * half).round()))
+    series.epoch.later(integer((1e9 * half).round()))
 }
 
 /// `2m - 1` samples reach `reach` seconds to both sides.
@@ -299,15 +310,15 @@ fn cut_series(triggers: &[&Trigger], reach: f64) -> Result<Vec<SnrSeries>, Condi
         if len > MAX_SAMPLES {
             return Err(ConditionError::TooLong(len));
         }
-        let away = (center(series).nanos() - trigger.time.nanos()).abs();
-        if away > integer(1e9 * series.delta_t).saturating_add(10) {
+        let away = center(series).nanos().abs_diff(trigger.time.nanos());
+        if away > integer(1e9 * series.delta_t).unsigned_abs() + 10 {
             return Err(ConditionError::NotCentred(name(trigger)));
         }
         let half = half_length(reach, 1.0 / series.delta_t)?;
         let skip = (len / 2 + 1).saturating_sub(half);
         let samples = series.samples[skip..len - skip].to_vec();
         let nanos = integer((1e9 * skip as f64 * series.delta_t).round());
-        let epoch = GpsTime::from_nanos(series.epoch.nanos() + nanos);
+        let epoch = series.epoch.later(nanos);
         let this = SnrSeries {
             epoch,
             delta_t: series.delta_t,
@@ -347,7 +358,7 @@ fn make_series(
         let earlier = later.iter().skip(1).rev().map(Complex64::conj);
         let single = |a: Complex64| [narrow((peak * a).re), narrow((peak * a).im)];
         let samples = earlier.chain(later.iter().copied()).map(single).collect();
-        let epoch = GpsTime::from_nanos(trigger.time.nanos() - before);
+        let epoch = trigger.time.later(-before);
         made.push(SnrSeries {
             epoch,
             delta_t,

@@ -68,7 +68,7 @@ impl Scratch {
         let samples = Samples::new(likelihood.network.n)?;
         Ok(Self {
             samples,
-            rows: Rows::new(),
+            rows: Rows::new(likelihood.network.n),
             nodes: Nodes::new(likelihood.table),
         })
     }

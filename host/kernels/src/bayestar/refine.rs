@@ -18,8 +18,10 @@ pub(crate) const N_BASE: usize = 12 << (2 * BASE_ORDER);
 const N_SPLIT: usize = N_BASE / 4;
 /// Rounds.
 const N_ROUNDS: usize = 7;
-/// Pixels that one thread evaluates before it looks for a cancelled token.
+/// Pixels that one thread evaluates before it looks for a cancelled token; fewer where a pixel
+/// has more samples than this.
 const BLOCK: usize = 32;
+const BLOCK_SAMPLES: usize = 1_024;
 
 /// A pixel with its posterior.
 #[derive(Clone, Copy, Debug)]
@@ -97,11 +99,12 @@ impl<'a> Survey<'a> {
         channel: Option<&Channel>,
     ) -> Result<Vec<Sample>, RefineError> {
         let arch = Arch::new();
+        let size = (BLOCK * BLOCK_SAMPLES / self.likelihood.network.n.max(1)).clamp(1, BLOCK);
         let blocks = self.work.run(
-            pixels.len().div_ceil(BLOCK),
+            pixels.len().div_ceil(size),
             || Scratch::new(&self.likelihood),
             |scratch, k| {
-                let pixels = &pixels[k * BLOCK..pixels.len().min((k + 1) * BLOCK)];
+                let pixels = &pixels[k * size..pixels.len().min((k + 1) * size)];
                 let scratch = scratch.as_mut().map_err(|&mut error| error)?;
                 let likelihood = &self.likelihood;
                 Ok(arch.dispatch(Block {

@@ -3,7 +3,7 @@
 //! A row is one polarization and inclination over all times: it has one `p`, and its samples
 //! have `g = (b/2p)²`. For fixed `p` the log integrand `g + T₀` rises with `g`, and it is convex
 //! in `√g`; so the best sample of a row bounds the row, and chords bound where a row sinks below
-//! a threshold. What stays more than [`CUTOFF`] below the best of the pixel is left out.
+//! a threshold. What stays far enough below the best of the pixel is left out.
 
 use super::lanes::{LANES, Lanes, fma, ln};
 use super::samples::Samples;
@@ -13,9 +13,9 @@ use crate::numeric::narrow;
 
 /// Most rows of a pixel: ten polarizations, of which half are mirrored, times ten inclinations.
 const MAX_ROWS: usize = 64;
-/// Samples below the best one by more than this, in log likelihood, are dropped; the relative
-/// error of the sum is at most `100 n exp(-CUTOFF)`.
-const CUTOFF: f32 = 20.0;
+/// Largest relative error of a pixel's sum that leaving samples out can make. It is reached only
+/// if every sample but one lies just below the cut-off; in practice the error is a thousandth.
+const TOLERANCE: f64 = 1e-3;
 
 /// Chords drawn to find where a row begins to matter; each costs as much as a sample group.
 const CHORDS: usize = 2;
@@ -41,6 +41,8 @@ pub(crate) struct Row {
 #[derive(Debug)]
 pub(crate) struct Rows {
     rows: Vec<Row>,
+    /// Samples below the best one by more than this, in log likelihood, are dropped.
+    cutoff: f32,
     x: [f32; MAX_ROWS],
     best: [f32; MAX_ROWS],
     ln_best: [f32; MAX_ROWS],
@@ -62,11 +64,15 @@ pub(crate) struct RowTotals {
 }
 
 impl Rows {
-    pub(crate) fn new() -> Self {
+    /// Rows of `n` samples.
+    pub(crate) fn new(n: usize) -> Self {
+        // Up to 100 rows, mirrored ones included, of n dropped samples each.
+        let cutoff = narrow((100.0 * n as f64 / TOLERANCE).ln());
         let zero = [0.0; MAX_ROWS];
         let rows = Vec::with_capacity(MAX_ROWS);
         Self {
             rows,
+            cutoff,
             x: zero,
             best: zero,
             ln_best: zero,
@@ -101,7 +107,7 @@ impl Rows {
         samples: &Samples,
     ) -> RowTotals {
         let peak = self.find_bounds::<FMA>(table);
-        let target = peak - CUTOFF;
+        let target = peak - self.cutoff;
         let mut totals = [0.0; 4];
         let mut k = 0;
         while k < self.rows.len() {
@@ -180,7 +186,7 @@ impl Rows {
                 part
             };
             let (x, best, value) = (part(&self.x), part(&self.best), part(&self.value));
-            let floor = floors_of::<FMA>(table, &x, (&best, &value), peak - CUTOFF);
+            let floor = floors_of::<FMA>(table, &x, (&best, &value), peak - self.cutoff);
             let (first, last) = node_range::<FMA>(table, &x, (&floor, &part(&self.ln_best)));
             self.floor[range.clone()].copy_from_slice(&floor);
             self.first[range.clone()].copy_from_slice(&first);

@@ -78,12 +78,12 @@ pub(super) struct ArrayStream {
 }
 
 impl ArrayStream {
-    /// `numbers` is how many more numbers the document may hold.
+    /// The caller has bounded the product of the dimensions.
     pub(super) fn new(
         name: &str,
         dims: Vec<Dim>,
-        (encoding, delimiter): (Encoding, char),
-        numbers: usize,
+        encoding: Encoding,
+        delimiter: char,
     ) -> Result<Self, LigolwError> {
         let stream = Self {
             name: name.to_owned(),
@@ -92,16 +92,10 @@ impl ArrayStream {
             delimiter,
             text: String::new(),
         };
-        let [first, second] = stream.dims.as_slice() else {
-            return Err(stream.error("it needs two <Dim>s: samples and components"));
-        };
-        match first.len.checked_mul(second.len) {
-            Some(count) if count <= numbers => Ok(stream),
-            _ => Err(LigolwError::TooLarge {
-                what: "numbers in arrays",
-                limit: numbers,
-            }),
+        if stream.dims.len() == 2 {
+            return Ok(stream);
         }
+        Err(stream.error("it needs two <Dim>s: samples and components"))
     }
 
     fn error(&self, problem: impl Into<String>) -> LigolwError {

@@ -332,13 +332,13 @@ impl Builder {
         }
         let delimiter = self.delimiter(tag, ',')?;
         let rows = self.limits.rows.saturating_sub(self.rows);
+        let rows = (rows, self.limits.rows);
         Ok(Open::TableStream(TableStream::new(table, delimiter, rows)))
     }
 
     fn array_stream(&mut self, tag: &BytesStart<'_>) -> Result<Open, LigolwError> {
         let encoding = self.attribute(tag, "Encoding")?.unwrap_or_default();
         let delimiter = self.delimiter(tag, ' ')?;
-        let left = self.limits.numbers.saturating_sub(self.numbers);
         let Some(Open::Array { name, kind, dims }) = self.open.last_mut() else {
             return Ok(Open::Other);
         };
@@ -351,11 +351,15 @@ impl Builder {
             .map(|dim| dim.len)
             .fold(1, usize::saturating_mul);
         self.numbers = self.numbers.saturating_add(count);
+        let limit = self.limits.numbers;
+        if self.numbers > limit {
+            return Err(LigolwError::TooLarge {
+                what: "numbers in arrays",
+                limit,
+            });
+        }
         Ok(Open::ArrayStream(ArrayStream::new(
-            &name,
-            dims,
-            (encoding, delimiter),
-            left,
+            &name, dims, encoding, delimiter,
         )?))
     }
 

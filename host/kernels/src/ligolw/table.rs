@@ -1,6 +1,6 @@
 //! Tables, and the tokenizer of their streams.
 
-use super::{LigolwError, Limits};
+use super::LigolwError;
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,6 +197,8 @@ pub(super) struct TableStream {
     state: State,
     buffer: String,
     max_cells: usize,
+    /// The document's limit on rows, for the message.
+    limit: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,15 +216,17 @@ enum State {
 }
 
 impl TableStream {
-    /// `rows` is how many more rows the document may have.
-    pub(super) fn new(table: Table, delimiter: char, rows: usize) -> Self {
+    /// `rows` is how many more rows the document may have, of `limit` in all.
+    pub(super) fn new(table: Table, delimiter: char, (rows, limit): (usize, usize)) -> Self {
         let max_cells = rows.saturating_mul(table.columns.len());
+        let (state, buffer) = (State::Begin, String::new());
         Self {
             table,
             delimiter,
-            state: State::Begin,
-            buffer: String::new(),
+            state,
+            buffer,
             max_cells,
+            limit,
         }
     }
 
@@ -285,10 +289,9 @@ impl TableStream {
 
     fn end_cell(&mut self) -> Result<(), LigolwError> {
         if self.table.cells.len() >= self.max_cells {
-            let limit = Limits::default().rows;
             return Err(LigolwError::TooLarge {
                 what: "table rows",
-                limit,
+                limit: self.limit,
             });
         }
         let column = &self.table.columns[self.table.cells.len() % self.table.columns.len()];

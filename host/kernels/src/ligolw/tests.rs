@@ -210,6 +210,13 @@ fn nothing_grows_beyond_its_limit() {
     check(&format!(
         "<Table Name='t'>{column}<Stream Delimiter=','>1,2,3</Stream></Table>"
     ));
+    let message = |error: LigolwError| error.to_string();
+    let rows = format!("<Table Name='t'>{column}<Stream>1,2,3</Stream></Table>");
+    let refused = Document::parse(format!("<LIGO_LW>{rows}</LIGO_LW>").as_bytes(), &limits);
+    assert_eq!(
+        refused.map_err(message),
+        Err("document has more than 2 table rows: it is no candidate's file".to_owned())
+    );
     let dims = "<Dim>6</Dim><Dim>2</Dim><Stream>0</Stream>";
     check(&format!(
         "<LIGO_LW><Array Name='a' Type='real_8'>{dims}</Array></LIGO_LW>"

@@ -167,6 +167,16 @@ impl TooLong {
     }
 }
 
+/// No stream in use has packets above this; a longer claim is noise.
+const LARGEST_CLAIM: u32 = 64 << 20;
+
+impl TooLong {
+    /// Whether this may be a packet above the limit, rather than another protocol.
+    pub fn is_plausible(&self) -> bool {
+        self.guess == Guess::Unknown && self.claimed <= LARGEST_CLAIM
+    }
+}
+
 /// The first bytes of a stream that is no VTP; shown as text with escapes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head(Vec<u8>);

@@ -32,6 +32,7 @@ use super::transport::{Kind, Transport};
 use crate::config::VtpConfig;
 use crate::intake::{Arrival, Intake, Kept, NotKept, Pending, Tally};
 use crate::listeners::state::{Count, ListenerState};
+use crate::packet::Refusal;
 
 /// Events that were read and wait for their receipts.
 pub(super) const IN_FLIGHT: usize = 256;
@@ -199,9 +200,26 @@ impl Session<'_> {
                         return end;
                     }
                 }
+                Err(End::Frame(too_long)) if too_long.is_plausible() => {
+                    let handed_over = self.refuse(&too_long, &to);
+                    return handed_over.await.err().unwrap_or(End::Frame(too_long));
+                }
                 Err(end) => return end,
             }
         }
+    }
+
+    /// Leaves a trace of a packet that is too large: its beginning, and why.
+    async fn refuse(&self, too_long: &TooLong, to: &Replies) -> Result<(), End> {
+        let received = (self.clock)();
+        let refusal = Refusal {
+            source: self.config.source.clone(),
+            received,
+            reason: too_long.to_string(),
+            payload: Bytes::copy_from_slice(too_long.head.as_bytes()),
+        };
+        self.hand_over(Arrival::Refusal(refusal), None, received, to)
+            .await
     }
 
     /// Reads until a frame is whole. The deadline of a frame runs from its first byte; empty
@@ -270,6 +288,16 @@ impl Session<'_> {
                 (Arrival::Refusal(refusal), None)
             }
         };
+        self.hand_over(arrival, ivorn, received, to).await
+    }
+
+    async fn hand_over(
+        &self,
+        arrival: Arrival,
+        ivorn: Option<String>,
+        received: Timestamp,
+        to: &Replies,
+    ) -> Result<(), End> {
         let read = self.state.packet_read(received);
         let tally = Tally {
             listener: Arc::clone(self.state.name()),

@@ -9,32 +9,38 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{io_error, make_dir};
 use crate::error::OpenError;
 use crate::queues::Change;
-use crate::record::TaskId;
+use crate::record::{Nanos, State, TaskId};
 use crate::schedule::{HandlerRow, OpenTask, Tally};
-use crate::schema::{FIRST_END, Fixed, Moving, handler_seal, origin_of, unsigned, unsigned32};
+use crate::schema::{
+    FIRST_END, Fixed, Moving, handler_seal, origin_of, state_code, unsigned, unsigned32,
+};
 use crate::segments::{Appender, HEADER, first_damage, number_of, path_of};
 
 const QUARANTINE: &str = "quarantine";
 
+/// The columns that [`task`] reads.
+const COLUMNS: &str = "SELECT seq, id, handler, origin, account, packet, parent, priority,
+    order_key, made, deadline, seal, state, due, attempts, started, ended, cpu, version, journal,
+    journal_bytes, moving_seal FROM tasks";
+
 /// Reads the open tasks. One whose row is damaged is left where it is and not run.
 pub(super) fn tasks(connection: &Connection) -> rusqlite::Result<Vec<Change>> {
     let handlers = handlers(connection)?;
-    let mut statement = connection.prepare(
-        "SELECT seq, id, handler, origin, account, packet, parent, priority, order_key, made,
-             deadline, seal, state, due, attempts, started, ended, cpu, version, journal,
-             journal_bytes, moving_seal
-         FROM tasks WHERE state < 5 AND state < ?1 ORDER BY seq",
-    )?;
+    let text = format!("{COLUMNS} WHERE state < 5 AND state < ?1 ORDER BY seq");
+    let mut statement = connection.prepare(&text)?;
     let mut rows = statement.query([FIRST_END])?;
     let mut tasks = Vec::new();
     while let Some(row) = rows.next()? {
         match task(row, &handlers)? {
-            Some(task) => tasks.push(Change::Made(task)),
+            Some(task) => {
+                let has_begun = row.get::<_, Option<Nanos>>("started")?.is_some();
+                tasks.push(Change::Recovered { task, has_begun });
+            }
             None => {
                 let seq: i64 = row.get(0)?;
                 tracing::error!(seq, "row of an open task is damaged; it is not run");
@@ -42,6 +48,16 @@ pub(super) fn tasks(connection: &Connection) -> rusqlite::Result<Vec<Change>> {
         }
     }
     Ok(tasks)
+}
+
+/// Reads a task that was set aside, as it would be if it were open; `None` where there is none
+/// under this id, or its row is damaged.
+pub(crate) fn set_aside(connection: &Connection, id: TaskId) -> rusqlite::Result<Option<OpenTask>> {
+    let handlers = handlers(connection)?;
+    let text = format!("{COLUMNS} WHERE id = ?1 AND state = ?2");
+    let failed = state_code(State::Failure);
+    let found = connection.query_row(&text, (id.0, failed), |row| task(row, &handlers));
+    Ok(found.optional()?.flatten())
 }
 
 /// Reads the rows of `handlers` that are whole.

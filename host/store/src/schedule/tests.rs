@@ -345,3 +345,29 @@ proptest! {
         prop_assert_eq!(schedule.turns.waiting(), 0);
     }
 }
+
+#[test]
+fn tasks_of_a_held_plugin_wait_until_it_is_held_no_more() {
+    let mut schedule = with_tasks([task(1, 0, 5, 0), task(2, 0, 5, 0)]);
+    let held = BTreeSet::from(["p".to_owned()]);
+    assert!(schedule.hold(held, 0).is_empty());
+    assert_eq!(next(&mut schedule, 0), None);
+    let queues = schedule.hold(BTreeSet::new(), 1);
+    assert_eq!(queues, ["general", "general"]);
+    assert_eq!(next(&mut schedule, 1).unwrap().1, 1);
+    assert_eq!(next(&mut schedule, 1).unwrap().1, 2);
+}
+
+#[test]
+fn a_task_that_began_before_a_restart_has_its_turn_again() {
+    let mut schedule = Schedule::default();
+    let given_back = OpenTask {
+        due: 5,
+        ..of_key(1, "a")
+    };
+    schedule.go_on_with_turn(&given_back, 0);
+    schedule.insert(given_back, 0);
+    schedule.insert(of_key(2, "a"), 0);
+    assert_eq!(next(&mut schedule, 0), None, "the second was made later");
+    assert_eq!(next(&mut schedule, 5).unwrap().1, 1);
+}

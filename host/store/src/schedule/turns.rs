@@ -62,6 +62,18 @@ impl Turns {
         None
     }
 
+    /// Gives a task that began in an earlier process its turn back; the first to ask has it.
+    pub(crate) fn go_on(&mut self, task: &OpenTask, now: Nanos) {
+        if let Some(key) = &task.turn {
+            self.turns.entry(Arc::clone(key)).or_insert_with(|| Turn {
+                holder: task.id,
+                since: Some(now),
+                is_leased: false,
+                waiting: BTreeMap::new(),
+            });
+        }
+    }
+
     /// The task's lease ended and its turn goes on.
     pub(crate) fn pause(&mut self, task: &OpenTask) {
         if let Some(key) = &task.turn

@@ -44,6 +44,16 @@ pub(super) fn succeeded(origin: Origin) -> Counter {
     })
 }
 
+pub(super) fn revoked(origin: Origin) -> Counter {
+    Cow::Borrowed(match origin {
+        Origin::Packet => "revoked/packet",
+        Origin::Call => "revoked/call",
+        Origin::Spawn => "revoked/spawn",
+        Origin::Beat => "revoked/beat",
+        Origin::Redispatch => "revoked/redispatch",
+    })
+}
+
 pub(super) fn failed(origin: Origin) -> Counter {
     Cow::Borrowed(match origin {
         Origin::Packet => "failed/packet",

@@ -2,7 +2,7 @@
 
 use rusqlite::params;
 
-use super::books::{failed, succeeded};
+use super::books::{failed, revoked, succeeded};
 use super::tasks::Behind;
 use super::{CommitAnswers, Group, Writer, Written};
 use crate::error::StoreError;
@@ -158,6 +158,11 @@ impl Writer<'_> {
                 self.books.count(task.account, failed(task.origin));
                 state = State::Failure;
             }
+            Step::Revoke { reason } => {
+                self.write_failure(group, &task, reason)?;
+                self.books.count(task.account, revoked(task.origin));
+                state = State::Revoked;
+            }
         }
         let has_ended = state_code(state) >= FIRST_END;
         Ok(Becomes {
@@ -174,8 +179,10 @@ impl Writer<'_> {
             return Ok(journal);
         }
         self.sql.cut_journal.execute((task, keep))?;
-        let bytes = if entries == 0 { 0 } else { journal.bytes };
-        Ok(Tally { entries, bytes })
+        if entries == 0 {
+            return Ok(Tally::default());
+        }
+        self.tally(task)
     }
 
     fn write_failure(
@@ -238,7 +245,9 @@ fn publish(group: &mut Group, commit: &Commit, task: OpenTask) {
     let lease = commit.token.lease;
     let (progress, change) = match &commit.step {
         Step::Note => (Progress::Noted(task.clone()), Change::Noted { lease, task }),
-        Step::Succeed { .. } | Step::Fail { .. } => (Progress::Ended, Change::Ended { lease }),
+        Step::Succeed { .. } | Step::Fail { .. } | Step::Revoke { .. } => {
+            (Progress::Ended, Change::Ended { lease })
+        }
         Step::Retry { .. } | Step::GiveBack { .. } => {
             (Progress::Ended, Change::Returned { lease, task })
         }

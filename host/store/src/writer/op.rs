@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Group;
 use crate::error::StoreError;
-use crate::record::{Accepted, Arrival, Commit, NewRefusal, Submission, TaskId};
+use crate::record::{Accepted, Arrival, Commit, JournalEntry, NewRefusal, Submission, TaskId};
 
 /// Where an answer goes.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -58,6 +58,12 @@ pub(crate) enum Op {
         task: TaskId,
         reply: Reply<bool>,
     },
+    Resume {
+        task: TaskId,
+        keep: u32,
+        replace: Option<JournalEntry>,
+        reply: Reply<bool>,
+    },
     PutRoute {
         plugin: String,
         digest: [u8; 32],
@@ -91,6 +97,7 @@ impl Op {
             | Self::Listening { .. }
             | Self::PutBlob { .. }
             | Self::Claim { .. }
+            | Self::Resume { .. }
             | Self::PutRoute { .. }
             | Self::RemoveRoute { .. }
             | Self::Close { .. } => 1,
@@ -108,7 +115,7 @@ impl Op {
             | Self::Close { reply } => send(reply, Err(error)),
             Self::Submit { reply, .. } => send(reply, Err(error)),
             Self::Commit { reply, .. } => send(reply, Err(error)),
-            Self::Claim { reply, .. } => send(reply, Err(error)),
+            Self::Claim { reply, .. } | Self::Resume { reply, .. } => send(reply, Err(error)),
             Self::PutRoute { reply, .. } | Self::RemoveRoute { reply, .. } => {
                 send(reply, Err(error));
             }

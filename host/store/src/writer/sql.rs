@@ -66,6 +66,9 @@ statements! {
         VALUES(?1, ?2, ?3, ?4, ?5, ?6)";
     insert_journal: "INSERT OR REPLACE INTO journal(task, seq, bytes, seal)
         VALUES(?1, ?2, ?3, ?4)";
+    measure_journal: "SELECT count(*), coalesce(sum(length(bytes)), 0) FROM journal
+        WHERE task = ?1";
+    forget_failures: "DELETE FROM failures WHERE task = ?1";
     cut_journal: "DELETE FROM journal WHERE task = ?1 AND seq >= ?2";
 
     get_kv: "SELECT version, value FROM kv WHERE plugin = ?1 AND key = ?2";

@@ -16,4 +16,5 @@ mod injection;
 mod keeping;
 mod ledger;
 mod reopening;
+mod resuming;
 mod running;

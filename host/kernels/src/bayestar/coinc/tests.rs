@@ -139,7 +139,7 @@ fn what_is_wrong_is_named() {
     check_refused(
         "gstlal_inspiral",
         "mypipe",
-        "unknown pipeline \"mypipe\": its phase convention is not known",
+        "unknown pipeline \"mypipe\": say whether its phases are to be inverted",
     );
     check_refused("\"L1\"", "\"Z9\"", "unknown detector \"Z9\"");
     check_refused(
@@ -227,4 +227,16 @@ fn the_reference_spectrum_of_the_search_is_found() {
         Candidate::reference_psd(&document(with_process)).expect("none"),
         None
     );
+}
+
+#[test]
+fn another_pipeline_can_be_made_known() {
+    let document = document(|xml| xml.replace("gstlal_inspiral", "mypipe"));
+    let mut conventions = PhaseConventions::default();
+    for (inverted, phase) in [(false, 0.25), (true, -0.25)] {
+        conventions.set("mypipe", inverted);
+        let candidate = Candidate::with_conventions(&document, &document, &conventions);
+        let found = candidate.expect("known now").triggers[1].phase;
+        assert!((found - phase).abs() < 1e-12, "{found}");
+    }
 }

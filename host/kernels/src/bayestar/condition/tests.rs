@@ -120,6 +120,17 @@ fn check_refused(change: impl Fn(&mut Candidate), message: &str) {
 
 #[test]
 fn series_that_do_not_fit_together_are_refused_by_name() {
+    let later = |c: &mut Candidate| {
+        let trigger = &mut c.triggers[2];
+        trigger.time = trigger.time.later(61_000_000_000);
+        if let Some(series) = &mut trigger.series {
+            series.epoch = series.epoch.later(61_000_000_000);
+        }
+    };
+    check_refused(
+        later,
+        "the trigger of V1 is more than a minute from the first one",
+    );
     check_refused(
         |c| c.triggers[1].series = None,
         "SNR series missing for L1: give all or none",

@@ -576,7 +576,28 @@ async fn check_closes(stream: &[u8], words: &str) {
 #[tokio::test(start_paused = true)]
 async fn a_length_above_the_limit_closes() {
     check_closes(&[0xff; 4], "raise `max_packet`").await;
-    check_closes(&[0x00, 0x10, 0x00, 0x01, b'<'], "claims 1048577 bytes").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_packet_above_the_limit_closes_and_leaves_a_trace() {
+    let mut scene = Scene::new();
+    scene.check_goes_on("before").await;
+    scene.send_raw(&[0x00, 0x10, 0x00, 0x01, b'<']).await;
+    let refusal = scene.keep_refusal().await;
+    assert!(
+        refusal.reason.contains("claims 1048577 bytes"),
+        "{}",
+        refusal.reason
+    );
+    assert!(
+        refusal.reason.contains("raise `max_packet`"),
+        "{}",
+        refusal.reason
+    );
+    scene.broker.shutdown().await.unwrap();
+    let (ended, state) = scene.ended().await;
+    check_no_vtp(&ended, "claims 1048577 bytes");
+    assert_eq!(state.get(Count::Read), 2, "it is counted");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,358 @@
+mod rig;
+
+use futures_util::FutureExt as _;
+
+use super::super::function::{CLOCK_NOW, HTTP_SEND};
+use super::super::journal::{JournalError, Phase};
+use super::{Made, Seam, SeamError, Settled};
+use rig::{Fake, Kept, Rig};
+
+/// Reads the clock, then makes an effect, as handlers do.
+async fn clock_then(seam: &mut Seam, fake: &Fake, time: u64) -> Result<(u64, String), SeamError> {
+    let time = seam
+        .answered(&CLOCK_NOW, &(), async move { Ok(time) })
+        .await?;
+    let answer = seam.external(&HTTP_SEND, &time, None, fake).await?;
+    Ok((time, answer))
+}
+
+fn done(answer: &str) -> Made<String> {
+    Made::Done(answer.to_owned())
+}
+
+#[tokio::test]
+async fn the_intent_and_all_before_it_are_on_disk_before_the_request_leaves() {
+    let rig = Rig::new().await;
+    let fake = Fake::new([done("201")]);
+    let kept = rig.kept();
+    let at_make = kept.clone();
+    fake.at_make(move || at_make.look());
+    let mut seam = rig.seam();
+    clock_then(&mut seam, &fake, 7).await.unwrap();
+    assert_eq!(
+        kept.seen(),
+        [
+            ("gwasp:clock/now@0.1".to_owned(), Phase::Answered),
+            ("gwasp:http/send@0.1".to_owned(), Phase::Intent),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_replay_gives_the_noted_answers_and_makes_nothing() {
+    let mut rig = Rig::new().await;
+    let fake = Fake::new([done("201")]);
+    let mut seam = rig.seam();
+    let first = clock_then(&mut seam, &fake, 7).await.unwrap();
+    seam.save().await.unwrap();
+    drop(seam);
+    rig.crash().await;
+
+    let again = Fake::new([]);
+    let mut seam = rig.seam();
+    assert_eq!(clock_then(&mut seam, &again, 8).await.unwrap(), first);
+    assert_eq!(first, (7, "201".to_owned()));
+    assert!(again.keys().is_empty() && fake.keys().len() == 1);
+}
+
+#[tokio::test]
+async fn another_request_on_a_replay_ends_the_run_with_the_first_difference() {
+    let mut rig = Rig::new().await;
+    let mut seam = rig.seam();
+    clock_then(&mut seam, &Fake::new([done("201")]), 7)
+        .await
+        .unwrap();
+    seam.save().await.unwrap();
+    drop(seam);
+    rig.crash().await;
+
+    let mut seam = rig.seam();
+    let fake = Fake::new([]);
+    let asked = seam.external(&HTTP_SEND, &7_u64, None, &fake).await;
+    let error = asked.unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            SeamError::Journal(JournalError::Differs { seq: 0, .. })
+        ),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_retry_keeps_what_is_done_and_asks_again_for_what_is_not() {
+    let rig = Rig::new().await;
+    let fake = Fake::new([done("201"), Made::NotDone("503".to_owned())]);
+    let mut seam = rig.seam();
+    clock_then(&mut seam, &fake, 7).await.unwrap();
+    let (_, answer) = clock_then(&mut seam, &fake, 8).await.unwrap();
+    assert_eq!(answer, "503", "the handler sees it");
+    let leg = seam.finish().await;
+    assert_eq!(leg.keep_for_retry, 2);
+    rig.retry(leg).await;
+
+    let again = Fake::new([done("202")]);
+    let mut seam = rig.seam();
+    let first = clock_then(&mut seam, &again, 9).await.unwrap();
+    let second = clock_then(&mut seam, &again, 9).await.unwrap();
+    assert_eq!((first.0, second.0), (7, 9), "what came after is read anew");
+    assert_eq!(again.keys(), fake.keys()[1..], "under the same key");
+}
+
+#[tokio::test]
+async fn a_key_does_not_depend_on_how_often_the_clock_was_read_before() {
+    let rig = Rig::new().await;
+    let fake = Fake::new([Made::NotDone("503".to_owned()), done("201")]);
+    let mut seam = rig.seam();
+    clock_then(&mut seam, &fake, 7).await.unwrap();
+    rig.retry(seam.finish().await).await;
+
+    let mut seam = rig.seam();
+    for time in 0..3 {
+        let live = async move { Ok(time) };
+        seam.answered::<u64>(&CLOCK_NOW, &(), live).await.unwrap();
+    }
+    clock_then(&mut seam, &fake, 8).await.unwrap();
+    let keys = fake.keys();
+    assert_eq!(keys[0], keys[1]);
+}
+
+/// The journal of a run whose host died while its request was under way.
+async fn died_in_flight(rig: &mut Rig) -> String {
+    let fake = Fake::new([]);
+    let mut seam = rig.seam();
+    tokio::select! {
+        ended = clock_then(&mut seam, &fake, 7) => panic!("{ended:?}"),
+        () = fake.reached() => {}
+    }
+    drop(seam);
+    rig.crash().await;
+    fake.keys().remove(0)
+}
+
+#[track_caller]
+fn check_last(kept: &Kept, phase: Phase) {
+    kept.look();
+    let entries = kept.seen();
+    assert_eq!(entries.last().map(|(_, phase)| *phase), Some(phase));
+}
+
+#[tokio::test]
+async fn an_effect_in_doubt_that_was_done_is_not_made_again() {
+    let mut rig = Rig::new().await;
+    died_in_flight(&mut rig).await;
+    let fake = Fake::new([]).settling([Settled::Done("201".to_owned())]);
+    let mut seam = rig.seam();
+    let (time, answer) = clock_then(&mut seam, &fake, 8).await.unwrap();
+    assert_eq!((time, answer.as_str()), (7, "201"));
+    assert!(fake.keys().is_empty());
+    seam.save().await.unwrap();
+    check_last(&rig.kept(), Phase::Answered);
+}
+
+#[tokio::test]
+async fn an_effect_in_doubt_that_was_not_done_is_made_under_the_same_key() {
+    let mut rig = Rig::new().await;
+    let key = died_in_flight(&mut rig).await;
+    let fake = Fake::new([done("201")]).settling([Settled::Again]);
+    let mut seam = rig.seam();
+    let (time, _) = clock_then(&mut seam, &fake, 8).await.unwrap();
+    assert_eq!((time, fake.keys()), (7, vec![key]));
+}
+
+#[tokio::test]
+async fn an_effect_is_settled_however_often_the_host_dies_over_it() {
+    let mut rig = Rig::new().await;
+    let key = died_in_flight(&mut rig).await;
+    for _ in 0..2 {
+        let fake = Fake::new([]).settling([Settled::Again]);
+        let mut seam = rig.seam();
+        tokio::select! {
+            ended = clock_then(&mut seam, &fake, 8) => panic!("{ended:?}"),
+            () = fake.reached() => {}
+        }
+        assert_eq!(fake.keys(), std::slice::from_ref(&key));
+        drop(seam);
+        rig.crash().await;
+    }
+    let fake = Fake::new([]).settling([Settled::Done("201".to_owned())]);
+    let mut seam = rig.seam();
+    let (time, _) = clock_then(&mut seam, &fake, 9).await.unwrap();
+    assert_eq!((time, fake.keys().len()), (7, 0));
+}
+
+#[tokio::test]
+async fn where_nobody_can_be_asked_the_handler_is_told_and_that_is_noted() {
+    let mut rig = Rig::new().await;
+    died_in_flight(&mut rig).await;
+    let fake = Fake::new([]).settling([Settled::Never("opaque".to_owned())]);
+    let mut seam = rig.seam();
+    let (_, told) = clock_then(&mut seam, &fake, 8).await.unwrap();
+    assert!(
+        told.starts_with("in doubt: ") && told.contains("opaque"),
+        "{told}"
+    );
+    seam.save().await.unwrap();
+    check_last(&rig.kept(), Phase::InDoubt);
+    drop(seam);
+
+    rig.crash().await;
+    let mut seam = rig.seam();
+    let (_, again) = clock_then(&mut seam, &Fake::new([]), 9).await.unwrap();
+    assert_eq!(again, told, "nobody is asked a second time");
+}
+
+#[tokio::test]
+async fn where_nobody_answers_just_now_another_attempt_settles_it() {
+    let mut rig = Rig::new().await;
+    let key = died_in_flight(&mut rig).await;
+    let fake = Fake::new([]).settling([Settled::Later("down".to_owned())]);
+    let mut seam = rig.seam();
+    let error = clock_then(&mut seam, &fake, 8).await.unwrap_err();
+    assert!(matches!(error, SeamError::Unsettled { .. }), "{error:?}");
+    let leg = seam.finish().await;
+    assert_eq!(leg.keep_for_retry, 2);
+    rig.retry(leg).await;
+    check_last(&rig.kept(), Phase::Intent);
+
+    // In the same process, and without a wait: the request is known to be over.
+    let fake = Fake::new([done("201")]).settling([Settled::Again]);
+    let mut seam = rig.seam();
+    let (time, _) = clock_then(&mut seam, &fake, 8).await.unwrap();
+    assert_eq!((time, fake.keys()), (7, vec![key]));
+}
+
+#[tokio::test]
+async fn an_effect_that_stays_without_an_answer_is_made_twice_per_attempt_at_most() {
+    let rig = Rig::new().await;
+    let silence = || Made::InDoubt("closed".to_owned());
+    let fake = Fake::new([silence(), silence(), silence()]).settling([
+        Settled::Again,
+        Settled::Again,
+        Settled::Again,
+    ]);
+    let mut seam = rig.seam();
+    let error = clock_then(&mut seam, &fake, 7).await.unwrap_err();
+    assert!(matches!(error, SeamError::Unsettled { .. }), "{error:?}");
+    let keys = fake.keys();
+    assert_eq!((keys.len(), &keys[0]), (2, &keys[1]));
+}
+
+#[tokio::test]
+async fn an_answer_is_not_waited_for_on_its_way_to_the_disk() {
+    let rig = Rig::new().await;
+    rig.broker.withhold_answers();
+    let fake = Fake::new((0..5).map(|_| done("201")));
+    let mut seam = rig.seam();
+    for time in 0..5 {
+        clock_then(&mut seam, &fake, time).await.unwrap();
+    }
+    assert_eq!(
+        rig.broker.awaited(),
+        5,
+        "one commit per effect; the outcome's follows"
+    );
+    rig.broker.release();
+    let leg = seam.finish().await;
+    assert!(!leg.is_fenced);
+    rig.retry(leg).await;
+    let kept = rig.kept();
+    kept.look();
+    assert_eq!(kept.seen().len(), 10, "and nothing is missing");
+}
+
+#[tokio::test]
+async fn what_the_broker_did_not_keep_goes_along_with_the_next_commit() {
+    let rig = Rig::new().await;
+    let fake = Fake::new([done("201")]);
+    let mut seam = rig.seam();
+    let broker = rig.broker.clone();
+    fake.at_make(move || broker.fail_next());
+    clock_then(&mut seam, &fake, 7).await.unwrap();
+    let leg = seam.finish().await;
+    let seqs: Vec<u32> = leg.journal.iter().map(|entry| entry.seq).collect();
+    assert_eq!(seqs, [1]);
+    rig.retry(leg).await;
+    check_last(&rig.kept(), Phase::Answered);
+}
+
+#[tokio::test]
+async fn a_run_that_is_ended_before_its_request_leaves_is_not_in_doubt() {
+    let rig = Rig::new().await;
+    rig.broker.withhold_all();
+    let fake = Fake::new([done("201")]);
+    let mut seam = rig.seam();
+    assert!(clock_then(&mut seam, &fake, 7).now_or_never().is_none());
+    rig.broker.release();
+    let leg = seam.finish().await;
+    assert_eq!(leg.keep_for_retry, 0);
+    rig.give_back(leg).await;
+    check_last(&rig.kept(), Phase::NotDone);
+
+    // The journal stays, and the effect is made for the first time.
+    let mut seam = rig.seam();
+    let (time, answer) = clock_then(&mut seam, &fake, 8).await.unwrap();
+    assert_eq!((time, answer.as_str()), (7, "201"));
+}
+
+#[tokio::test]
+async fn a_run_that_is_ended_while_its_request_is_under_way_notes_the_answer() {
+    let rig = Rig::new().await;
+    let fake = Fake::new([done("201")]);
+    let mut seam = rig.seam();
+    let hold = seam.hold();
+    let in_make = hold.clone();
+    fake.at_make(move || assert!(in_make.end(), "a request is under way"));
+    let error = clock_then(&mut seam, &fake, 7).await.unwrap_err();
+    assert!(matches!(error, SeamError::Ended), "{error:?}");
+    assert!(!hold.end(), "it is over");
+    let leg = seam.finish().await;
+    assert_eq!(leg.keep_for_retry, 2);
+    rig.retry(leg).await;
+    check_last(&rig.kept(), Phase::Answered);
+}
+
+#[tokio::test]
+async fn a_refusal_is_noted_without_an_intent() {
+    let rig = Rig::new().await;
+    let fake = Fake::new([]).refusing("no grant");
+    let mut seam = rig.seam();
+    let (_, answer) = clock_then(&mut seam, &fake, 7).await.unwrap();
+    assert_eq!(answer, "no grant");
+    assert_eq!(rig.broker.awaited(), 0);
+    assert_eq!(seam.finish().await.keep_for_retry, 0);
+}
+
+#[tokio::test]
+async fn an_answer_without_room_is_noted_as_such() {
+    let rig = Rig::new().await;
+    let long = "x".repeat(7 << 20);
+    let fake = Fake::new([done(&long), done(&long), done("201")]);
+    let mut seam = rig.seam();
+    let (_, first) = clock_then(&mut seam, &fake, 7).await.unwrap();
+    let (_, second) = clock_then(&mut seam, &fake, 8).await.unwrap();
+    let (_, third) = clock_then(&mut seam, &fake, 9).await.unwrap();
+    assert_eq!(
+        (first.len(), second.as_str(), third.as_str()),
+        (7 << 20, "too long", "201")
+    );
+    assert_eq!(
+        seam.finish().await.keep_for_retry,
+        6,
+        "it is done all the same"
+    );
+}
+
+#[tokio::test]
+async fn an_old_token_makes_nothing() {
+    let mut rig = Rig::new().await;
+    let mut seam = rig.seam();
+    rig.lose_lease().await;
+    let fake = Fake::new([done("201")]);
+    let error = clock_then(&mut seam, &fake, 7).await.unwrap_err();
+    let fenced = matches!(
+        &error,
+        SeamError::Broker(crate::broker::BrokerError::Fenced { .. })
+    );
+    assert!(fenced && fake.keys().is_empty(), "{error:?}");
+}

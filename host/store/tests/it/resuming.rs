@@ -1,0 +1,90 @@
+//! A person takes up a task that was set aside.
+
+use bytes::Bytes;
+use gwasp_store::{JournalEntry, Lease, State, Step, TaskDetail};
+
+use crate::common::{Rig, arrival, commit, failure, success, task_id, wait};
+
+fn entry(seq: u32, text: &str) -> JournalEntry {
+    JournalEntry {
+        seq,
+        bytes: Bytes::copy_from_slice(text.as_bytes()),
+    }
+}
+
+/// A task that failed in its second attempt with three entries in its journal.
+fn failed(rig: &Rig) -> Lease {
+    rig.keep(arrival("1", &["1/a"]));
+    let lease = rig.lease();
+    let retry = Step::Retry {
+        due: 0,
+        failure: failure("busy"),
+        keep: 0,
+    };
+    rig.commit(commit(&lease, retry));
+    let lease = rig.lease();
+    let mut end = commit(
+        &lease,
+        Step::Fail {
+            failure: failure("in doubt"),
+        },
+    );
+    end.journal = vec![entry(0, "clock"), entry(1, "in doubt"), entry(2, "clock")];
+    end.version = [7; 32];
+    rig.commit(end);
+    lease
+}
+
+fn resume(rig: &Rig, keep: u32, replace: Option<JournalEntry>) -> bool {
+    wait(rig.store().resume(task_id("1/a"), keep, replace)).unwrap()
+}
+
+fn detail(rig: &Rig) -> TaskDetail {
+    let reader = rig.store().reader().unwrap();
+    reader.task_by_id(task_id("1/a")).unwrap().unwrap()
+}
+
+#[test]
+fn a_task_that_was_set_aside_goes_on_with_a_part_of_its_journal() {
+    let rig = Rig::new();
+    let old = failed(&rig);
+    assert!(rig.try_lease().is_none());
+    assert!(resume(&rig, 2, Some(entry(1, "done"))));
+
+    let lease = rig.lease();
+    assert_eq!(lease.journal, [entry(0, "clock"), entry(1, "done")]);
+    assert_eq!((lease.attempt, lease.pinned), (1, Some([7; 32])));
+    assert!(rig.try_commit(success(&old)).is_err(), "an old token");
+    rig.commit(success(&lease));
+    assert_eq!(detail(&rig).task.state, State::Success);
+    rig.check_sound();
+}
+
+#[test]
+fn a_resumed_task_is_open_in_the_books_over_a_crash() {
+    let mut rig = Rig::new();
+    failed(&rig);
+    assert!(resume(&rig, 0, None));
+    rig.check_sound();
+    rig.crash();
+    let found = detail(&rig);
+    assert_eq!((found.task.state, found.task.attempts), (State::Pending, 0));
+    assert!(found.failed.is_empty(), "{found:?}");
+    let lease = rig.lease();
+    assert_eq!((lease.journal, lease.pinned), (Vec::new(), None));
+    rig.check_sound();
+}
+
+#[test]
+fn only_a_task_that_is_set_aside_can_be_resumed() {
+    let rig = Rig::new();
+    assert!(!resume(&rig, 0, None), "there is none");
+    failed(&rig);
+    assert!(resume(&rig, 0, None));
+    assert!(!resume(&rig, 0, None), "it is open");
+    let lease = rig.lease();
+    assert!(!resume(&rig, 0, None), "it runs");
+    rig.commit(success(&lease));
+    assert!(!resume(&rig, 0, None), "it succeeded");
+    rig.check_sound();
+}
