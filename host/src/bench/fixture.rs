@@ -105,7 +105,7 @@ impl Fixture {
 /// What a host has between its intake and its store.
 pub(super) struct Parts {
     pub(super) intake: Intake,
-    dispatch: tokio::task::JoinHandle<()>,
+    dispatch: tokio::task::JoinHandle<bool>,
     slots: Vec<JoinHandle<()>>,
     stopping: CancellationToken,
 }
@@ -143,7 +143,6 @@ impl Parts {
             stop: stop.clone(),
         };
         let pool = Arc::new(Pool::new(QUEUE, queue(slots), &shared)?);
-        pool.load(&bench.plugin)?;
         let (intake, deliveries) = Intake::channel(INTAKE_CAPACITY);
         let dispatcher = Dispatcher::new(broker, routes, stop);
         Ok(Self {

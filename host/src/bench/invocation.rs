@@ -85,7 +85,12 @@ impl Bench {
     ) -> Result<Duration, BenchError> {
         let input = black_box(input.clone());
         let never = CancellationToken::new();
-        let dry = DryRun::new(Timestamp::UNIX_EPOCH, TaskId([0; 16]), Vec::new());
+        let dry = DryRun::new(
+            Timestamp::UNIX_EPOCH,
+            TaskId([0; 16]),
+            Arc::default(),
+            Vec::new(),
+        );
         let driver = Driver::Dry(Arc::new(dry));
         let running = self.ticker.running();
         let began = Instant::now();
