@@ -5,6 +5,8 @@
 
 #[cfg(target_family = "wasm")]
 mod guest;
+#[cfg(target_family = "wasm")]
+mod heap;
 #[cfg(not(target_family = "wasm"))]
 pub(crate) mod native;
 

@@ -4,6 +4,7 @@
 //! 1 failed, 2 wrong usage, 70 a defect, 74 the disk failed, 75 try again later, 78 the
 //! configuration cannot be used.
 
+mod bench;
 mod build;
 mod check;
 mod compile_worker;
@@ -69,6 +70,8 @@ enum Command {
     New(new::Args),
     /// Builds plugins and puts them into a plugin directory.
     Build(build::Args),
+    /// Measures the host on this machine.
+    Bench(bench::Args),
     #[command(hide = true)]
     CompileWorker(compile_worker::Args),
 }
@@ -88,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::New(args) => new::run(&args),
         Command::Build(args) => build::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::CompileWorker(args) => compile_worker::run(&args),
     };
     result.unwrap_or_else(|error| {

@@ -277,7 +277,8 @@ fn report(packet: &Packet, accepted: Accepted, tasks: usize) {
     );
 }
 
-fn arrival(packet: &Packet, routes: &Routes) -> Arrival {
+/// The record of `packet` and its tasks, by `routes`.
+pub fn arrival(packet: &Packet, routes: &Routes) -> Arrival {
     let mut record = new_packet(packet);
     let (tasks, unmatched) = match routes.matching(packet) {
         Ok(routes) => (new_tasks(packet, &routes, &mut record), None),

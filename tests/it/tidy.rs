@@ -12,7 +12,7 @@ use toml::Table;
 use crate::harness::root;
 
 /// Modules of the host, and which others each may name.
-const MODULES: [(&str, &[&str]); 19] = [
+const MODULES: [(&str, &[&str]); 20] = [
     ("text", &[]),
     ("packet", &[]),
     ("intake", &["packet"]),
@@ -47,6 +47,13 @@ const MODULES: [(&str, &[&str]); 19] = [
         &[
             "broker", "config", "dispatch", "effects", "packet", "plugins", "routes", "task",
             "workers",
+        ],
+    ),
+    (
+        "bench",
+        &[
+            "broker", "config", "dispatch", "effects", "intake", "listeners", "packet", "plugins",
+            "routes", "services", "stop", "workers",
         ],
     ),
     ("guest_build", &["plugins"]),

@@ -110,6 +110,11 @@ impl Process {
         })
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The next line, or none when the time is over or the child closed its streams.
     pub fn next_line(&self, limit: Duration) -> Option<Line> {
         self.lines.next(Instant::now() + limit)

@@ -46,7 +46,15 @@ pub(crate) fn cargo() -> Result<Command> {
 
 /// Builds the host (dev profile) and, with it, the example plugins.
 pub(crate) fn host_and_plugins(yes: bool) -> Result<Built> {
-    let binary = host()?;
+    with_plugins(host(&[])?, yes)
+}
+
+/// Builds the host as it is released and, with it, the same plugins.
+pub(crate) fn to_measure(yes: bool) -> Result<Built> {
+    with_plugins(host(&["--release"])?, yes)
+}
+
+fn with_plugins(binary: PathBuf, yes: bool) -> Result<Built> {
     let target = binary
         .parent()
         .and_then(Path::parent)
@@ -58,7 +66,8 @@ pub(crate) fn host_and_plugins(yes: bool) -> Result<Built> {
         build
             .current_dir(root()?)
             .args(["build", sources, "--out"])
-            .arg(out);
+            .arg(out)
+            .stdout(std::io::stderr());
         if yes {
             build.arg("--yes");
         }
@@ -72,11 +81,12 @@ pub(crate) fn host_and_plugins(yes: bool) -> Result<Built> {
     })
 }
 
-fn host() -> Result<PathBuf> {
+fn host(profile: &[&str]) -> Result<PathBuf> {
     let messages = step::output(
         "building the host",
         cargo()?
             .args(["build", "--package", "gwasp", "--bin", "gwasp"])
+            .args(profile)
             .args(["--message-format", "json-render-diagnostics"]),
     )?;
     messages

@@ -1,4 +1,5 @@
-//! What a developer does with this repository: `cargo xtask demo`, `test` and `soak`.
+//! What a developer does with this repository: `cargo xtask demo`, `test`, `bench` and
+//! `soak`.
 //!
 //! Each says what it does before it does it, passes on what other programs print, and asks
 //! before it changes the machine.
@@ -8,6 +9,7 @@
     reason = "what it prints is its purpose"
 )]
 
+mod bench;
 mod build;
 mod demo;
 mod machine;
@@ -35,6 +37,8 @@ enum Command {
     Demo(demo::Args),
     /// Installs what is missing, and runs every test.
     Test(test::Args),
+    /// Measures the host beside its floors, beside Comet and beside pygcn.
+    Bench(bench::Args),
     /// Runs the fault tests for a long time, and writes their results to
     /// docs/measurements.md.
     Soak(soak::Args),
@@ -44,6 +48,7 @@ fn main() -> ExitCode {
     let outcome = match Args::parse().command {
         Command::Demo(args) => demo::run(&args),
         Command::Test(args) => test::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Soak(args) => soak::run(&args),
     };
     match outcome {

@@ -31,6 +31,11 @@ impl Embedded {
             store: Store::open(directory, options)?,
         })
     }
+
+    /// The store under it, for looking at it.
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
 }
 
 impl Broker for Embedded {

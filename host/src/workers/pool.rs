@@ -1,7 +1,7 @@
 //! The pool of one queue.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use tokio_util::sync::CancellationToken;
@@ -99,6 +99,8 @@ pub struct Pool {
     engine: Engine,
     linker: Linker<Run>,
     loaded: RwLock<HashMap<Digest, PluginPre<Run>>>,
+    /// Held while code is loaded, so that slots that need the same wait for one of them.
+    loading: Mutex<()>,
 }
 
 impl std::fmt::Debug for Pool {
@@ -156,6 +158,7 @@ impl Pool {
             engine,
             linker,
             loaded: RwLock::default(),
+            loading: Mutex::default(),
         })
     }
 
@@ -184,11 +187,13 @@ impl Pool {
         plugin: &Plugin,
         digest: Digest,
     ) -> Result<PluginPre<Run>, PoolError> {
-        let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pre) = loaded.get(&digest) {
-            return Ok(pre.clone());
+        if let Some(pre) = self.loaded(digest) {
+            return Ok(pre);
         }
-        drop(loaded);
+        let _turn = self.loading.lock();
+        if let Some(pre) = self.loaded(digest) {
+            return Ok(pre);
+        }
         let link = |source| PoolError::Link {
             plugin: plugin.name.clone(),
             source,
@@ -209,6 +214,11 @@ impl Pool {
         let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
         loaded.insert(digest, pre.clone());
         Ok(pre)
+    }
+
+    fn loaded(&self, digest: Digest) -> Option<PluginPre<Run>> {
+        let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
+        loaded.get(&digest).cloned()
     }
 
     /// Starts a thread per slot. They end after `stopping` is cancelled.

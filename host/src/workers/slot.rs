@@ -25,8 +25,10 @@ const BROKER_DELAY: Duration = Duration::from_millis(500);
 
 /// Runs until the pool stops.
 pub(super) fn run(pool: &Pool, number: u32) {
+    // No sockets: services have those of the host's threads. A thread that waits for nothing but
+    // timers and other threads is woken by a futex, not through epoll.
     let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
+        .enable_time()
         .build()
     {
         Ok(runtime) => runtime,

@@ -22,6 +22,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -99,6 +100,7 @@ struct Inner {
     waiting: Arc<Semaphore>,
     queues: Arc<Queues>,
     cache: Arc<Cache>,
+    commits: Arc<AtomicU64>,
     pool: Pool,
     threads: open::Threads,
 }
@@ -131,6 +133,12 @@ impl Store {
     /// Returns how often this store was opened: the first half of each [`Token`].
     pub fn incarnation(&self) -> u64 {
         self.inner.incarnation
+    }
+
+    /// Returns how many group commits were made since the store was opened: each is one sync of
+    /// the log.
+    pub fn group_commits(&self) -> u64 {
+        self.inner.commits.load(Ordering::Relaxed)
     }
 
     /// Keeps packets, remembers their identities and makes their tasks, in one transaction.

@@ -76,12 +76,14 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<Inner, OpenError> {
     ));
     queues.publish(tasks);
     let cache = Arc::new(Cache::new(options.cache_bytes));
+    let commits = Arc::default();
     let (sender, receiver) = mpsc::channel(options.channel.max(1));
     let shared = Shared {
         options: options.clone(),
         incarnation,
         queues: Arc::clone(&queues),
         cache: Arc::clone(&cache),
+        commits: Arc::clone(&commits),
     };
     let threads = Threads::default();
     let thread = WriterThread {
@@ -97,6 +99,7 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<Inner, OpenError> {
         waiting: Arc::new(Semaphore::new(options.waiting_bytes / 1024 + 1)),
         queues,
         cache,
+        commits,
         pool: Pool::new(dir),
         threads,
         options,

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use rusqlite::Connection;
@@ -77,6 +78,8 @@ pub(crate) struct Shared {
     pub(crate) incarnation: u64,
     pub(crate) queues: Arc<Queues>,
     pub(crate) cache: Arc<Cache>,
+    /// Group commits since the store was opened.
+    pub(crate) commits: Arc<AtomicU64>,
 }
 
 /// What the writer knows of the rows, so that it need not read them.
@@ -320,6 +323,7 @@ impl<'c> Writer<'c> {
         if let Err(error) = &committed {
             self.take_back(error);
         } else {
+            self.shared.commits.fetch_add(1, Ordering::Relaxed);
             self.segments.named();
             for record in packets {
                 self.shared.cache.insert_packet(record);
