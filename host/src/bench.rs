@@ -146,7 +146,7 @@ impl Bench {
     /// [`BenchError`].
     pub fn new(compiler: Compiler, settings: Settings) -> Result<Self, BenchError> {
         let ticker = Ticker::start()?;
-        let loader = Loader::new(compiler, &ticker)?;
+        let loader = Loader::new(compiler, crate::effects::fits, &ticker)?;
         let plugin = loader.load(&settings.plugin);
         let plugin = plugin.map_err(|source| BenchError::Plugin {
             path: settings.plugin.clone(),

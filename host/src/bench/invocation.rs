@@ -18,7 +18,7 @@ use crate::dispatch::new_packet;
 use crate::effects::bindings::PluginPre;
 use crate::effects::bindings::gwasp::plugin::types;
 use crate::effects::{self, Context, Driver, DryRun, Journal, Limits, Run, Seam};
-use crate::plugins::pooled_engine;
+use crate::plugins::queue_engine;
 use crate::workers::{Ended, Invocation, guest_input};
 
 const TURNS: u32 = 20_000;
@@ -33,7 +33,7 @@ impl Bench {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let engine = pooled_engine(&queue(1))?;
+        let engine = queue_engine(&queue(1))?;
         self.ticker.drive(&engine);
         let component = self.plugin.compiled.load(&engine)?;
         let floor = without_imports(&engine, &component)?;
