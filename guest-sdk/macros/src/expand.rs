@@ -90,13 +90,12 @@ fn run(kind: Kind, function: &ItemFn, signature: &Signature) -> TokenStream {
         Kind::Periodic => from_tick(signature),
     };
     let name = &function.sig.ident;
-    // A wrong type of the result is reported at that type; the name is ours, wherever the type
-    // comes from: it may be a macro.
+    // A wrong type of the result is reported at that type.
     let returned = match &function.sig.output {
         ReturnType::Default => name.span(),
         ReturnType::Type(_, returned) => returned.span(),
     };
-    let called = quote_spanned!(Span::call_site().located_at(returned)=> returned);
+    let called = quote_spanned!(returned=> returned);
     quote! {
         fn run(
             input: ::gwasp_sdk::__private::Input,
