@@ -339,7 +339,7 @@ fn notice(_number: u64) -> Bytes {
 
 /// An alert of a survey of the optical sky: some numbers, a history, and three cut-outs.
 fn alert(number: u64) -> Bytes {
-    const HISTORY: usize = 90;
+    const HISTORY: usize = 220;
     const CUTOUT: usize = 38 << 10;
     let detection = r#"{"mjd":60000.5,"magnitude":19.31,"magnitude_error":0.08,"band":"r","ra":210.910674,"dec":54.311651}"#;
     let history = vec![detection; HISTORY].join(",");

@@ -6,19 +6,57 @@ use core::hint::black_box;
 use gwasp_sdk::clock;
 use gwasp_sdk::prelude::*;
 
-/// Handlers of one notice type that do nothing.
-macro_rules! idle {
-    ($($name:ident)*) => {
-        $(
-            #[handler(60010)]
-            fn $name(packet: &[u8]) {
-                black_box(packet.len());
-            }
-        )*
-    };
+// Ten handlers of one notice type that do nothing.
+
+#[handler(60010)]
+fn idle0(packet: &[u8]) {
+    black_box(packet.len());
 }
 
-idle!(idle0 idle1 idle2 idle3 idle4 idle5 idle6 idle7 idle8 idle9);
+#[handler(60010)]
+fn idle1(packet: &[u8]) {
+    black_box(packet.len());
+}
+
+#[handler(60010)]
+fn idle2(packet: &[u8]) {
+    black_box(packet.len());
+}
+
+#[handler(60010)]
+fn idle3(packet: &[u8]) {
+    black_box(packet.len());
+}
+
+#[handler(60010)]
+fn idle4(packet: &[u8]) {
+    black_box(packet.len());
+}
+
+#[handler(60010)]
+fn idle5(packet: &[u8]) {
+    black_box(packet.len());
+}
+
+#[handler(60010)]
+fn idle6(packet: &[u8]) {
+    black_box(packet.len());
+}
+
+#[handler(60010)]
+fn idle7(packet: &[u8]) {
+    black_box(packet.len());
+}
+
+#[handler(60010)]
+fn idle8(packet: &[u8]) {
+    black_box(packet.len());
+}
+
+#[handler(60010)]
+fn idle9(packet: &[u8]) {
+    black_box(packet.len());
+}
 
 /// The only handler of its notice type; does nothing.
 #[handler(60001)]
