@@ -141,7 +141,7 @@ impl HttpServices {
             .no_proxy()
             .connect_timeout(CONNECT_TIMEOUT.min(shortest.unwrap_or(CONNECT_TIMEOUT)))
             .pool_idle_timeout(IDLE_TIMEOUT)
-            .tls_backend_preconfigured(tls_config())
+            .tls_backend_preconfigured(tls_config()?)
             .user_agent(concat!("gwasp/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| HttpError::Invalid(crate::text::chain(&error)))?;
@@ -303,14 +303,14 @@ fn holds(body: &[u8], key: &str) -> bool {
 }
 
 /// TLS with the machine's certificates.
-fn tls_config() -> rustls::ClientConfig {
+fn tls_config() -> Result<rustls::ClientConfig, HttpError> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
     rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map(|builder| builder.with_root_certificates(roots).with_no_client_auth())
-        .unwrap_or_else(|_| unreachable!("ring offers the default versions of TLS"))
+        .map_err(|error| HttpError::Invalid(format!("TLS cannot be used: {error}")))
 }
 
 #[cfg(test)]

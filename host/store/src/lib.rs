@@ -41,7 +41,6 @@ mod schedule;
 mod schema;
 mod segments;
 mod view;
-mod wait;
 mod writer;
 
 use cache::Cache;
@@ -164,18 +163,6 @@ impl Store {
             reply,
         })
         .await
-    }
-
-    /// Does [`Store::accept`] and blocks this thread until it is done.
-    ///
-    /// # Errors
-    /// As [`Store::accept`].
-    pub fn accept_blocking(
-        &self,
-        routes_generation: u64,
-        arrivals: Vec<Arrival>,
-    ) -> Result<Vec<Accepted>, StoreError> {
-        wait::block_on(self.accept(routes_generation, arrivals))
     }
 
     /// Keeps the beginning of bytes that are no packet, and counts them.
@@ -316,11 +303,6 @@ impl Store {
             .into_iter()
             .map(|check| check.and_then(|()| answers.next().unwrap_or(Err(StoreError::Closed))))
             .collect()
-    }
-
-    /// Does [`Store::commit`] and blocks this thread until it is done.
-    pub fn commit_blocking(&self, commits: Vec<Commit>) -> Vec<Result<(), StoreError>> {
-        wait::block_on(self.commit(commits))
     }
 
     /// Keeps bytes under their SHA-256 and returns it. Keeping them again is cheap.

@@ -223,8 +223,13 @@ impl Writer<'_> {
             journal: length_column(task.journal.entries),
             journal_bytes: length_column(task.journal.bytes),
         };
+        self.move_task(task.seq, &moving)
+    }
+
+    /// Writes what changes in the life of a task, with its seal.
+    pub(super) fn move_task(&mut self, task: i64, moving: &Moving) -> rusqlite::Result<()> {
         self.sql.update_task.execute(params![
-            task.seq,
+            task,
             moving.state,
             moving.due,
             moving.attempts,
@@ -234,7 +239,7 @@ impl Writer<'_> {
             moving.version,
             moving.journal,
             moving.journal_bytes,
-            moving.seal(task.seq),
+            moving.seal(task),
         ])?;
         Ok(())
     }

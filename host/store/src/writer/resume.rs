@@ -1,7 +1,5 @@
 //! A person's decision about a task that was set aside.
 
-use rusqlite::params;
-
 use super::books::failed;
 
 use super::{Group, Writer, Written};
@@ -75,19 +73,6 @@ impl Writer<'_> {
             journal: length_column(task.journal.entries),
             journal_bytes: length_column(task.journal.bytes),
         };
-        self.sql.update_task.execute(params![
-            task.seq,
-            moving.state,
-            moving.due,
-            moving.attempts,
-            moving.started,
-            moving.ended,
-            moving.cpu,
-            moving.version,
-            moving.journal,
-            moving.journal_bytes,
-            moving.seal(task.seq),
-        ])?;
-        Ok(())
+        self.move_task(task.seq, &moving)
     }
 }
