@@ -90,7 +90,8 @@ fn run(kind: Kind, function: &ItemFn, signature: &Signature) -> TokenStream {
         Kind::Periodic => from_tick(signature),
     };
     let name = &function.sig.ident;
-    // A wrong type of the result is reported at that type.
+    // A wrong type of the result is reported at that type. The type may come from a macro, whose
+    // names are its own: so both places have the same.
     let returned = match &function.sig.output {
         ReturnType::Default => name.span(),
         ReturnType::Type(_, returned) => returned.span(),
@@ -101,7 +102,7 @@ fn run(kind: Kind, function: &ItemFn, signature: &Signature) -> TokenStream {
             input: ::gwasp_sdk::__private::Input,
         ) -> ::gwasp_sdk::Result<::gwasp_sdk::__private::Output> {
             #prepare
-            let returned = #name(#(#arguments),*);
+            let #called = #name(#(#arguments),*);
             ::gwasp_sdk::__private::outcome(#called)
         }
     }

@@ -27,7 +27,7 @@ const WARM_UP: u32 = 20;
 /// A directory in memory, where the system has one.
 const IN_MEMORY: &str = "/dev/shm";
 /// Slots, as a queue has them by default.
-const SLOTS: u16 = 8;
+const SLOTS: u16 = 32;
 
 /// What the packets of one run took.
 struct Took {

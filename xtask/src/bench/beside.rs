@@ -23,7 +23,7 @@ use crate::build::root;
 
 const BENCH: &str = "beside Comet and pygcn";
 const TURNS: u32 = 3;
-const NOTICES: usize = 1000;
+const NOTICES: usize = 2000;
 const LIMIT: Duration = Duration::from_secs(300);
 /// Between two looks at what is handled.
 const LOOK: Duration = Duration::from_millis(5);
