@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::broker::{Broker, BrokerError, Embedded};
-use crate::config::{Config, Grant, ListenerConfig, QueueError};
+use crate::config::{Config, Grant, ListenerConfig};
 use crate::dispatch::Dispatcher;
 use crate::effects::{self, World};
 use crate::intake::Intake;
@@ -92,14 +92,6 @@ pub enum HostError {
         plugin: String,
         /// What is wrong.
         source: crate::routes::ManifestError,
-    },
-    /// A handler names a queue that is not configured.
-    #[error("plugin `{plugin}` cannot be used")]
-    Queue {
-        /// The plugin.
-        plugin: String,
-        /// The lines to add.
-        source: QueueError,
     },
     /// A service's origin is no URL, or there is no TLS.
     #[error("services cannot be used")]
@@ -172,10 +164,10 @@ impl Host {
         )
         .await?;
 
-        let queues = queues(config, &table)?;
+        let queues = queues(config, &table);
         let workers_stop = CancellationToken::new();
-        let (routes, newest) =
-            watch::channel(Arc::new(Routes::new(table.generation, &table.plugins)));
+        let routes = Routes::new(table.generation, &table.plugins).with_refused(&table.refused);
+        let (routes, newest) = watch::channel(Arc::new(routes));
         let world = World {
             broker: Arc::clone(&broker),
             http: HttpServices::new(&config.services, &config.secrets, Handle::current())?,
@@ -272,23 +264,18 @@ async fn drain(slots: Vec<JoinHandle<()>>, deadline: Duration, now: &Cancellatio
     if hasty { End::Hasty } else { End::Clean }
 }
 
-/// The queues that a handler or the configuration names.
-fn queues(config: &Config, table: &load::Table) -> Result<BTreeSet<String>, HostError> {
-    let mut queues = BTreeSet::new();
-    for plugin in &table.plugins {
-        for queue in plugin.manifest.queues() {
-            config
-                .queues
-                .get(queue)
-                .map_err(|source| HostError::Queue {
-                    plugin: plugin.plugin.clone(),
-                    source,
-                })?;
-            queues.insert(queue.to_owned());
-        }
-    }
-    queues.extend(config.queues.named().map(str::to_owned));
-    Ok(queues)
+/// The queues that the configuration names, and those of handlers that it has a pool for. The
+/// others belong to plugins that were refused; what waits in them is held.
+fn queues(config: &Config, table: &load::Table) -> BTreeSet<String> {
+    let of_plugins = table
+        .plugins
+        .iter()
+        .flat_map(|plugin| plugin.manifest.queues())
+        .filter(|queue| config.queues.get(queue).is_ok());
+    of_plugins
+        .chain(config.queues.named())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// A pool for each queue.

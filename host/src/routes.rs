@@ -55,6 +55,8 @@ pub enum Unmatched {
     NoHandler,
     /// Handlers ask for its key, but for none of them is this role meant.
     HeldBack,
+    /// Only handlers of plugins that were refused at the start ask for it.
+    PluginRefused,
 }
 
 impl Unmatched {
@@ -63,6 +65,26 @@ impl Unmatched {
         match self {
             Self::NoHandler => "no-handler",
             Self::HeldBack => "held-back",
+            Self::PluginRefused => "plugin-refused",
+        }
+    }
+
+    /// The reason with this name in the ledger.
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [Self::NoHandler, Self::HeldBack, Self::PluginRefused];
+        all.into_iter().find(|reason| reason.as_str() == name)
+    }
+
+    /// What it means, and what to do about it.
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::NoHandler => "no handler asks for its notice type or node",
+            Self::HeldBack => {
+                "handlers ask for it, and not for its role; `accept(test)` in a handler adds tests"
+            }
+            Self::PluginRefused => {
+                "only plugins that were refused at the start ask for it; `gwasp check` says why"
+            }
         }
     }
 }
@@ -71,10 +93,17 @@ impl Unmatched {
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
     generation: u64,
+    served: Handlers,
+    refused: Handlers,
+    names: BTreeMap<String, Arc<Route>>,
+}
+
+/// Handlers by what they ask for.
+#[derive(Clone, Debug, Default)]
+struct Handlers {
     notices: HashMap<NoticeType, Vec<Arc<Route>>>,
     nodes: HashMap<String, Vec<Arc<Route>>>,
     prefixes: Vec<(String, Arc<Route>)>,
-    names: BTreeMap<String, Arc<Route>>,
 }
 
 impl Routes {
@@ -86,10 +115,23 @@ impl Routes {
         };
         for plugin in plugins {
             for entry in &plugin.manifest.entries {
-                routes.add(&plugin.plugin, entry);
+                let route = routes.served.add(&plugin.plugin, entry);
+                routes.names.insert(route.name(), route);
             }
         }
         routes
+    }
+
+    /// Adds plugins that were refused, by name: nothing is routed to them, and a packet that
+    /// only they ask for says so.
+    #[must_use]
+    pub fn with_refused(mut self, refused: &[(String, Manifest)]) -> Self {
+        for (plugin, manifest) in refused {
+            for entry in &manifest.entries {
+                self.refused.add(plugin, entry);
+            }
+        }
+        self
     }
 
     /// The table's number; it grows with each change.
@@ -102,13 +144,18 @@ impl Routes {
     /// # Errors
     /// Why there is none.
     pub fn matching(&self, packet: &Packet) -> Result<Vec<Arc<Route>>, Unmatched> {
-        let mut routes = self.by_key(&packet.key);
-        if routes.is_empty() {
-            return Err(Unmatched::NoHandler);
-        }
+        let mut routes = self.served.by_key(&packet.key);
+        let is_asked_for = !routes.is_empty();
         routes.retain(|route| route.entry.roles.accept(packet));
         if routes.is_empty() {
-            return Err(Unmatched::HeldBack);
+            let mut refused = self.refused.by_key(&packet.key).into_iter();
+            return Err(if refused.any(|route| route.entry.roles.accept(packet)) {
+                Unmatched::PluginRefused
+            } else if is_asked_for {
+                Unmatched::HeldBack
+            } else {
+                Unmatched::NoHandler
+            });
         }
         routes.sort_by(|a, b| (&a.plugin, &a.entry.name).cmp(&(&b.plugin, &b.entry.name)));
         routes.dedup_by(|a, b| Arc::ptr_eq(a, b));
@@ -141,7 +188,9 @@ impl Routes {
             None => format!("there is no task `{wanted}`: no plugin declares any"),
         })
     }
+}
 
+impl Handlers {
     fn by_key(&self, key: &Key) -> Vec<Arc<Route>> {
         match key {
             Key::Notice(notice_type) => self.notices.get(notice_type).cloned().unwrap_or_default(),
@@ -158,31 +207,27 @@ impl Routes {
         }
     }
 
-    fn add(&mut self, plugin: &str, entry: &Entry) {
+    fn add(&mut self, plugin: &str, entry: &Entry) -> Arc<Route> {
         let route = Arc::new(Route {
             plugin: plugin.to_owned(),
             entry: entry.clone(),
         });
-        self.names.insert(route.name(), Arc::clone(&route));
-        let EntryKind::Handler(keys) = &entry.kind else {
-            return;
-        };
-        for notice in &keys.notices {
-            self.notices
-                .entry(*notice)
-                .or_default()
-                .push(Arc::clone(&route));
-        }
-        for node in &keys.nodes {
-            match node.strip_suffix('*') {
-                Some(prefix) => self.prefixes.push((prefix.to_owned(), Arc::clone(&route))),
-                None => self
-                    .nodes
-                    .entry(node.clone())
-                    .or_default()
-                    .push(Arc::clone(&route)),
+        if let EntryKind::Handler(keys) = &entry.kind {
+            for notice in &keys.notices {
+                let routes = self.notices.entry(*notice).or_default();
+                routes.push(Arc::clone(&route));
+            }
+            for node in &keys.nodes {
+                match node.strip_suffix('*') {
+                    Some(prefix) => self.prefixes.push((prefix.to_owned(), Arc::clone(&route))),
+                    None => {
+                        let routes = self.nodes.entry(node.clone()).or_default();
+                        routes.push(Arc::clone(&route));
+                    }
+                }
             }
         }
+        route
     }
 }
 

@@ -1,5 +1,6 @@
 //! `gwasp ledger`.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -8,6 +9,7 @@ use serde::Serialize;
 
 use super::store::StoreArgs;
 use super::table;
+use crate::routes::Unmatched;
 
 /// Shows where every packet and task is, per stream and UTC day, and whether that adds up.
 ///
@@ -185,6 +187,7 @@ fn print(ledger: &Ledger, gaps: &[GapMark]) -> anyhow::Result<()> {
         })
         .collect();
     table::print(&HEAD, &rows)?;
+    print_unmatched(ledger)?;
     for gap in gaps {
         let row = GapRow::of(gap);
         let line = format!(
@@ -192,6 +195,20 @@ fn print(ledger: &Ledger, gaps: &[GapMark]) -> anyhow::Result<()> {
             row.gap, row.last_commit, row.next_start
         );
         table::print(&[line.as_str()], &[])?;
+    }
+    Ok(())
+}
+
+/// Says why packets made no task.
+fn print_unmatched(ledger: &Ledger) -> std::io::Result<()> {
+    let mut reasons = std::collections::BTreeMap::<&str, u64>::new();
+    for (reason, packets) in ledger.accounts.iter().flat_map(|one| &one.unmatched) {
+        *reasons.entry(reason).or_default() += packets;
+    }
+    let mut out = std::io::stdout().lock();
+    for (reason, packets) in reasons {
+        let advice = Unmatched::named(reason).map_or("", Unmatched::advice);
+        writeln!(out, "unmatched: {packets} {reason}: {advice}")?;
     }
     Ok(())
 }

@@ -124,8 +124,7 @@ fn exit_code(error: &HostError) -> u8 {
             gwasp_store::OpenError::Locked { .. } => exit::TRY_LATER,
             _ => exit::CONFIG,
         },
-        HostError::Queue { .. }
-        | HostError::Routes { .. }
+        HostError::Routes { .. }
         | HostError::Listener { .. }
         | HostError::Plugins(_)
         | HostError::Compiler(_) => exit::CONFIG,

@@ -70,6 +70,9 @@ fn parse_size(text: &str) -> Option<ByteSize> {
     digits.parse::<u64>().ok()?.checked_mul(unit).map(ByteSize)
 }
 
+/// The queue of handlers that name none. It needs no table of its own.
+const GENERAL: &str = "general";
+
 /// The table of queues, or its absence.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(transparent)]
@@ -85,16 +88,21 @@ pub struct QueueError {
 }
 
 impl Queues {
-    /// The pool of `queue`; any name has the default one where there is no table.
+    /// The pool of `queue`. `general` always has one; where there is no table, any name has the
+    /// default one.
     ///
     /// # Errors
     /// [`QueueError`] with the lines to add.
     pub fn get(&self, queue: &str) -> Result<QueueConfig, QueueError> {
         match &self.0 {
             None => Ok(QueueConfig::default()),
-            Some(table) => table.get(queue).cloned().ok_or_else(|| QueueError {
-                queue: queue.to_owned(),
-            }),
+            Some(table) => match table.get(queue) {
+                Some(config) => Ok(config.clone()),
+                None if queue == GENERAL => Ok(QueueConfig::default()),
+                None => Err(QueueError {
+                    queue: queue.to_owned(),
+                }),
+            },
         }
     }
 
@@ -110,5 +118,43 @@ impl Queues {
     /// The queues that the configuration names.
     pub fn named(&self) -> impl Iterator<Item = &str> {
         self.0.iter().flatten().map(|(queue, _)| queue.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{GENERAL, QueueConfig, Queues};
+    use crate::routes::TaskOptions;
+
+    #[track_caller]
+    fn check(table: &str, queue: &str, has_pool: bool) {
+        let queues = if table.is_empty() {
+            Queues::default()
+        } else {
+            toml::from_str(table).unwrap()
+        };
+        let pool = queues.get(queue);
+        assert_eq!(pool.is_ok(), has_pool, "{table:?} {queue}: {pool:?}");
+    }
+
+    #[test]
+    fn the_queue_of_handlers_that_name_none_needs_no_table() {
+        let table = "[openmp]\nserial = true\n";
+        check(table, "general", true);
+        check(table, "openmp", true);
+        check(table, "opnmp", false);
+        check("", "opnmp", true);
+    }
+
+    #[test]
+    fn a_handler_that_names_no_queue_waits_in_the_general_one() {
+        assert_eq!(TaskOptions::default().queue, GENERAL);
+    }
+
+    #[test]
+    fn a_table_of_the_general_queue_counts() {
+        let queues: Queues = toml::from_str("[general]\nserial = true").unwrap();
+        assert!(queues.get("general").unwrap().serial);
+        assert!(!QueueConfig::default().serial);
     }
 }

@@ -19,6 +19,8 @@ use crate::workers::Registry;
 pub(super) struct Table {
     pub(super) generation: u64,
     pub(super) plugins: Vec<PluginRoutes>,
+    /// Plugins that were refused although they say what they ask for.
+    pub(super) refused: Vec<(String, Manifest)>,
 }
 
 /// Loads each plugin in `directory`; a version that the table does not have yet is put into it.
@@ -34,10 +36,12 @@ pub(super) async fn load_all(
         .into_iter()
         .map(|record| (record.plugin.clone(), record))
         .collect();
+    let mut refused = Vec::new();
     for path in files(directory)? {
         match loader.load(&path) {
             Ok(plugin) if let Some(error) = unknown_queue(&plugin, queues) => {
                 error!(target: "gwasp::host", path = %path.display(), "plugin refused: {error}");
+                refused.push((plugin.name, plugin.manifest));
             }
             Ok(plugin) => {
                 announce(&plugin);
@@ -58,7 +62,7 @@ pub(super) async fn load_all(
             }
         }
     }
-    table(broker, registry)
+    table(broker, registry, refused)
 }
 
 fn files(directory: &Path) -> Result<Vec<PathBuf>, HostError> {
@@ -91,8 +95,9 @@ fn announce(plugin: &Plugin) {
     }
 }
 
-/// A plugin whose handler names a queue that is not there is refused before it has routes, so
-/// that nothing is accepted for it.
+/// A plugin whose handler names a queue that is not there is refused. Routes that the store has
+/// of it stay, as those of a plugin that does not load; without any, nothing is accepted for it,
+/// and packets that only it asks for are unmatched for that reason.
 fn unknown_queue(plugin: &Plugin, queues: &Queues) -> Option<QueueError> {
     plugin
         .manifest
@@ -101,13 +106,17 @@ fn unknown_queue(plugin: &Plugin, queues: &Queues) -> Option<QueueError> {
 }
 
 /// Tasks of plugins that are not loaded are held: they wait, and cost nothing.
-fn table(broker: &dyn Broker, registry: &Registry) -> Result<Table, HostError> {
+fn table(
+    broker: &dyn Broker,
+    registry: &Registry,
+    refused: Vec<(String, Manifest)>,
+) -> Result<Table, HostError> {
     let (generation, records) = broker.routes()?;
     let mut plugins = Vec::new();
     let mut absent = BTreeSet::new();
     for record in records {
         if registry.get(&record.plugin).is_none() {
-            warn!(target: "gwasp::host", plugin = %record.plugin, "not loaded: it keeps its routes, and its tasks wait; put its file back into the plugin directory");
+            warn!(target: "gwasp::host", plugin = %record.plugin, "not loaded: it keeps its routes, and its tasks wait until a file of it in the plugin directory loads");
             absent.insert(record.plugin.clone());
         }
         let routes = plugin_routes(&record).map_err(|source| HostError::Routes {
@@ -120,6 +129,7 @@ fn table(broker: &dyn Broker, registry: &Registry) -> Result<Table, HostError> {
     Ok(Table {
         generation,
         plugins,
+        refused,
     })
 }
 

@@ -171,3 +171,24 @@ fn a_param_orders_by_its_value_in_the_voevent() {
     check_order(&OrderBy::Param("Other".to_owned()), notice, None);
     check_order(&OrderBy::Id, notice, Some("ivo://gwasp.test/a#1"));
 }
+
+#[test]
+fn a_packet_that_only_a_refused_plugin_asks_for_says_so() {
+    let refused =
+        Manifest::read(&format!(r#"{{"sdk":"0.1.0","entries":[{GND_AND_FIN}]}}"#)).unwrap();
+    let reason = |served: &str, role| {
+        let routes = table(served).with_refused(&[("astray".to_owned(), refused.clone())]);
+        let found = routes.matching(&packet(GND, role));
+        found.map(|routes| routes.len())
+    };
+    let only_tests =
+        r#"{"name":"t","kind":"handler","keys":[{"notice":111}],"options":[["only","test"]]}"#;
+    assert_eq!(reason("", Role::Observation), Err(Unmatched::PluginRefused));
+    assert_eq!(
+        reason(only_tests, Role::Observation),
+        Err(Unmatched::PluginRefused)
+    );
+    assert_eq!(reason(only_tests, Role::Test), Ok(1));
+    assert_eq!(reason("", Role::Test), Err(Unmatched::NoHandler));
+    assert_eq!(reason(GND_AND_FIN, Role::Test), Err(Unmatched::HeldBack));
+}

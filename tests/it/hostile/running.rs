@@ -42,7 +42,6 @@ impl Stage {
             "[listeners.gcn]\nkind = \"vtp\"\nbrokers = [\"{}\"]\n\
              [queues.hostile]\nconcurrency = {slots}\n\
              [queues.neighbour]\nconcurrency = 1\n\
-             [queues.general]\nconcurrency = 1\n\
              [plugins]\ndirectory = {directory:?}\n\
              [store]\ndirectory = {:?}\n",
             replay.address,
@@ -394,17 +393,28 @@ fn runs_that_are_stopped_leave_no_memory_and_no_slot_behind() {
 
 #[test]
 fn a_plugin_that_names_an_unknown_queue_keeps_no_other_from_running() {
-    let manifest = manifest().replace("]]", "],[\"queue\",\"nowhere\"]]");
+    let manifest = manifest()
+        .replace("]]", "],[\"queue\",\"nowhere\"]]")
+        .replace(
+            &format!("{{\"notice\":{NOTICE}}}"),
+            &format!("{{\"notice\":{NOTICE}}},{{\"notice\":{HONEST}}}"),
+        );
     let plugins = [
         ("astray", describing("honest", &manifest)),
         ("honest", module("honest")),
     ];
-    let stage = Stage::new(&plugins, 1, &[NOTICE]);
+    let stage = Stage::new(&plugins, 1, &[NOTICE, HONEST]);
     let tasks = stage.settled();
     let ended: Vec<(&str, &str)> = tasks
         .iter()
         .map(|task| (task.handler.as_str(), task.state.as_str()))
         .collect();
     assert_eq!(ended, [("honest.run", "SUCCESS")]);
+    let mut ledger = stage.scene.gwasp.command();
+    ledger
+        .args(["ledger", "--state"])
+        .arg(stage.scene.path("state"));
+    let said = Answer::of(&mut ledger).unwrap().stdout;
+    assert!(said.contains("unmatched: 1 plugin-refused"), "{said}");
     stage.end();
 }
