@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 pub use grants::Grant;
 pub use listeners::ListenerConfig;
-pub use queues::{ByteSize, QueueConfig, QueueError, Queues};
+pub use queues::{ByteSize, DefaultPool, QueueConfig, QueueError, Queues};
 pub use services::{
     KeyPath, Lookup, Origin, ResolveConfig, SecretConfig, ServiceConfig, ServiceError,
 };

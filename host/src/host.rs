@@ -165,6 +165,7 @@ impl Host {
         .await?;
 
         let queues = queues(config, &table);
+        tell_default_pools(config, &queues);
         let workers_stop = CancellationToken::new();
         let routes = Routes::new(table.generation, &table.plugins).with_refused(&table.refused);
         let (routes, newest) = watch::channel(Arc::new(routes));
@@ -276,6 +277,15 @@ fn queues(config: &Config, table: &load::Table) -> BTreeSet<String> {
         .chain(config.queues.named())
         .map(str::to_owned)
         .collect()
+}
+
+/// Says which queues have a pool that nobody asked for: a misspelt one runs, beside the one that
+/// was meant.
+fn tell_default_pools(config: &Config, queues: &BTreeSet<String>) {
+    let names = queues.iter().map(String::as_str).collect();
+    for pool in config.queues.by_default(&names) {
+        info!(target: "gwasp::host", "{pool}");
+    }
 }
 
 /// A pool for each queue.

@@ -7,4 +7,4 @@ mod http;
 mod secret;
 
 pub use http::{HttpError, HttpMethod, HttpRequest, HttpResponse, HttpServices, Resolved, Service};
-pub use secret::SecretError;
+pub use secret::{SecretError, check_secret};

@@ -1,18 +1,29 @@
 //! `gwasp check`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::{exit, places};
-use crate::effects;
-use crate::plugins::{Compiler, Loader, Ticker, plugin_files};
-use crate::routes::{EntryKind, Schedule};
+use anyhow::anyhow;
+use gwasp_store::{Reader, State, TaskFilter};
 
-/// Reads the configuration and loads the plugins as `gwasp run` would, and starts nothing.
+use super::{exit, places};
+use crate::config::{Config, ListenerConfig};
+use crate::effects;
+use crate::host::Places;
+use crate::listeners::vtp::VtpListener;
+use crate::plugins::{Compiler, DirectoryError, Loader, Plugin, Ticker, plugin_files};
+use crate::routes::{EntryKind, Schedule};
+use crate::services::check_secret;
+
+/// Most open tasks of a plugin that are counted.
+const COUNTED: u32 = 10_000;
+
+/// Reads the configuration, its files and the store, loads the plugins as `gwasp run` would, and
+/// starts nothing.
 ///
-/// Exit code 78 where the configuration cannot be used, 1 where a plugin cannot.
+/// Exit code 78 where the host would not start, 1 where something in it would not work.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Configuration (TOML).
@@ -21,6 +32,38 @@ pub(super) struct Args {
     /// Directory of plugins [default: ./plugins].
     #[arg(long, value_name = "DIR")]
     plugins: Option<PathBuf>,
+    /// Directory of the store [default: ./gwasp-state].
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+}
+
+/// What was found to be wrong, by how bad it is.
+#[derive(Debug, Default)]
+struct Findings {
+    would_not_start: bool,
+    would_not_work: bool,
+}
+
+impl Findings {
+    fn would_not_start(&mut self, error: &anyhow::Error) {
+        super::complain(error);
+        self.would_not_start = true;
+    }
+
+    fn would_not_work(&mut self, error: &anyhow::Error) {
+        super::complain(error);
+        self.would_not_work = true;
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        if self.would_not_start {
+            ExitCode::from(exit::CONFIG)
+        } else if self.would_not_work {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        }
+    }
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -31,56 +74,175 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(exit::CONFIG));
         }
     };
-    let places = places::all(args.plugins.as_deref(), None, &config)?;
-    let ticker = Ticker::start()?;
-    let loader = Loader::new(
-        Compiler::new(places.program, places.cache)?,
-        effects::fits,
-        &ticker,
-    )?;
+    let places = places::all(args.plugins.as_deref(), args.state.as_deref(), &config)?;
+    let mut findings = Findings::default();
+    listeners(&config, &mut findings)?;
+    secrets(&config, &mut findings)?;
+    let plugins = plugins(&places, &mut findings)?;
+    queues(&config, &plugins, &mut findings)?;
+    grants(&config, &plugins, &places.plugins)?;
+    store(&places, &plugins, &mut findings)?;
+    Ok(findings.exit_code())
+}
+
+fn listeners(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    for name in config.listeners.keys() {
-        writeln!(out, "listener  {name}")?;
+    for (name, listener) in &config.listeners {
+        let ListenerConfig::Vtp(vtp) = listener;
+        let brokers: Vec<String> = vtp.brokers.iter().map(ToString::to_string).collect();
+        writeln!(out, "listener  {name}: {}", brokers.join(", "))?;
+        if let Err(error) = VtpListener::new(vtp.clone()) {
+            let error = anyhow::Error::new(error);
+            findings.would_not_start(&error.context(format!("listener `{name}` cannot start")));
+        }
     }
-    let mut failed = false;
-    let mut granted: BTreeSet<&str> = config.grants.keys().map(String::as_str).collect();
-    for path in plugin_files(&places.plugins)? {
-        match loader.load(&path) {
-            Ok(plugin) => {
-                granted.remove(plugin.name.as_str());
-                writeln!(
-                    out,
-                    "plugin    {} {}",
-                    plugin.name,
-                    &plugin.digest.to_string()[..12]
-                )?;
-                for entry in &plugin.manifest.entries {
-                    writeln!(out, "  {:<24} {}", entry.name, describe(&entry.kind))?;
-                    if let Err(error) = config.queues.get(&entry.options.queue) {
-                        super::complain(&anyhow::Error::new(error));
-                        failed = true;
-                    }
-                }
-            }
+    if config.listeners.is_empty() {
+        writeln!(out, "listener  none: the host would listen to nothing")?;
+    }
+    Ok(())
+}
+
+fn secrets(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for (name, secret) in &config.secrets {
+        match check_secret(secret) {
+            Ok(()) => writeln!(out, "secret    {name}: for {}", secret.services.join(", "))?,
             Err(error) => {
                 let error = anyhow::Error::new(error);
-                super::complain(&error.context(format!("{} is refused", path.display())));
-                failed = true;
+                findings.would_not_work(&error.context(format!("secret `{name}`")));
             }
         }
     }
-    for plugin in granted {
-        let directory = places.plugins.display();
+    Ok(())
+}
+
+/// Loads the plugins, and shows what they ask for.
+fn plugins(places: &Places, findings: &mut Findings) -> anyhow::Result<Vec<Plugin>> {
+    let ticker = Ticker::start()?;
+    let compiler = Compiler::new(places.program.clone(), places.cache.clone())?;
+    let loader = Loader::new(compiler, effects::fits, &ticker)?;
+    let mut out = std::io::stdout().lock();
+    let directory = places.plugins.display();
+    let files = match plugin_files(&places.plugins) {
+        Ok(files) => files,
+        Err(error @ DirectoryError::Read { .. }) => {
+            findings.would_not_work(&error.into());
+            return Ok(Vec::new());
+        }
+        Err(error @ DirectoryError::Permission(_)) => {
+            findings.would_not_start(&error.into());
+            return Ok(Vec::new());
+        }
+    };
+    if files.is_empty() {
         writeln!(
             out,
-            "grant     {plugin}: there is no such plugin in {directory}"
+            "plugin    none in {directory}; `gwasp new NAME` makes one, `gwasp build` puts it there"
         )?;
     }
-    Ok(if failed {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+    let mut plugins = Vec::new();
+    for path in files {
+        match loader.load(&path) {
+            Ok(plugin) => {
+                let digest = plugin.digest.to_string();
+                writeln!(out, "plugin    {} {}", plugin.name, &digest[..12])?;
+                for entry in &plugin.manifest.entries {
+                    writeln!(out, "  {:<24} {}", entry.name, describe(&entry.kind))?;
+                }
+                plugins.push(plugin);
+            }
+            Err(error) => {
+                let error = anyhow::Error::new(error);
+                findings.would_not_work(&error.context(format!("{} is refused", path.display())));
+            }
+        }
+    }
+    Ok(plugins)
+}
+
+/// Names each queue that is not configured once, however many handlers name it.
+fn queues(config: &Config, plugins: &[Plugin], findings: &mut Findings) -> anyhow::Result<()> {
+    let mut named: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for plugin in plugins {
+        for queue in plugin.manifest.queues() {
+            named.entry(queue).or_default().insert(&plugin.name);
+        }
+    }
+    for (queue, plugins) in &named {
+        if let Err(error) = config.queues.get(queue) {
+            let plugins: Vec<String> = plugins.iter().map(|name| format!("`{name}`")).collect();
+            let refused = format!("{} would be refused", plugins.join(", "));
+            findings.would_not_work(&anyhow::Error::new(error).context(refused));
+        }
+    }
+    let mut out = std::io::stdout().lock();
+    for pool in config.queues.by_default(&named.keys().copied().collect()) {
+        writeln!(out, "note      {pool}")?;
+    }
+    Ok(())
+}
+
+fn grants(config: &Config, plugins: &[Plugin], directory: &Path) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let there = |name: &str| plugins.iter().any(|plugin| plugin.name == name);
+    for plugin in config.grants.keys().filter(|name| !there(name)) {
+        let directory = directory.display();
+        writeln!(
+            out,
+            "note      [grants.{plugin}]: no such plugin loads from {directory}"
+        )?;
+    }
+    Ok(())
+}
+
+/// Looks for plugins that the store has routes of and that would not be loaded.
+fn store(places: &Places, plugins: &[Plugin], findings: &mut Findings) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let directory = places.store.display();
+    if matches!(places.store.try_exists(), Ok(false)) {
+        writeln!(out, "store     none yet in {directory}")?;
+        return Ok(());
+    }
+    let reader = match Reader::open(&places.store) {
+        Ok(reader) => reader,
+        Err(error) => {
+            findings.would_not_start(&error.into());
+            return Ok(());
+        }
+    };
+    writeln!(out, "store     {directory}")?;
+    let (_, routes) = reader.routes()?;
+    for route in routes {
+        let name = &route.plugin;
+        if plugins.iter().any(|plugin| plugin.name == *name) {
+            continue;
+        }
+        let open = match open_tasks(&reader, name)? {
+            COUNTED => format!("{COUNTED} or more"),
+            open => open.to_string(),
+        };
+        findings.would_not_work(&anyhow!(
+            "plugin `{name}` is in the store and does not load: {open} open tasks of it wait, and \
+             packets go on making more; put its file back into {}",
+            places.plugins.display()
+        ));
+    }
+    Ok(())
+}
+
+fn open_tasks(reader: &Reader, plugin: &str) -> anyhow::Result<u32> {
+    let mut open = 0_u32;
+    for state in [State::Pending, State::Retry, State::Parked] {
+        let filter = TaskFilter {
+            state: Some(state),
+            plugin: Some(plugin.to_owned()),
+            limit: Some(COUNTED - open),
+            ..TaskFilter::default()
+        };
+        let tasks = u32::try_from(reader.tasks(&filter)?.len()).unwrap_or(COUNTED);
+        open = COUNTED.min(open + tasks);
+    }
+    Ok(open)
 }
 
 fn describe(kind: &EntryKind) -> String {

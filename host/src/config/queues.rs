@@ -80,11 +80,33 @@ pub struct Queues(Option<BTreeMap<String, QueueConfig>>);
 
 /// A queue that a handler names and that the configuration does not have.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "there is no queue `{queue}`; add to the configuration:\n\n    [queues.{queue}]\n    concurrency = 32\n"
-)]
+#[error("there is no queue `{queue}`{}; add [queues.{queue}] to the configuration", nearest_of(.nearest.as_deref()))]
 pub struct QueueError {
     queue: String,
+    nearest: Option<String>,
+}
+
+/// A queue that handlers name and that gets the default pool, because nothing is said of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("queue `{queue}` is made with the default pool{}", nearest_of(.nearest.as_deref()))]
+pub struct DefaultPool {
+    queue: String,
+    nearest: Option<String>,
+}
+
+fn nearest_of(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |name| format!(" (is `{name}` meant?)"))
+}
+
+/// The name among `known` that differs from `name` by a typing error.
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    const TYPING_ERROR: usize = 2;
+    known
+        .filter(|known| *known != name)
+        .map(|known| (strsim::damerau_levenshtein(known, name), known))
+        .filter(|(distance, _)| *distance <= TYPING_ERROR)
+        .min()
+        .map(|(_, known)| known.to_owned())
 }
 
 impl Queues {
@@ -101,9 +123,26 @@ impl Queues {
                 None if queue == GENERAL => Ok(QueueConfig::default()),
                 None => Err(QueueError {
                     queue: queue.to_owned(),
+                    nearest: nearest(queue, self.named().chain([GENERAL])),
                 }),
             },
         }
+    }
+
+    /// Of the queues that handlers name, those that get the default pool only because there is
+    /// no table: a misspelt one is among them.
+    pub fn by_default(&self, of_handlers: &BTreeSet<&str>) -> Vec<DefaultPool> {
+        if self.0.is_some() {
+            return Vec::new();
+        }
+        let known = || of_handlers.iter().copied().chain([GENERAL]);
+        let unsaid = of_handlers.iter().filter(|queue| **queue != GENERAL);
+        unsaid
+            .map(|queue| DefaultPool {
+                queue: (*queue).to_owned(),
+                nearest: nearest(queue, known()),
+            })
+            .collect()
     }
 
     /// The queues whose tasks run one after another.
@@ -156,5 +195,24 @@ mod tests {
         let queues: Queues = toml::from_str("[general]\nserial = true").unwrap();
         assert!(queues.get("general").unwrap().serial);
         assert!(!QueueConfig::default().serial);
+    }
+
+    #[test]
+    fn a_misspelt_queue_is_told_from_the_one_that_was_meant() {
+        let queues: Queues = toml::from_str("[openmp]").unwrap();
+        let error = queues.get("opnmp").unwrap_err().to_string();
+        assert!(error.contains("`opnmp` (is `openmp` meant?)"), "{error}");
+        assert!(error.contains("[queues.opnmp]"), "{error}");
+        let said = |queue| {
+            let pools = Queues::default().by_default(&[queue].into());
+            pools.first().map(ToString::to_string)
+        };
+        assert_eq!(said("general"), None);
+        let genral = said("genral").unwrap();
+        assert!(
+            genral.contains("default pool (is `general` meant?)"),
+            "{genral}"
+        );
+        assert!(said("openmp").unwrap().ends_with("default pool"));
     }
 }

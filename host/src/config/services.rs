@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::Url;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 /// A service that plugins may send requests to, where their grant names it.
 #[derive(Clone, Debug, Deserialize)]
@@ -211,11 +212,30 @@ pub struct SecretConfig {
     /// Services that it may be sent to.
     pub services: Vec<String>,
     /// Header that it is put into.
-    #[serde(default = "default_header")]
+    #[serde(default = "default_header", deserialize_with = "header_name")]
     pub header: String,
     /// Value of that header, with `{}` for the secret.
-    #[serde(default = "default_value")]
+    #[serde(default = "default_value", deserialize_with = "value_with_place")]
     pub value: String,
+}
+
+fn header_name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let name = String::deserialize(from)?;
+    if reqwest::header::HeaderName::try_from(&name).is_ok() {
+        return Ok(name);
+    }
+    let text = format!("`{name}` is no name of a header; give one like \"X-Api-Key\"");
+    Err(D::Error::custom(text))
+}
+
+fn value_with_place<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let value = String::deserialize(from)?;
+    if value.matches("{}").count() == 1 {
+        return Ok(value);
+    }
+    Err(D::Error::custom(
+        "the value needs one `{}`, the place of the secret; give one like \"Bearer {}\"",
+    ))
 }
 
 fn default_header() -> String {
@@ -228,7 +248,7 @@ fn default_value() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{KeyPath, Origin, ResolveConfig};
+    use super::{KeyPath, Origin, ResolveConfig, SecretConfig};
 
     #[track_caller]
     fn check_origin(text: &str, is_origin: bool) {
@@ -281,5 +301,26 @@ mod tests {
         check_resolve("get = \"/x/{key}\"\ncontains_key = true", Some("{url}"));
         check_resolve("get = \"/x/{key}\"\npresent = 404", Some("404"));
         check_resolve("get = \"/x/{key}\"\nafterr = \"1s\"", Some("afterr"));
+    }
+
+    #[track_caller]
+    fn check_secret(line: &str, says: &str) {
+        let text = format!("file = \"t\"\nservices = []\n{line}");
+        match toml::from_str::<SecretConfig>(&text) {
+            Ok(_) => assert_eq!(says, "", "{line}"),
+            Err(error) => assert!(
+                !says.is_empty() && error.to_string().contains(says),
+                "{error}"
+            ),
+        }
+    }
+
+    #[test]
+    fn a_secret_has_one_place_in_a_header_that_can_be() {
+        check_secret("value = \"token {}\"", "");
+        check_secret("value = \"Bearer\"", "`{}`");
+        check_secret("value = \"{}{}\"", "one `{}`");
+        check_secret("header = \"X-Api-Key\"", "");
+        check_secret("header = \"X Api\"", "no name of a header");
     }
 }

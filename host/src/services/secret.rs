@@ -3,6 +3,8 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
+use reqwest::header::HeaderValue;
+
 use crate::config::SecretConfig;
 
 /// Why a secret cannot be used.
@@ -22,6 +24,22 @@ pub enum SecretError {
         /// The file.
         path: PathBuf,
     },
+    /// The file holds what no header can.
+    #[error("the secret's file {path} holds {found}; a secret is one line of printable characters")]
+    Form {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it; never the secret itself.
+        found: &'static str,
+    },
+}
+
+/// Checks that a secret could be put into a request now.
+///
+/// # Errors
+/// [`SecretError`].
+pub fn check_secret(config: &SecretConfig) -> Result<(), SecretError> {
+    header(config).map(drop)
 }
 
 /// The header and value that carry the secret. Read anew each time, so that a file that was
@@ -38,8 +56,63 @@ pub(super) fn header(config: &SecretConfig) -> Result<(String, String), SecretEr
         });
     }
     let secret = std::fs::read_to_string(&config.file).map_err(at)?;
+    let secret = secret.trim_end();
+    let wrong = if secret.is_empty() {
+        Some("nothing")
+    } else if secret.lines().nth(1).is_some() {
+        Some("several lines")
+    } else if HeaderValue::from_str(secret).is_err() {
+        Some("characters that no header can have")
+    } else {
+        None
+    };
+    if let Some(found) = wrong {
+        return Err(SecretError::Form {
+            path: config.file.clone(),
+            found,
+        });
+    }
     Ok((
         config.header.clone(),
-        config.value.replacen("{}", secret.trim_end(), 1),
+        config.value.replacen("{}", secret, 1),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(bytes: &[u8], mode: u32, says: &str) {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        std::fs::write(&file, bytes).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        let config = SecretConfig {
+            file,
+            services: Vec::new(),
+            header: "Authorization".to_owned(),
+            value: "Bearer {}".to_owned(),
+        };
+        match check_secret(&config) {
+            Ok(()) => assert_eq!(says, ""),
+            Err(error) => {
+                let text = error.to_string();
+                assert!(!says.is_empty() && text.contains(says), "{text}");
+                assert!(!text.contains("sword"), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_secret_is_one_line_that_only_its_owner_reads() {
+        check(b"swordfish\n", 0o600, "");
+        check(b"swordfish\n", 0o640, "chmod 600");
+        check(b"", 0o600, "holds nothing");
+        check(b"sword\nfish\n", 0o600, "several lines");
+        check(b"sword\x07", 0o600, "no header can have");
+        check(&[0xff], 0o600, "cannot be read");
+    }
 }
