@@ -3,6 +3,7 @@
 //! Reading the file and the environment is the command line's business; this module parses
 //! text. A message of [`ConfigError`] carries line, column and a caret.
 
+mod fault;
 mod grants;
 mod listeners;
 mod names;
@@ -15,7 +16,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
+use toml::de::DeTable;
 
+pub use fault::Fault;
 pub use grants::Grant;
 pub use listeners::ListenerConfig;
 pub use queues::{ByteSize, DefaultPool, QueueConfig, QueueError, Queues};
@@ -33,6 +36,7 @@ pub struct Config {
     /// Where plugins are.
     pub plugins: PluginsConfig,
     /// Streams to listen to, by name.
+    #[serde(deserialize_with = "listeners::read_apart")]
     pub listeners: BTreeMap<String, ListenerConfig>,
     /// Queues and their pools. Without this table each queue that a handler names exists with
     /// the default pool.
@@ -89,13 +93,13 @@ impl Default for DrainConfig {
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// It does not parse. The text has line, column and a caret.
-    #[error("{path} cannot be used:\n{source}")]
+    /// It does not parse.
+    #[error("{path} cannot be used: {fault}")]
     Toml {
         /// The file.
         path: String,
         /// What is wrong, and where.
-        source: Box<toml::de::Error>,
+        fault: Fault,
     },
     /// A table names something that is not there.
     #[error("{path} cannot be used: {place} names `{name}`; add [{table}.{name}]{hint}")]
@@ -119,9 +123,9 @@ impl Config {
     /// # Errors
     /// [`ConfigError`].
     pub fn parse(text: &str, path: &str) -> Result<Self, ConfigError> {
-        let config = toml::from_str(text).map_err(|source| ConfigError::Toml {
+        let config = read(text).map_err(|error| ConfigError::Toml {
             path: path.to_owned(),
-            source: Box::new(source),
+            fault: Fault::new(error, text),
         })?;
         match names::unknown(&config) {
             None => Ok(config),
@@ -135,3 +139,18 @@ impl Config {
         }
     }
 }
+
+/// Reads the tables. Those of listeners are read apart: what they may hold depends on a key in
+/// them, and serde's own way to that loses the places of errors.
+fn read(text: &str) -> Result<Config, toml::de::Error> {
+    let mut table = DeTable::parse(text)?;
+    let listeners = table.get_mut().remove("listeners");
+    let mut config = Config::deserialize(toml::de::Deserializer::from(table))?;
+    if let Some(listeners) = listeners {
+        config.listeners = listeners::read(listeners)?;
+    }
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests;
