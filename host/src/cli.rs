@@ -21,6 +21,7 @@ mod table;
 mod task;
 mod test;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -95,9 +96,23 @@ pub fn main() -> ExitCode {
         Command::CompileWorker(args) => compile_worker::run(&args),
     };
     result.unwrap_or_else(|error| {
+        if is_closed_pipe(&error) {
+            // Whoever read has seen enough: `gwasp ledger | head -1`.
+            return ExitCode::SUCCESS;
+        }
         complain(&error);
         ExitCode::FAILURE
     })
+}
+
+/// Whether what a command printed was not read to its end.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    // A socket's error lies in an error of its own, and is none of these.
+    let kind = match error.downcast_ref::<serde_json::Error>() {
+        Some(error) => error.io_error_kind(),
+        None => error.downcast_ref().map(std::io::Error::kind),
+    };
+    kind == Some(std::io::ErrorKind::BrokenPipe)
 }
 
 /// Runs a command that waits for sockets.
@@ -113,7 +128,8 @@ fn asynchronous(
 }
 
 /// Writes an error and its causes to stderr.
-#[expect(clippy::print_stderr, reason = "this is the command line's voice")]
 pub(crate) fn complain(error: &anyhow::Error) {
-    eprintln!("gwasp: {}", printable(&format!("{error:#}")));
+    let line = format!("gwasp: {}\n", printable(&format!("{error:#}")));
+    // Where stderr is closed there is nobody to tell.
+    drop(std::io::stderr().lock().write_all(line.as_bytes()));
 }

@@ -98,7 +98,7 @@ impl From<Error> for types::Failure {
                 FailureKind::InDoubt => types::FailureKind::InDoubt,
             },
             retry_after: error.delay().map(milliseconds),
-            message: chain.join(": ").replace('\n', " "),
+            message: chain.join(": "),
             detail: (chain.len() > 1).then(|| chain.join("\ncaused by: ")),
         }
     }

@@ -29,7 +29,7 @@ pub(super) struct Args {
     /// Recounts the rows and checks what is kept against its checksums.
     #[arg(long)]
     verify: bool,
-    /// One JSON object a line: the accounts, then the gaps.
+    /// One JSON object a line: the accounts, then the gaps, then whether all was verified.
     #[arg(long)]
     json: bool,
 }
@@ -53,7 +53,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         print(&ledger, &gaps)?;
     }
     let balances = report(&ledger);
-    let sound = !args.verify || verify(&reader)?;
+    let sound = !args.verify || verify(&reader, args.json)?;
     Ok(if balances && sound {
         ExitCode::SUCCESS
     } else {
@@ -152,8 +152,8 @@ fn print(ledger: &Ledger, gaps: &[GapMark]) -> anyhow::Result<()> {
         "MATCHED",
         "UNMATCHED",
         "TASKS",
-        "DONE",
-        "FAILED",
+        "SUCCESS",
+        "FAILURE",
         "REVOKED",
         "OPEN",
     ];
@@ -226,17 +226,33 @@ fn report(ledger: &Ledger) -> bool {
     }
 }
 
-fn verify(reader: &Reader) -> anyhow::Result<bool> {
+/// Says what differs or is damaged, and last whether anything is.
+fn verify(reader: &Reader, json: bool) -> anyhow::Result<bool> {
     let verification = reader
         .verify(true)
         .context("the rows cannot be counted again")?;
+    for imbalance in &verification.imbalances {
+        super::complain(&anyhow::anyhow!("does not balance: {imbalance}"));
+    }
     for difference in &verification.differences {
         super::complain(&anyhow::anyhow!("counters and rows differ: {difference:?}"));
     }
     for damage in verification.database.iter().chain(&verification.damaged) {
         super::complain(&anyhow::anyhow!("damaged: {damage}"));
     }
-    Ok(verification.is_sound())
+    let sound = verification.is_sound();
+    let verdict = if sound {
+        "verified: counters, rows and checksums agree"
+    } else {
+        "not verified: what differs or is damaged is named on stderr"
+    };
+    let mut out = std::io::stdout().lock();
+    if json {
+        writeln!(out, "{}", serde_json::json!({ "verified": sound }))?;
+    } else {
+        writeln!(out, "{verdict}")?;
+    }
+    Ok(sound)
 }
 
 fn day(days: i64) -> String {

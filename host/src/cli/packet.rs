@@ -5,12 +5,15 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Subcommand;
-use gwasp_store::{PacketFilter, PacketSeq, PacketView};
+use gwasp_store::{PacketFilter, PacketSeq, PacketView, Reader};
 use serde::Serialize;
 
-use super::store::StoreArgs;
+use super::store::{ListArgs, StoreArgs};
 use super::table;
 use crate::packet::Digest;
+use crate::routes::{Manifest, Unmatched};
+use crate::task::packet_task_id;
+use crate::text::printable;
 
 /// Looks at packets.
 #[derive(Debug, clap::Args)]
@@ -22,15 +25,15 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Lists packets, newest first.
-    List(ListArgs),
+    List(PacketListArgs),
     /// Shows one packet, or writes its exact bytes.
     Show(ShowArgs),
 }
 
 #[derive(Debug, clap::Args)]
-struct ListArgs {
+struct PacketListArgs {
     #[command(flatten)]
-    store: StoreArgs,
+    list: ListArgs,
     /// Only of this stream.
     #[arg(long)]
     source: Option<String>,
@@ -40,12 +43,6 @@ struct ListArgs {
     /// Only with this IVORN.
     #[arg(long)]
     id: Option<String>,
-    /// At most so many.
-    #[arg(long, default_value_t = 50)]
-    limit: u32,
-    /// One JSON object a line.
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -103,22 +100,17 @@ impl Row {
     }
 }
 
-fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
+fn list(args: &PacketListArgs) -> anyhow::Result<ExitCode> {
     let filter = PacketFilter {
         source: args.source.clone(),
         key: args.key.clone(),
         id: args.id.clone(),
         since: None,
-        limit: Some(args.limit),
+        limit: Some(args.list.limit),
     };
-    let rows: Vec<Row> = args
-        .store
-        .open()?
-        .packets(&filter)?
-        .into_iter()
-        .map(Row::of)
-        .collect();
-    if args.json {
+    let reader = args.list.store.open()?;
+    let rows: Vec<Row> = reader.packets(&filter)?.into_iter().map(Row::of).collect();
+    if args.list.json {
         table::print_json(&rows)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -166,21 +158,82 @@ fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
         std::io::stdout().lock().write_all(&record.packet.payload)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let row = Row::of(reader.packet_view(seq)?.with_context(missing)?);
-    if args.json {
-        table::print_json(&[row])?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let serde_json::Value::Object(fields) = serde_json::to_value(&row)? else {
-        return Ok(ExitCode::SUCCESS);
+    let shown = Shown {
+        row: Row::of(reader.packet_view(seq)?.with_context(missing)?),
+        tasks: tasks(&reader, seq)?,
     };
-    let mut out = std::io::stdout().lock();
-    for (name, value) in fields {
-        match value {
-            serde_json::Value::String(text) => writeln!(out, "{name:<10} {text}")?,
-            serde_json::Value::Null => {}
-            other => writeln!(out, "{name:<10} {other}")?,
-        }
+    if args.json {
+        table::print_json(&[shown])?;
+    } else {
+        print(&shown)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    row: Row,
+    tasks: Vec<TaskRow>,
+}
+
+#[derive(Serialize)]
+struct TaskRow {
+    id: String,
+    state: &'static str,
+    handler: String,
+}
+
+/// The tasks that the packet made for handlers that are still declared: a task's id follows from
+/// its packet and its handler.
+fn tasks(reader: &Reader, seq: PacketSeq) -> anyhow::Result<Vec<TaskRow>> {
+    let Some(record) = reader.packet(seq)? else {
+        return Ok(Vec::new());
+    };
+    let identity = Digest::from_bytes(record.packet.identity);
+    let (_, routes) = reader.routes()?;
+    let mut rows = Vec::new();
+    for route in routes {
+        // What a newer program wrote is left out; `gwasp run` says so.
+        let Ok(manifest) = Manifest::read(&route.manifest) else {
+            continue;
+        };
+        for entry in manifest.entries {
+            let handler = format!("{}.{}", route.plugin, entry.name);
+            let id = packet_task_id(&identity, &handler, 0);
+            if let Some(detail) = reader.task_by_id(id)? {
+                rows.push(TaskRow {
+                    id: id.to_string(),
+                    state: super::task::state(detail.task.state),
+                    handler,
+                });
+            }
+        }
+    }
+    Ok(rows)
+}
+
+fn print(shown: &Shown) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if let serde_json::Value::Object(fields) = serde_json::to_value(&shown.row)? {
+        for (name, value) in fields {
+            match value {
+                serde_json::Value::String(text) => {
+                    writeln!(out, "{name:<10} {}", printable(&text))?;
+                }
+                serde_json::Value::Array(list) if list.is_empty() => {}
+                serde_json::Value::Null => {}
+                other => writeln!(out, "{name:<10} {other}")?,
+            }
+        }
+    }
+    let unmatched = shown.row.unmatched.as_deref();
+    if let Some(reason) = unmatched.and_then(Unmatched::named) {
+        writeln!(out, "{:<10} {}", "", reason.advice())?;
+    }
+    for task in &shown.tasks {
+        let TaskRow { id, state, handler } = task;
+        writeln!(out, "{:<10} {id}  {state:<7}  {handler}", "task")?;
+    }
+    Ok(())
 }

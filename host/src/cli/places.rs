@@ -20,6 +20,16 @@ fn env_path(name: &str) -> Option<PathBuf> {
         .map(PathBuf::from)
 }
 
+/// How wide `$COLUMNS` says that lines may be.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the command line reads the environment"
+)]
+pub(super) fn columns() -> Option<usize> {
+    let columns = std::env::var("COLUMNS").ok()?.parse().ok()?;
+    (columns > 0).then_some(columns)
+}
+
 /// The state directory: `flag`, the configuration, `$STATE_DIRECTORY/store`, `./gwasp-state`.
 pub(super) fn store(flag: Option<&Path>, config: &Config) -> anyhow::Result<PathBuf> {
     let directory = flag

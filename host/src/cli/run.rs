@@ -68,7 +68,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Ok(End::DiskFailed) => Ok(ExitCode::from(exit::DISK)),
         Err(error) => {
             let code = exit_code(&error);
-            super::complain(&anyhow::Error::new(error));
+            super::complain(&explained(error));
             Ok(ExitCode::from(code))
         }
     }
@@ -116,6 +116,14 @@ fn watch_signals(stop: StopSignal) -> std::io::Result<()> {
         }
     });
     Ok(())
+}
+
+/// Why the host did not start, with times as people read them.
+fn explained(error: HostError) -> anyhow::Error {
+    match error {
+        HostError::Store { source, .. } => super::store::explained(*source),
+        error => error.into(),
+    }
 }
 
 fn exit_code(error: &HostError) -> u8 {

@@ -1,11 +1,12 @@
 //! Options of the commands that look into a store.
 
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
-use gwasp_store::Reader;
+use anyhow::{Context as _, anyhow};
+use gwasp_store::{OpenError, Reader};
 
-use super::places;
+use super::{places, table};
 
 /// Which store to look into.
 #[derive(Debug, clap::Args)]
@@ -18,6 +19,19 @@ pub(super) struct StoreArgs {
     state: Option<PathBuf>,
 }
 
+/// How much of a list to show, and how.
+#[derive(Debug, clap::Args)]
+pub(super) struct ListArgs {
+    #[command(flatten)]
+    pub(super) store: StoreArgs,
+    /// At most so many.
+    #[arg(long, default_value_t = 50)]
+    pub(super) limit: u32,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
 impl StoreArgs {
     /// The directory of the store.
     pub(super) fn directory(&self) -> anyhow::Result<PathBuf> {
@@ -27,12 +41,56 @@ impl StoreArgs {
 
     /// Opens the store for reading; a host may be running on it.
     pub(super) fn open(&self) -> anyhow::Result<Reader> {
-        let directory = self.directory()?;
-        Reader::open(&directory).with_context(|| {
-            format!(
-                "no store can be read in {}; `--state DIR` names another",
-                directory.display()
-            )
-        })
+        open(&self.directory()?)
+    }
+}
+
+/// Opens the store in `directory` for reading; says whether it is missing or cannot be read.
+fn open(directory: &Path) -> anyhow::Result<Reader> {
+    let place = directory.display();
+    match std::fs::read_dir(directory) {
+        Ok(_) => Reader::open(directory).with_context(|| {
+            format!("no store can be read in {place}; `--state DIR` names another")
+        }),
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(anyhow!(
+            "there is no store in {place}; `gwasp run` makes one, `--state DIR` names another"
+        )),
+        Err(error) => Err(error).with_context(|| {
+            format!("the store in {place} cannot be read; be the user who runs the host")
+        }),
+    }
+}
+
+/// Why a store does not open, with times as people read them.
+pub(super) fn explained(error: OpenError) -> anyhow::Error {
+    match error {
+        OpenError::Locked { dir, pid, started } => anyhow!(
+            "the store {} is in use by process {pid} since {}; stop that process or give this \
+             one another directory",
+            dir.display(),
+            table::moment(started)
+        ),
+        error => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::open;
+
+    #[track_caller]
+    fn check(directory: &std::path::Path, says: &str) {
+        let error = format!("{:#}", open(directory).unwrap_err());
+        assert!(error.contains(says), "{error}");
+    }
+
+    #[test]
+    fn a_store_that_is_missing_is_told_from_one_that_cannot_be_read() {
+        let dir = tempfile::tempdir().unwrap();
+        check(&dir.path().join("none"), "there is no store");
+        check(dir.path(), "no store can be read");
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        check(&file, "cannot be read; be the user");
     }
 }

@@ -2,16 +2,19 @@
 
 mod resume;
 
-use std::io::Write as _;
+use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Subcommand;
-use gwasp_store::{PacketSeq, Reader, State, TaskDetail, TaskFilter, TaskFound, TaskView};
+use gwasp_store::{
+    FailedAttempt, PacketSeq, Reader, State, TaskDetail, TaskFilter, TaskFound, TaskView,
+};
 use serde::Serialize;
 
-use super::store::StoreArgs;
+use super::store::{ListArgs, StoreArgs};
 use super::table;
+use crate::text::printable;
 
 /// Looks at tasks.
 #[derive(Debug, clap::Args)]
@@ -23,29 +26,23 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Lists tasks, newest first.
-    List(ListArgs),
+    List(TaskListArgs),
     /// Shows one task with its failed attempts.
     Show(ShowArgs),
-    /// Puts a task that was set aside back into its queue; it goes on where it failed.
+    /// Puts a task in FAILURE back into its queue; it goes on where it failed.
     Resume(resume::Args),
 }
 
 #[derive(Debug, clap::Args)]
-struct ListArgs {
+struct TaskListArgs {
     #[command(flatten)]
-    store: StoreArgs,
-    /// Only tasks that are set aside.
+    list: ListArgs,
+    /// Only tasks in FAILURE: they are set aside until somebody resumes them.
     #[arg(long)]
     dead: bool,
     /// Only tasks of this queue.
     #[arg(long)]
     queue: Option<String>,
-    /// At most so many.
-    #[arg(long, default_value_t = 50)]
-    limit: u32,
-    /// One JSON object a line.
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -109,42 +106,43 @@ impl Row {
     }
 }
 
-fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
+fn list(args: &TaskListArgs) -> anyhow::Result<ExitCode> {
     let filter = TaskFilter {
         state: args.dead.then_some(State::Failure),
         queue: args.queue.clone(),
-        limit: Some(args.limit),
+        limit: Some(args.list.limit),
         ..TaskFilter::default()
     };
-    let rows: Vec<Row> = args
-        .store
-        .open()?
-        .tasks(&filter)?
-        .into_iter()
-        .map(Row::of)
-        .collect();
-    if args.json {
+    let tasks = args.list.store.open()?.tasks(&filter)?;
+    if args.list.json {
+        let rows: Vec<Row> = tasks.into_iter().map(Row::of).collect();
         table::print_json(&rows)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let cells: Vec<Vec<String>> = rows
-        .into_iter()
-        .map(|row| {
-            vec![
-                row.id,
-                row.state.to_owned(),
-                row.attempts.to_string(),
-                row.handler,
-                row.made,
-                row.error.unwrap_or_default(),
-            ]
-        })
-        .collect();
+    let cells: Vec<Vec<String>> = tasks.into_iter().map(cells).collect();
     table::print(
-        &["ID", "STATE", "TRIES", "HANDLER", "MADE", "ERROR"],
+        &["ID", "STATE", "TRIES", "MADE", "HANDLER", "ERROR"],
         &cells,
     )?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A task in a line of a terminal: `gwasp task show` takes the beginning of an id.
+fn cells(task: TaskView) -> Vec<String> {
+    const ID: usize = 13;
+    let made = table::second(task.made);
+    let row = Row::of(task);
+    let error = row.error.unwrap_or_default();
+    // Lines of a message are written as they stand in a log.
+    let first = error.split("\\n").next().unwrap_or_default();
+    vec![
+        row.id.chars().take(ID).collect(),
+        row.state.to_owned(),
+        row.attempts.to_string(),
+        made,
+        row.handler,
+        first.to_owned(),
+    ]
 }
 
 fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
@@ -199,24 +197,38 @@ fn print(detail: TaskDetail) -> std::io::Result<()> {
         optional(row.packet.map(|seq| seq.to_string()))
     )?;
     if let Some(result) = detail.result {
-        writeln!(out, "result    {}", String::from_utf8_lossy(&result))?;
+        let result = String::from_utf8_lossy(&result);
+        writeln!(out, "result    {}", printable(&result))?;
     }
     if row.state == "FAILURE" {
         let decision = match row.kind.as_deref() {
             Some("in-doubt") => " --done, or --not-done",
             _ => "",
         };
-        writeln!(out, "next      gwasp task resume {}{decision}", row.id)?;
-    }
-    for attempt in detail.failed {
-        let failure = attempt.failure;
         writeln!(
             out,
-            "attempt {} failed {}",
-            attempt.attempt,
-            table::moment(attempt.at)
+            "next      set aside until `gwasp task resume {}{decision}`",
+            row.id
         )?;
-        writeln!(out, "  {}: {}", failure.kind, failure.message)?;
+    }
+    print_failed(&mut out, &detail.failed)
+}
+
+/// Each failed attempt; one that failed as an earlier one did points to it.
+fn print_failed(out: &mut impl Write, failed: &[FailedAttempt]) -> std::io::Result<()> {
+    for (index, attempt) in failed.iter().enumerate() {
+        let (number, failure) = (attempt.attempt, &attempt.failure);
+        let at = table::moment(attempt.at);
+        let earlier = failed[..index].iter().find(|one| one.failure == *failure);
+        if let Some(earlier) = earlier {
+            let first = earlier.attempt;
+            writeln!(out, "attempt {number} failed {at}, as attempt {first}")?;
+            continue;
+        }
+        writeln!(out, "attempt {number} failed {at}")?;
+        // A message is kept as one line for logs; here its lines may stand.
+        let message = failure.message.replace("\\n", "\n    ");
+        writeln!(out, "  {}: {}", failure.kind, message.trim_end())?;
         for line in failure.detail.iter().flat_map(|detail| detail.lines()) {
             writeln!(out, "    {line}")?;
         }
@@ -224,7 +236,8 @@ fn print(detail: TaskDetail) -> std::io::Result<()> {
     Ok(())
 }
 
-const fn state(state: State) -> &'static str {
+/// The name of a state, in every table and log.
+pub(super) const fn state(state: State) -> &'static str {
     match state {
         State::Pending => "PENDING",
         State::Retry => "RETRY",

@@ -30,12 +30,17 @@ pub enum ComponentError {
         /// Its length.
         len: u64,
     },
-    /// It is something else, or cut short.
+    /// It is something else, or cut short. What the parser says of the bytes helps nobody.
     #[error(
-        "the file is no complete WebAssembly (cut short by a slow copy?); `gwasp build` makes \
-         one and puts it into its place at once"
+        "the file is no complete WebAssembly (wrong at byte {at} of {len}; cut short by a slow \
+         copy?); `gwasp build` makes one and puts it into its place at once"
     )]
-    NotWasm(#[source] wasmparser::BinaryReaderError),
+    NotWasm {
+        /// Where the parser gave up.
+        at: usize,
+        /// Length of the file.
+        len: usize,
+    },
     /// A module without a world.
     #[error(
         "the module cannot be made a component; does its crate use gwasp-sdk and crate-type cdylib?"
@@ -63,7 +68,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, ComponentError> {
 }
 
 fn check_complete(bytes: &[u8]) -> Result<(), ComponentError> {
-    encoding(bytes).map(drop).map_err(ComponentError::NotWasm)
+    encoding(bytes).map(drop)
 }
 
 /// The component in `file`: as it is, or encoded from a core module.
@@ -71,7 +76,7 @@ fn check_complete(bytes: &[u8]) -> Result<(), ComponentError> {
 /// # Errors
 /// [`ComponentError`].
 pub fn encode(file: &[u8]) -> Result<Vec<u8>, ComponentError> {
-    match encoding(file).map_err(ComponentError::NotWasm)? {
+    match encoding(file)? {
         Encoding::Component => Ok(file.to_vec()),
         Encoding::Module => wit_component::ComponentEncoder::default()
             .module(file)
@@ -81,11 +86,15 @@ pub fn encode(file: &[u8]) -> Result<Vec<u8>, ComponentError> {
 }
 
 /// Walks all sections, so that a truncated file is found here.
-fn encoding(file: &[u8]) -> Result<Encoding, wasmparser::BinaryReaderError> {
+fn encoding(file: &[u8]) -> Result<Encoding, ComponentError> {
+    let not_wasm = |error: wasmparser::BinaryReaderError| ComponentError::NotWasm {
+        at: error.offset(),
+        len: file.len(),
+    };
     let mut found = Encoding::Module;
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(file) {
-        match payload? {
+        match payload.map_err(not_wasm)? {
             Payload::Version { encoding, .. } => {
                 if depth == 0 {
                     found = encoding;

@@ -255,21 +255,21 @@ fn report(lease: &Lease, commit: &Commit) {
     let handler = format_args!("{}.{}", lease.plugin, lease.handler);
     let cpu_us = commit.cpu / 1_000;
     let (task, queue, attempt) = (lease.task, &lease.queue, lease.attempt);
-    let (failure, next) = match &commit.step {
+    let (failure, state) = match &commit.step {
         Step::Succeed { .. } => {
-            debug!(target: "gwasp::task", %task, %handler, %queue, attempt, cpu_us, packet_id, "task succeeded");
+            debug!(target: "gwasp::task", %task, %handler, %queue, attempt, cpu_us, packet_id, state = "SUCCESS", "task succeeded");
             return;
         }
         Step::GiveBack { .. } | Step::Note => {
             debug!(target: "gwasp::task", %task, %handler, %queue, attempt, packet_id, "task given back");
             return;
         }
-        Step::Retry { failure, .. } => (failure, "tried again"),
-        Step::Fail { failure } => (failure, "set aside"),
-        Step::Revoke { reason } => (reason, "revoked"),
+        Step::Retry { failure, .. } => (failure, "RETRY"),
+        Step::Fail { failure } => (failure, "FAILURE"),
+        Step::Revoke { reason } => (reason, "REVOKED"),
     };
     let (kind, error) = (&failure.kind, one_line(&failure.message, MAX_MESSAGE));
-    warn!(target: "gwasp::task", %task, %handler, %queue, attempt, cpu_us, packet_id, kind, error, next, "task failed");
+    warn!(target: "gwasp::task", %task, %handler, %queue, attempt, cpu_us, packet_id, state, kind, error, "task failed");
 }
 
 fn nanos(duration: Duration) -> i64 {

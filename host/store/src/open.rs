@@ -318,7 +318,11 @@ fn begin_incarnation(connection: &Connection, now: Nanos) -> rusqlite::Result<u6
              FROM sources WHERE listening = 1",
             [now],
         )?;
-        tracing::warn!(marks, "store was not closed; gap marks left");
+        if marks > 0 {
+            tracing::warn!(marks, "store was not closed; gap marks left");
+        } else {
+            tracing::info!("store was not closed; nothing was listened to, so nothing is missing");
+        }
     }
     transaction.execute("UPDATE sources SET listening = 0", [])?;
     let set = "UPDATE meta SET value = ?2 WHERE name = ?1";

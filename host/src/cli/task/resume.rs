@@ -9,7 +9,7 @@ use gwasp_store::{OpenError, Options, State, Store, TaskDetail};
 
 use super::{find, state};
 use crate::cli::exit;
-use crate::cli::store::StoreArgs;
+use crate::cli::store::{StoreArgs, explained};
 use crate::effects::{Decision, resumption};
 
 /// Puts a task that was set aside back into its queue; it goes on where it failed.
@@ -52,7 +52,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let store = match Store::open(&args.store.directory()?, Options::default()) {
         Ok(store) => store,
         Err(error @ OpenError::Locked { .. }) => {
-            let error = anyhow::Error::new(error);
+            let error = explained(error);
             crate::cli::complain(&error.context("stop the host, resume the task, start the host"));
             return Ok(ExitCode::from(exit::TRY_LATER));
         }

@@ -1,0 +1,224 @@
+//! What people see of a host: the commands that look at it, and what is wrong told in words.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use gwasp_tests::gwasp::{ANY_PORT, Answer, START_LIMIT, is_ready};
+use gwasp_tests::process::Process;
+use std::time::Duration;
+
+use crate::harness::{Scene, root};
+
+/// A test that takes longer on any machine hangs.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A folder with plugins and configuration.
+struct Site {
+    scene: Scene,
+}
+
+impl Site {
+    fn new(config: &str) -> Self {
+        let scene = Scene::new().unwrap();
+        fs::create_dir(scene.path("plugins")).unwrap();
+        let text = format!(
+            "{config}\n[plugins]\ndirectory = {:?}\n[store]\ndirectory = {:?}\n",
+            scene.path("plugins"),
+            scene.path("state")
+        );
+        fs::write(scene.path("gwasp.toml"), text).unwrap();
+        Self { scene }
+    }
+
+    /// Puts a plugin that tests build into the directory.
+    fn with_plugin(self, variable: &str, name: &str) -> Self {
+        let built = std::env::var_os(variable);
+        let built =
+            built.unwrap_or_else(|| panic!("{variable} is not set; use `cargo xtask test`"));
+        let file = format!("{name}.wasm");
+        let to = self.scene.path("plugins").join(&file);
+        fs::copy(Path::new(&built).join(file), to).unwrap();
+        self
+    }
+
+    fn config(&self) -> PathBuf {
+        self.scene.path("gwasp.toml")
+    }
+
+    /// Runs a command on it, with a terminal of 80 columns.
+    fn gwasp(&self, args: &[&str]) -> Answer {
+        let mut command = self.scene.gwasp.command();
+        command.env("COLUMNS", "80").args(args);
+        Answer::of(command.arg("--config").arg(self.config())).unwrap()
+    }
+
+    /// Plays the example notices to a host; it has done all its tasks and goes on running.
+    fn played() -> (Self, Process) {
+        let scene = Scene::new().unwrap();
+        let notices = root().join("examples/notices");
+        let args = ["--interval", "1ms", "--until-acked"];
+        let mut replay = scene.gwasp.replay(&notices, ANY_PORT, &args).unwrap();
+        drop(scene);
+        let listener = format!(
+            "[listeners.gcn]\nkind = \"vtp\"\nbrokers = [\"{}\"]\n",
+            replay.address
+        );
+        let site = Self::new(&listener)
+            .with_plugin("GWASP_PLUGINS", "fermi-log")
+            .with_plugin("GWASP_TEST_PLUGINS", "effects-probe");
+        let host = site.scene.gwasp.run(&site.config()).unwrap();
+        host.wait_for("being ready", START_LIMIT, is_ready).unwrap();
+        assert!(replay.process.wait(LIMIT).unwrap().success());
+        site.scene.settled_ledger(LIMIT).unwrap();
+        (site, host)
+    }
+
+    /// The number and the text of the first row of a list that has `word`.
+    fn row(&self, list: &[&str], word: &str) -> String {
+        let answer = self.gwasp(list);
+        let row = answer.stdout.lines().find(|line| line.contains(word));
+        let row = row.unwrap_or_else(|| panic!("no {word} in {answer:?}"));
+        row.split_whitespace().next().unwrap().to_owned()
+    }
+}
+
+#[track_caller]
+fn check_says(answer: &Answer, code: i32, parts: &[&str]) {
+    let all = format!("{}{}", answer.stdout, answer.stderr);
+    assert_eq!(answer.status.code(), Some(code), "{all}");
+    for part in parts {
+        assert_eq!(all.matches(part).count(), 1, "not once {part:?} in\n{all}");
+    }
+}
+
+#[test]
+fn a_host_can_be_looked_at_while_it_runs() {
+    let (site, mut host) = Site::played();
+    let ledger = site.gwasp(&["ledger", "--verify"]);
+    check_says(&ledger, 0, &["verified: ", "no-handler: "]);
+
+    let packet = site.row(&["packet", "list"], "FERMI_GBM_ALERT");
+    let shown = site.gwasp(&["packet", "show", &packet]);
+    check_says(&shown, 0, &["FAILURE  effects-probe.write"]);
+
+    let tasks = site.gwasp(&["task", "list"]);
+    let widest = tasks.stdout.lines().map(|line| line.chars().count()).max();
+    assert!(widest <= Some(80), "{}", tasks.stdout);
+
+    let task = site.row(&["task", "list", "--dead"], "effects-probe.write");
+    let shown = site.gwasp(&["task", "show", &task]);
+    check_says(
+        &shown,
+        0,
+        &["\n        [grants.effects-probe]\n", "kv = true"],
+    );
+
+    let second = site.gwasp(&["run"]);
+    check_says(
+        &second,
+        75,
+        &[&format!("process {}", pid(&host)), "since 20"],
+    );
+
+    host.terminate().unwrap();
+    assert!(host.wait(LIMIT).unwrap().success(), "{}", host.last_lines());
+}
+
+fn pid(host: &Process) -> u32 {
+    host.id()
+}
+
+#[test]
+fn who_reads_no_further_ends_a_list_in_silence() {
+    let (site, host) = Site::played();
+    drop(host);
+    for list in [
+        &["ledger"][..],
+        &["task", "list"],
+        &["packet", "list", "--json"],
+    ] {
+        let (read, write) = std::io::pipe().unwrap();
+        drop(read);
+        let mut command = site.scene.gwasp.command();
+        command.args(list).arg("--config").arg(site.config());
+        let child = command.stdout(write).stderr(std::process::Stdio::piped());
+        let output = child.spawn().unwrap().wait_with_output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success() && stderr.is_empty(),
+            "{list:?}: {stderr}"
+        );
+    }
+}
+
+#[test]
+fn a_check_says_what_would_not_start_or_not_work() {
+    let site = Site::new(
+        "[listeners.gcn]\nkind = \"vtp\"\nbrokers = [\"a:1\"]\n\
+         [listeners.gcn.tls]\nca_file = \"/none/ca.pem\"\n\
+         [services.s]\norigin = \"https://a.org\"\n\
+         [secrets.token]\nfile = \"/none/token\"\nservices = [\"s\"]\n\
+         [grants.fermi-lgo]\nkv = true\n",
+    );
+    check_says(
+        &site.gwasp(&["check"]),
+        78,
+        &[
+            "listener `gcn` cannot start",
+            "/none/ca.pem",
+            "secret `token`: ",
+            "/none/token",
+            "[grants.fermi-lgo]",
+            "plugin    none in",
+            "store     none yet",
+        ],
+    );
+}
+
+#[test]
+fn a_check_names_each_unknown_queue_once() {
+    let site = Site::new("[queues.hostil]\n").with_plugin("GWASP_TEST_PLUGINS", "hostile-probe");
+    let said = [
+        "(is `hostil` meant?); add [queues.hostile]",
+        "no queue `neighbour`",
+    ];
+    check_says(&site.gwasp(&["check"]), 1, &said);
+    let site = Site::new("").with_plugin("GWASP_TEST_PLUGINS", "hostile-probe");
+    check_says(
+        &site.gwasp(&["check"]),
+        0,
+        &["queue `hostile` is made with the default pool"],
+    );
+}
+
+#[test]
+fn a_check_finds_a_plugin_that_was_removed() {
+    let (site, host) = Site::played();
+    drop(host);
+    fs::remove_file(site.scene.path("plugins").join("fermi-log.wasm")).unwrap();
+    let said = ["plugin `fermi-log` is in the store and does not load: 0 open tasks"];
+    check_says(&site.gwasp(&["check"]), 1, &said);
+}
+
+#[test]
+fn a_file_that_is_no_plugin_is_refused_without_its_bytes() {
+    let site = Site::new("");
+    fs::write(site.scene.path("plugins").join("page.wasm"), "<html>404").unwrap();
+    let answer = site.gwasp(&["check"]);
+    check_says(
+        &answer,
+        1,
+        &["page.wasm is refused", "no complete WebAssembly"],
+    );
+    assert!(!answer.stderr.contains("0x"), "{}", answer.stderr);
+}
+
+#[test]
+fn a_mistake_in_the_configuration_is_told_once_and_in_its_place() {
+    let site = Site::new("[queues.general]\nconcurency = 3\n");
+    for command in ["check", "run", "ledger"] {
+        let answer = site.gwasp(&[command]);
+        let code = if command == "ledger" { 1 } else { 78 };
+        check_says(&answer, code, &["line 2, column 1", "`concurrency` meant?"]);
+    }
+}
