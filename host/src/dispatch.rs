@@ -129,8 +129,9 @@ impl Dispatcher {
         match self.accept_all(&packets).await {
             Ok(accepted) => {
                 for ((packet, accepted), receipt) in packets.iter().zip(accepted).zip(receipts) {
-                    report(packet, accepted.0, accepted.1);
-                    answer(receipt, Ok(kept(accepted.0)));
+                    let (accepted, fate) = accepted;
+                    report(packet, accepted, &fate);
+                    answer(receipt, Ok(kept(accepted)));
                 }
             }
             Err(BrokerError::TooLarge { .. }) if packets.len() > 1 => {
@@ -161,20 +162,20 @@ impl Dispatcher {
     }
 
     /// Accepts under the newest routing table; decides again when it changed meanwhile.
-    async fn accept_all(&self, packets: &[Packet]) -> Result<Vec<(Accepted, usize)>, BrokerError> {
+    async fn accept_all(&self, packets: &[Packet]) -> Result<Vec<(Accepted, Fate)>, BrokerError> {
         loop {
             let routes = Arc::clone(&self.routes.borrow());
             let arrivals: Vec<Arrival> = packets
                 .iter()
                 .map(|packet| arrival(packet, &routes))
                 .collect();
-            let tasks: Vec<usize> = arrivals.iter().map(|arrival| arrival.tasks.len()).collect();
+            let fates: Vec<Fate> = arrivals.iter().map(Fate::of).collect();
             match self.broker.accept(routes.generation(), arrivals).await {
                 Err(BrokerError::Conflict { .. }) => {
                     debug!(target: "gwasp::packet", "the routing table changed; matching again");
                     self.newer_than(routes.generation()).await?;
                 }
-                accepted => return Ok(accepted?.into_iter().zip(tasks).collect()),
+                accepted => return Ok(accepted?.into_iter().zip(fates).collect()),
             }
         }
     }
@@ -267,14 +268,37 @@ fn not_kept(error: &BrokerError) -> NotKept {
     }
 }
 
-fn report(packet: &Packet, accepted: Accepted, tasks: usize) {
-    let duplicate = matches!(accepted, Accepted::Duplicate(_));
-    info!(
-        target: "gwasp::packet",
-        source = %packet.source, key = %packet.key, id = %packet.id,
-        role = packet.role.as_str(), tasks = if duplicate { 0 } else { tasks }, duplicate,
-        "packet accepted"
-    );
+/// What became of a packet that is new.
+struct Fate {
+    tasks: usize,
+    unmatched: Option<String>,
+}
+
+impl Fate {
+    fn of(arrival: &Arrival) -> Self {
+        Self {
+            tasks: arrival.tasks.len(),
+            unmatched: arrival.unmatched.clone(),
+        }
+    }
+}
+
+fn report(packet: &Packet, accepted: Accepted, fate: &Fate) {
+    let role = packet.role.as_str();
+    let Packet {
+        source, key, id, ..
+    } = packet;
+    match (accepted, &fate.unmatched) {
+        (Accepted::Duplicate(_), _) => {
+            info!(target: "gwasp::packet", %source, %key, %id, role, "packet is a duplicate");
+        }
+        (Accepted::New(_), None) => {
+            info!(target: "gwasp::packet", %source, %key, %id, role, tasks = fate.tasks, "packet accepted");
+        }
+        (Accepted::New(_), Some(unmatched)) => {
+            info!(target: "gwasp::packet", %source, %key, %id, role, tasks = 0, %unmatched, "packet accepted");
+        }
+    }
 }
 
 /// The record of `packet` and its tasks, by `routes`.

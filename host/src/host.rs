@@ -37,6 +37,8 @@ use crate::workers::{Pool, PoolError, Registry, Shared};
 const INTAKE_CAPACITY: usize = 1024;
 /// How long what was read may take to be accepted at the end.
 const ACCEPT_DEADLINE: Duration = Duration::from_secs(10);
+/// A drain that ends within this time tells nobody what it waits for.
+const SOON: Duration = Duration::from_millis(200);
 /// How long a cancelled handler may take to notice.
 const CANCEL_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -223,7 +225,7 @@ impl Host {
         ready();
 
         self.stop.drain.cancelled().await;
-        info!(target: "gwasp::host", "stopping: no more packets are taken");
+        info!(target: "gwasp::host", "stopping: no more packets are taken; a second signal stops at once");
         while listening.join_next().await.is_some() {}
         let all_counted = tokio::time::timeout(ACCEPT_DEADLINE, dispatch).await;
         let all_counted = matches!(all_counted, Ok(Ok(true)));
@@ -252,12 +254,28 @@ async fn drain(slots: Vec<JoinHandle<()>>, deadline: Duration, now: &Cancellatio
             }
         }
     });
-    let hasty = tokio::select! {
+    let told = deadline.min(SOON);
+    let told = tokio::select! {
         _ended = &mut joined => return End::Clean,
-        () = tokio::time::sleep(deadline) => false,
+        () = tokio::time::sleep(told) => false,
         () = now.cancelled() => true,
     };
-    info!(target: "gwasp::host", ?deadline, "giving back what still runs");
+    let hasty = told
+        || {
+            let until = Timestamp::now() + deadline.saturating_sub(SOON);
+            info!(target: "gwasp::host", until = %format_args!("{until:.0}"), "waiting for running handlers; then their tasks are given back");
+            tokio::select! {
+                _ended = &mut joined => return End::Clean,
+                () = tokio::time::sleep(deadline.saturating_sub(SOON)) => false,
+                () = now.cancelled() => true,
+            }
+        };
+    let reason = if hasty {
+        "told to"
+    } else {
+        "the drain deadline"
+    };
+    info!(target: "gwasp::host", reason, ?deadline, "giving back the tasks of handlers that still run; they run again at the next start");
     now.cancel();
     if tokio::time::timeout(CANCEL_DEADLINE, joined).await.is_err() {
         warn!(target: "gwasp::host", "some handlers did not stop; their tasks are run again at the next start");

@@ -73,6 +73,8 @@ struct Row {
     attempts: u32,
     made: String,
     due: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deadline: Option<String>,
     ended: Option<String>,
     cpu_us: u64,
     packet: Option<i64>,
@@ -96,6 +98,7 @@ impl Row {
             attempts: task.attempts,
             made: table::moment(task.made),
             due: table::moment(task.due),
+            deadline: task.deadline.map(table::moment),
             ended: task.ended.map(table::moment),
             cpu_us: task.cpu / 1_000,
             packet: task.packet.map(|PacketSeq(seq)| seq),
@@ -185,10 +188,15 @@ fn print(detail: TaskDetail) -> std::io::Result<()> {
     writeln!(out, "queue     {}", row.queue)?;
     writeln!(
         out,
-        "state     {} after {} attempts",
-        row.state, row.attempts
+        "state     {} after {} attempt{}",
+        row.state,
+        row.attempts,
+        if row.attempts == 1 { "" } else { "s" }
     )?;
     writeln!(out, "made      {}", row.made)?;
+    if let Some(deadline) = row.deadline {
+        writeln!(out, "deadline  {deadline}")?;
+    }
     writeln!(out, "ended     {}", optional(row.ended))?;
     writeln!(out, "cpu       {} µs", row.cpu_us)?;
     writeln!(

@@ -227,7 +227,8 @@ impl Pool {
     /// [`PoolError::Thread`].
     pub fn start(self: &Arc<Self>) -> Result<Vec<JoinHandle<()>>, PoolError> {
         let slots = self.config.slots();
-        info!(target: "gwasp::host", queue = %self.queue, slots, "pool started");
+        let serial = self.config.serial;
+        info!(target: "gwasp::host", queue = %self.queue, concurrency = slots, serial, "pool started");
         (0..slots)
             .map(|number| {
                 let pool = Arc::clone(self);

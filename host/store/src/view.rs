@@ -98,6 +98,8 @@ pub struct TaskView {
     pub due: Nanos,
     /// When it was made.
     pub made: Nanos,
+    /// After this moment it is revoked instead of run.
+    pub deadline: Option<Nanos>,
     /// When its last attempt began that left a trace.
     pub started: Option<Nanos>,
     /// When it ended.

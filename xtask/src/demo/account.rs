@@ -6,7 +6,6 @@ use anyhow::{Result, ensure};
 use gwasp_tests::ledger::Ledger;
 use gwasp_tests::process::Line;
 use gwasp_tests::sample::Notice;
-use serde_json::Value;
 
 /// A live account of a host's log.
 #[derive(Debug, Default)]
@@ -32,7 +31,9 @@ impl Account {
             .and_then(|stamp| stamp.get(11..23));
         let time = time.unwrap_or("            ");
         match (line.target(), line.message()) {
-            ("gwasp::packet", "packet accepted") => self.packet(time, line),
+            ("gwasp::packet", "packet accepted" | "packet is a duplicate") => {
+                self.packet(time, line);
+            }
             ("gwasp::task", "task succeeded") => self.task(time, line, true),
             ("gwasp::task", "task failed") => self.task(time, line, false),
             _ => {
@@ -50,7 +51,7 @@ impl Account {
         } else {
             text(line, "key")
         };
-        if line.field("duplicate") == &Value::Bool(true) {
+        if line.message() == "packet is a duplicate" {
             println!("{time}  packet   {key:<28} known already  {id}");
             return;
         }

@@ -4,12 +4,12 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use gwasp_store::{OpenError, Options, State, Store, TaskDetail};
 
 use super::{find, state};
-use crate::cli::exit;
 use crate::cli::store::{StoreArgs, explained};
+use crate::cli::{complain, exit, table};
 use crate::effects::{Decision, resumption};
 
 /// Puts a task that was set aside back into its queue; it goes on where it failed.
@@ -43,6 +43,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let reader = args.store.open()?;
     let detail = find(&reader, &args.id)?;
     check(&detail)?;
+    warn_of_deadline(&detail);
     let task = detail.task.id;
     let failure = detail.task.failure;
     let is_in_doubt = failure.is_some_and(|failure| failure.kind == "in-doubt");
@@ -53,7 +54,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Ok(store) => store,
         Err(error @ OpenError::Locked { .. }) => {
             let error = explained(error);
-            crate::cli::complain(&error.context("stop the host, resume the task, start the host"));
+            complain(&error.context("stop the host, resume the task, start the host"));
             return Ok(ExitCode::from(exit::TRY_LATER));
         }
         Err(error) => return Err(error.into()),
@@ -88,6 +89,17 @@ fn check(detail: &TaskDetail) -> anyhow::Result<()> {
             task.id,
             state(task.state)
         ),
+    }
+}
+
+/// A task that is resumed after its deadline does nothing.
+fn warn_of_deadline(detail: &TaskDetail) {
+    let now = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
+    if let Some(deadline) = detail.task.deadline.filter(|deadline| *deadline < now) {
+        complain(&anyhow!(
+            "the task's deadline passed at {}: the host will not run it, but end it as REVOKED",
+            table::moment(deadline)
+        ));
     }
 }
 

@@ -225,7 +225,8 @@ fn task_row(row: &Row<'_>) -> rusqlite::Result<Result<(i64, TaskView), StoreErro
     let Some(state) = state_of(moving.state) else {
         return Ok(Err(corrupt(seq)));
     };
-    let (packet, priority, made) = (fixed.packet, fixed.priority, fixed.made);
+    let (packet, priority) = (fixed.packet, fixed.priority);
+    let (made, deadline) = (fixed.made, fixed.deadline);
     let task = TaskView {
         id,
         plugin: row.get(22)?,
@@ -240,6 +241,7 @@ fn task_row(row: &Row<'_>) -> rusqlite::Result<Result<(i64, TaskView), StoreErro
         attempts: unsigned32(moving.attempts),
         due: moving.due,
         made,
+        deadline,
         started: moving.started,
         ended: moving.ended,
         cpu: unsigned(moving.cpu),
