@@ -3,6 +3,10 @@
 //! A coincidence is a row of `coinc_event`; `coinc_event_map` names its `sngl_inspiral` rows.
 //! Pipelines disagree on the sign of the phase: the program that made the coincidence decides.
 
+mod write;
+
+pub use write::{write_candidates, write_spectra};
+
 use crate::detectors::Detector;
 use crate::gps::GpsTime;
 use crate::ligolw::{Document, LigolwError, RowRef, Series};
