@@ -2,7 +2,7 @@
 //!
 //! stdout carries what a command was asked for, stderr everything else. Exit codes: 0 done,
 //! 1 failed, 2 wrong usage, 70 a defect, 74 the disk failed, 75 try again later, 78 the
-//! configuration cannot be used.
+//! configuration cannot be used, 130 interrupted.
 
 mod bench;
 mod build;
@@ -16,6 +16,7 @@ mod places;
 mod replay;
 mod run;
 mod send;
+mod skymap;
 mod store;
 mod table;
 mod task;
@@ -37,6 +38,8 @@ pub(crate) mod exit {
     pub(crate) const TRY_LATER: u8 = 75;
     /// The configuration cannot be used; starting again does not help.
     pub(crate) const CONFIG: u8 = 78;
+    /// Stopped by SIGINT or SIGTERM before it was done, as shells count it.
+    pub(crate) const INTERRUPTED: u8 = 130;
 }
 
 /// Listens to alert streams, writes every packet down, and runs sandboxed handlers on it.
@@ -63,6 +66,8 @@ enum Command {
     Packet(packet::Args),
     /// Shows what notices say.
     Notice(notice::Args),
+    /// Makes, describes and converts gravitational-wave sky maps.
+    Skymap(skymap::Args),
     /// Runs a plugin against notice files, without a host.
     Test(test::Args),
     /// Reads the configuration and the plugins, and starts nothing.
@@ -88,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::Task(args) => task::run(&args),
         Command::Packet(args) => packet::run(&args),
         Command::Notice(args) => notice::run(&args),
+        Command::Skymap(args) => skymap::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Check(args) => check::run(&args),
         Command::New(args) => new::run(&args),

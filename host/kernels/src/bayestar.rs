@@ -32,7 +32,7 @@
 mod bessel;
 mod coinc;
 mod condition;
-mod filter;
+pub(crate) mod filter;
 mod lanes;
 mod likelihood;
 mod network;
@@ -44,7 +44,10 @@ mod samples;
 mod table;
 mod window;
 
-pub use coinc::{Candidate, CandidateError, PhaseConventions, SnrSeries, Trigger};
+pub use coinc::{
+    Candidate, CandidateError, PhaseConventions, SnrSeries, Trigger, write_candidates,
+    write_spectra,
+};
 pub use condition::{ConditionError, condition};
 pub use network::{Channel, HourAngle, Network};
 pub use options::Options;

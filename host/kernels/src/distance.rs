@@ -54,11 +54,7 @@ impl Moments {
     pub fn fit(self) -> Ansatz {
         let ratio = self.mean / self.std;
         if !ratio.is_finite() || ratio < LEAST_RATIO {
-            return Ansatz {
-                mu: f64::INFINITY,
-                sigma: 1.0,
-                norm: 0.0,
-            };
+            return Ansatz::UNDEFINED;
         }
         let z = solve_shape(ratio);
         let shape = Shape::at(z);
@@ -73,6 +69,13 @@ impl Moments {
 }
 
 impl Ansatz {
+    /// No usable distance.
+    pub const UNDEFINED: Self = Self {
+        mu: f64::INFINITY,
+        sigma: 1.0,
+        norm: 0.0,
+    };
+
     /// Mean and standard deviation of the ansatz.
     pub fn moments(self) -> Moments {
         let shape = Shape::at(self.mu / self.sigma);

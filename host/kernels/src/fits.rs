@@ -1,8 +1,12 @@
-//! Writing FITS: header cards and one binary table.
+//! FITS: header cards and one binary table, written and read.
 //!
 //! FITS Standard 4.0 (Pence et al. 2010, A&A 524 A42; 2018 revision). Only what a sky map needs:
 //! no images, no variable-length columns, no scaling. Long strings use the CONTINUE convention
 //! (§4.2.1.2 of the standard).
+
+mod read;
+
+pub use read::{Cards, ColumnReader, FitsError, TableReader, Value, decompressed};
 
 /// Bytes of a FITS block.
 const BLOCK: usize = 2_880;
@@ -115,6 +119,23 @@ impl Header {
     }
 }
 
+/// Zeros that a file needs behind `bytes` bytes of rows.
+pub const fn padding(bytes: u64) -> u64 {
+    bytes.next_multiple_of(BLOCK as u64) - bytes
+}
+
+/// An empty primary unit, and the header of the table.
+fn head(table: Header) -> Vec<u8> {
+    let mut primary = Header::default();
+    primary.logical("SIMPLE", true, "conforms to FITS standard");
+    primary.integer("BITPIX", 8, "array data type");
+    primary.integer("NAXIS", 0, "number of array dimensions");
+    primary.logical("EXTEND", true, "");
+    let mut head = primary.finish();
+    head.extend(table.finish());
+    head
+}
+
 /// A binary table extension behind an empty primary unit.
 #[derive(Debug)]
 pub struct TableWriter {
@@ -144,7 +165,7 @@ impl TableWriter {
         }
         Self {
             header,
-            rows: Vec::with_capacity(n_rows * row_bytes),
+            rows: Vec::new(),
         }
     }
 
@@ -160,16 +181,17 @@ impl TableWriter {
 
     /// The file.
     pub fn finish(self) -> Vec<u8> {
-        let mut primary = Header::default();
-        primary.logical("SIMPLE", true, "conforms to FITS standard");
-        primary.integer("BITPIX", 8, "array data type");
-        primary.integer("NAXIS", 0, "number of array dimensions");
-        primary.logical("EXTEND", true, "");
-        let mut file = primary.finish();
-        file.extend(self.header.finish());
-        file.extend(self.rows);
+        let Self { header, rows } = self;
+        let mut file = head(header);
+        file.extend(rows);
         file.resize(file.len().next_multiple_of(BLOCK), 0);
         file
+    }
+
+    /// The file up to its first row, for a caller that writes rows one after another. Behind the
+    /// last one the file must be filled with zeros: see [`padding`].
+    pub fn finish_head(self) -> Vec<u8> {
+        head(self.header)
     }
 }
 

@@ -56,6 +56,16 @@ impl GpsTime {
         }
     }
 
+    /// From seconds since 1970-01-01 UTC, as clocks of computers count them.
+    pub fn from_unix(seconds: i64) -> Self {
+        let utc = seconds.saturating_sub(86_400 * GPS_EPOCH_DAYS);
+        let leaps: i64 = (1..)
+            .zip(LEAPS)
+            .map(|(behind, from)| i64::from(from - behind <= utc))
+            .sum();
+        Self(utc.saturating_add(leaps).saturating_mul(NANOS))
+    }
+
     /// Reads decimal text such as `1368200000.43359375`; digits beyond 1 ns are dropped.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();

@@ -1,12 +1,19 @@
-//! Pixels of the HEALPix grid in the nested scheme, and their UNIQ numbers.
+//! Pixels of the HEALPix grid in the nested and the ring scheme, and their UNIQ numbers.
 //!
 //! Górski et al. 2005, Astrophys. J. 622, 759 (grid); Fernique et al. 2015, A&A 578, A114 (UNIQ).
 //! The sphere is equatorial here: a pixel's longitude is a right ascension.
+
+mod ring;
 
 use std::f64::consts::{FRAC_PI_4, PI};
 
 /// The finest order that a UNIQ number can carry in 64 bits.
 pub const MAX_ORDER: u8 = 29;
+
+/// Rings, in units of `nside`, from the north pole to the lowest corner of each base pixel.
+const RING_OF_FACE: [i64; 12] = [2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4];
+/// Longitude of the centre of each base pixel, in units of π/4.
+const PHI_OF_FACE: [i64; 12] = [1, 3, 5, 7, 0, 2, 4, 6, 1, 3, 5, 7];
 
 /// One pixel: `order` in `0..=29`, `nest` in `0..12·4^order`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,6 +42,32 @@ impl Pixel {
         }
         let [order, ..] = (log2 / 2 - 1).to_le_bytes();
         Self::new(order, uniq - (4 << (2 * order)))
+    }
+
+    /// The order of a grid of `nside`, which must be a power of two up to 2²⁹.
+    pub const fn order_of_nside(nside: u64) -> Option<u8> {
+        let [order, ..] = nside.trailing_zeros().to_le_bytes();
+        if nside.is_power_of_two() && order <= MAX_ORDER {
+            Some(order)
+        } else {
+            None
+        }
+    }
+
+    /// The pixels of the finest order that it holds: `nest << 2(29 - order)` and the one behind.
+    pub(crate) const fn range(self) -> (u64, u64) {
+        let shift = 2 * (MAX_ORDER - self.order);
+        (self.nest << shift, (self.nest + 1) << shift)
+    }
+
+    /// The pixel of a coarser or equal order that holds this one; itself for a finer order.
+    #[must_use]
+    pub const fn ancestor(self, order: u8) -> Self {
+        if order >= self.order {
+            return self;
+        }
+        let nest = self.nest >> (2 * (self.order - order));
+        Self { order, nest }
     }
 
     /// All `12·4^order` pixels of an order, in nested order.
@@ -88,8 +121,6 @@ impl Pixel {
 
     /// Centre as right ascension in `[0, 2π)` and declination in `[-π/2, π/2]`, radians.
     pub fn center(self) -> (f64, f64) {
-        const RING_OF_FACE: [i64; 12] = [2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4];
-        const PHI_OF_FACE: [i64; 12] = [1, 3, 5, 7, 0, 2, 4, 6, 1, 3, 5, 7];
         let nside = 1_i64 << self.order;
         let face = usize::try_from(self.nest >> (2 * self.order)).unwrap_or(0) % 12;
         let within = self.nest & ((1 << (2 * self.order)) - 1);

@@ -4,7 +4,8 @@
 //! the other modules are what it is built from: the `LIGO_LW` reader ([`ligolw`]), power spectra
 //! ([`psd`]), template amplitudes ([`waveform`]), the detectors on the ground ([`detectors`]),
 //! time ([`gps`]), the HEALPix grid ([`healpix`]), the distance ansatz ([`distance`]) and the
-//! multi-order sky map with its FITS form ([`skymap`], [`fits`]).
+//! multi-order sky map with its FITS form ([`skymap`], [`fits`]). [`simulate`] makes candidates
+//! from sources that are known.
 //!
 //! Everything is a function of its arguments. Inputs are checked where a type is constructed,
 //! so that the numerics behind it cannot fail; memory that grows with an input is bounded and
@@ -23,20 +24,27 @@ pub mod healpix;
 pub mod ligolw;
 mod numeric;
 pub mod psd;
+pub mod simulate;
 pub mod skymap;
 pub mod waveform;
 pub mod work;
 
-/// Text of a file of the shared test data, or `None` after saying that the test is skipped.
+/// A file of the shared test data, or `None` after saying that the test is skipped.
 #[cfg(test)]
 #[expect(clippy::print_stderr, reason = "a skipped test must say so")]
-fn shared_text(path: &str) -> Option<String> {
+fn shared_bytes(path: &str) -> Option<Vec<u8>> {
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
     let root = std::env::var_os("GWASP_SHARED_DATA").unwrap_or_else(|| beside.into());
     let file = std::path::Path::new(&root).join(path);
-    let text = std::fs::read_to_string(&file).ok();
-    if text.is_none() {
+    let bytes = std::fs::read(&file).ok();
+    if bytes.is_none() {
         eprintln!("skipped: {} is not there", file.display());
     }
-    text
+    bytes
+}
+
+/// As [`shared_bytes`], for text.
+#[cfg(test)]
+fn shared_text(path: &str) -> Option<String> {
+    shared_bytes(path).and_then(|bytes| String::from_utf8(bytes).ok())
 }

@@ -88,6 +88,21 @@ impl Psd {
         })
     }
 
+    /// Frequency of the first value, Hz; above zero.
+    pub fn f0(&self) -> f64 {
+        self.f0
+    }
+
+    /// Step of frequency, Hz.
+    pub fn delta_f(&self) -> f64 {
+        self.delta_f
+    }
+
+    /// Densities at `f0 + k·Δf`, 1/Hz.
+    pub fn values(&self) -> &[f64] {
+        &self.values
+    }
+
     fn frequency(&self, k: usize) -> f64 {
         self.f0 + k as f64 * self.delta_f
     }

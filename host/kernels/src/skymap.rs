@@ -1,7 +1,18 @@
 //! Multi-order sky maps with distance layers.
 //!
+//! A map is made by [`crate::bayestar`] ([`SkyMap`]) or read ([`StoredMap`]); [`Ranking`] finds
+//! its credible regions, [`FlatMap`] cuts it to pixels of one order.
+//!
 //! [`SkyMap::to_fits`] writes the form that `ligo.skymap`, healpy, mocpy and astropy read: one
 //! binary table with columns UNIQ, PROBDENSITY, DISTMU, DISTSIGMA and `DISTNORM`.
+
+mod flat;
+mod region;
+mod stored;
+
+pub use flat::{FlatMap, FlatPixel, Scheme};
+pub use region::Ranking;
+pub use stored::{StoredMap, StoredMapError};
 
 use crate::distance::Ansatz;
 use crate::fits::{Column, Header, TableWriter};
@@ -51,6 +62,8 @@ pub struct Provenance {
     pub written: Option<GpsTime>,
     /// Seconds that the computation took.
     pub runtime: Option<f64>,
+    /// The command line that asked for it.
+    pub command_line: Option<String>,
 }
 
 const ORIGIN: &str = "LIGO/Virgo/KAGRA";
@@ -158,6 +171,11 @@ impl SkyMap {
         header.text("VCSVERS", version, "Software version");
         for line in &self.history {
             header.history(line);
+        }
+        if let Some(command_line) = &provenance.command_line {
+            header.history("");
+            header.history("This was the command line that started the program:");
+            header.history(command_line);
         }
     }
 

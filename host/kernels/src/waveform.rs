@@ -67,6 +67,21 @@ impl Template {
         })
     }
 
+    /// Component masses in solar masses.
+    pub fn mass(&self) -> [f64; 2] {
+        self.mass
+    }
+
+    /// Dimensionless spins along the orbital axis.
+    pub fn spin(&self) -> [f64; 2] {
+        self.spin
+    }
+
+    /// The frequency where the template ends, Hz.
+    pub fn f_final(&self) -> f64 {
+        self.f_final
+    }
+
     /// Total mass in solar masses.
     pub fn total_mass(&self) -> f64 {
         self.mass[0] + self.mass[1]

@@ -3,6 +3,10 @@
 //! A coincidence is a row of `coinc_event`; `coinc_event_map` names its `sngl_inspiral` rows.
 //! Pipelines disagree on the sign of the phase: the program that made the coincidence decides.
 
+mod write;
+
+pub use write::{write_candidates, write_spectra};
+
 use crate::detectors::Detector;
 use crate::gps::GpsTime;
 use crate::ligolw::{Document, LigolwError, RowRef, Series};
@@ -59,6 +63,9 @@ pub enum CandidateError {
     /// There is not exactly one coincidence.
     #[error("the document has {0} coincidences, not one")]
     Count(usize),
+    /// A coincidence that is not there.
+    #[error("the document has no coinc_event {0}")]
+    NoSuchId(i64),
     /// A coincidence without triggers.
     #[error("coinc_event {0} has no sngl_inspiral rows in coinc_event_map")]
     NoTriggers(i64),
@@ -139,6 +146,34 @@ impl Candidate {
             (None, _) => Err(CandidateError::Count(0)),
             (Some(_), more) => Err(CandidateError::Count(more + 1)),
         }
+    }
+
+    /// The `coinc_event_id`s of a document, in its order.
+    ///
+    /// # Errors
+    /// [`CandidateError::Ligolw`] without table or column.
+    pub fn ids(coinc: &Document) -> Result<Vec<i64>, CandidateError> {
+        let events = coinc.require("coinc_event")?;
+        let ids = events.rows().map(|row| row.id("coinc_event_id"));
+        Ok(ids.collect::<Result<_, _>>()?)
+    }
+
+    /// As [`Self::with_conventions`], for one coincidence of a document that may have several.
+    ///
+    /// # Errors
+    /// [`CandidateError`]; [`CandidateError::NoSuchId`] where the document does not have it.
+    pub fn by_id(
+        coinc: &Document,
+        psd: &Document,
+        id: i64,
+        conventions: &PhaseConventions,
+    ) -> Result<Self, CandidateError> {
+        for row in coinc.require("coinc_event")?.rows() {
+            if row.id("coinc_event_id")? == id {
+                return Self::read(coinc, psd, row, conventions);
+            }
+        }
+        Err(CandidateError::NoSuchId(id))
     }
 
     /// The file name that the search was given as `--reference-psd`, if the document says.

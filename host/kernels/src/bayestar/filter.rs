@@ -214,6 +214,12 @@ impl FilterSpectrum {
         Ok(values)
     }
 
+    /// The autocorrelation at a lag of less than 0.2 s, `a(0) = 1`.
+    pub(crate) fn correlation(&self, lag_s: f64) -> Complex64 {
+        let power: f64 = self.blocks.iter().map(|[m0, ..]| m0).sum();
+        self.lag(2.0 * PI * self.delta_f * lag_s) / power
+    }
+
     /// `Σ W exp(i angle k)`, where `angle` is small enough for a block's Taylor series.
     fn lag(&self, angle: f64) -> Complex64 {
         let step = Complex64::cis(angle * self.width as f64);

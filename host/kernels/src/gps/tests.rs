@@ -62,3 +62,13 @@ fn text_that_is_no_time_is_refused() {
         check_parse(text, None);
     }
 }
+
+#[test]
+fn computer_clocks_agree_with_utc() {
+    let utc = |seconds| GpsTime::from_unix(seconds).utc();
+    // `date -u -d @SECONDS`.
+    assert_eq!(utc(1_684_164_782), "2023-05-15T15:33:02.000000");
+    assert_eq!(utc(1_483_228_799), "2016-12-31T23:59:59.000000");
+    assert_eq!(utc(1_483_228_800), "2017-01-01T00:00:00.000000");
+    assert_eq!(GpsTime::from_unix(315_964_800), GpsTime::from_nanos(0));
+}

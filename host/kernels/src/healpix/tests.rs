@@ -93,3 +93,37 @@ fn children_have_consecutive_uniq_numbers() {
     }
     assert_eq!(Pixel::new(29, 0).and_then(Pixel::children), None);
 }
+
+#[test]
+fn ring_numbers_rise_from_north_to_south_and_along_each_ring() {
+    for order in 0..=5 {
+        let mut last = (f64::INFINITY, 0.0);
+        for ring in 0..12 << (2 * order) {
+            let pixel = Pixel::from_ring(order, ring).expect("the pixel exists");
+            assert_eq!(pixel.ring(), ring, "order {order}");
+            let (ra, dec) = pixel.center();
+            let onward = dec < last.1 - 1e-12 || (dec - last.1).abs() < 1e-12 && ra > last.0;
+            assert!(ring == 0 || onward, "order {order}, ring {ring}");
+            last = (ra, dec);
+        }
+        assert_eq!(Pixel::from_ring(order, 12 << (2 * order)), None);
+    }
+}
+
+/// Values of `healpy` 1.20.1, `nest2ring`.
+#[test]
+fn ring_numbers_agree_with_another_implementation() {
+    let check = |order, nest, ring| {
+        let pixel = Pixel::new(order, nest).expect("the pixel exists");
+        assert_eq!(pixel.ring(), ring, "order {order}, nest {nest}");
+    };
+    check(0, 4, 4);
+    check(4, 0, 1_448);
+    check(4, 255, 0);
+    check(4, 1_024, 2_464);
+    check(4, 3_071, 1_624);
+    check(11, 12_345_678, 1_286_852);
+    check(11, 43_210_987, 43_960_679);
+    check(29, 1_234_567_890_123_456_789, 2_112_834_960_432_907_595);
+    check(29, 3_300_000_000_000_000_000, 2_678_179_976_352_429_696);
+}

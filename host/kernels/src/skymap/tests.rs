@@ -42,6 +42,7 @@ fn the_header_has_the_keywords_that_readers_look_for() {
         url: Some("https://example.org/G211117".into()),
         written: GpsTime::new(1_368_200_100, 5),
         runtime: Some(1.5),
+        command_line: None,
     };
     let header = header(&provenance);
     let keywords: Vec<&str> = header
