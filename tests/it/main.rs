@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod effects;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod first_slice;
 #[cfg(test)]
 mod guest_build;
