@@ -235,6 +235,7 @@ impl Host {
         if !all_counted {
             error!(target: "gwasp::host", "packets were read and neither kept nor counted: the next start marks a gap");
         } else if let Err(error) = self.broker.close().await {
+            self.stop.heed(&error);
             error!(target: "gwasp::host", error = %chain(&error), "the store did not close cleanly");
         }
         Ok(if self.stop.has_failed() {

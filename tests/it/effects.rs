@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::harness::{number, record};
 use crate::service::{Reply, Request};
+pub(crate) use stage::has_strace;
 use stage::{Asking, Stage};
 
 /// What takes longer on any machine hangs.
@@ -421,7 +422,7 @@ fn a_claim_is_the_tasks_for_good_even_where_it_failed() {
 
 #[test]
 fn a_host_that_dies_at_any_sync_of_a_run_uploads_once() {
-    if !stage::has_strace() {
+    if !has_strace() {
         return;
     }
     // The soak begins with the opening of the store, and tries each kind of service.

@@ -83,9 +83,14 @@ impl Scene {
 
     /// Reads the ledger until no task is open.
     pub(crate) fn settled_ledger(&self, limit: Duration) -> Result<Ledger> {
+        self.settled_ledger_of(&self.path("state"), limit)
+    }
+
+    /// Reads the ledger of a state directory until no task is open.
+    pub(crate) fn settled_ledger_of(&self, state: &Path, limit: Duration) -> Result<Ledger> {
         let end = Instant::now() + limit;
         loop {
-            let ledger = self.gwasp.ledger(&self.path("state"))?;
+            let ledger = self.gwasp.ledger(state)?;
             if ledger.tasks.open == 0 {
                 return Ok(ledger);
             }
@@ -144,6 +149,11 @@ impl Random {
 
     pub(crate) const fn seed(&self) -> u64 {
         self.0
+    }
+
+    /// Random numbers of their own.
+    pub(crate) fn branch(&mut self) -> Self {
+        Self(self.below(u64::MAX))
     }
 
     pub(crate) fn below(&mut self, end: u64) -> u64 {

@@ -6,6 +6,8 @@ mod commands;
 #[cfg(test)]
 mod effects;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod first_slice;
 #[cfg(test)]
 mod guest_build;

@@ -142,7 +142,7 @@ impl Service {
     }
 
     fn serve(&self, stream: &TcpStream) {
-        let Some(request) = read(stream) else {
+        let Some(request) = read(&mut BufReader::new(stream)) else {
             return;
         };
         let (path, key) = match request.path.strip_prefix("/by-key/") {
@@ -206,8 +206,8 @@ impl Service {
     }
 }
 
-fn read(stream: &TcpStream) -> Option<Request> {
-    let mut reader = BufReader::new(stream);
+/// Reads a request; none where the connection ends before it is whole.
+pub(crate) fn read(reader: &mut BufReader<&TcpStream>) -> Option<Request> {
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
     let mut words = line.split_whitespace().map(str::to_owned);
@@ -216,6 +216,9 @@ fn read(stream: &TcpStream) -> Option<Request> {
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).ok()?;
+        if !line.ends_with('\n') {
+            return None;
+        }
         let Some((name, value)) = line.trim_end().split_once(": ") else {
             break;
         };

@@ -96,7 +96,7 @@ const PACKAGES: [(&str, &[&str], &[&str]); 9] = [
         &["gwasp-formats", "gwasp-macros"],
         &["tokio", "wasmtime"],
     ),
-    ("gwasp-tests", &[], &["tokio", "wasmtime"]),
+    ("gwasp-tests", &["gwasp-store"], &["tokio", "wasmtime"]),
     ("effects-probe", &["gwasp-sdk"], &["tokio", "wasmtime"]),
     ("xtask", &["gwasp-tests"], &["tokio", "wasmtime"]),
 ];

@@ -134,14 +134,19 @@ impl Gwasp {
         Process::spawn("gwasp run", self.run_command(config))
     }
 
-    /// The command line that starts the host.
+    /// The command line that starts the host, which tells of each task.
     pub fn run_command(&self, config: &Path) -> Command {
+        self.run_logging(config, "info,gwasp::task=debug")
+    }
+
+    /// The command line that starts the host, which logs what `filter` lets pass.
+    pub fn run_logging(&self, config: &Path, filter: &str) -> Command {
         let mut command = self.command();
         command.arg("run").arg("--config").arg(config).args([
             "--log-format",
             "json",
             "--log",
-            "info,gwasp::task=debug",
+            filter,
         ]);
         command
     }

@@ -10,6 +10,7 @@ use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use super::{exit, places};
+use crate::broker::BrokerError;
 use crate::config::Config;
 use crate::host::{End, Host, HostError, Places};
 use crate::stop::StopSignal;
@@ -130,8 +131,10 @@ fn exit_code(error: &HostError) -> u8 {
     match error {
         HostError::Store { source, .. } => match **source {
             gwasp_store::OpenError::Locked { .. } => exit::TRY_LATER,
+            _ if source.is_of_disk() => exit::DISK,
             _ => exit::CONFIG,
         },
+        HostError::Broker(BrokerError::Failed { .. } | BrokerError::Full { .. }) => exit::DISK,
         HostError::Routes { .. }
         | HostError::Listener { .. }
         | HostError::Plugins(_)

@@ -41,6 +41,9 @@ use crate::packet::{Packet, Refusal};
 
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// The longest wait after a connection that ended because its packets could not be kept: they
+/// are to flow again soon after there is space.
+const LONGEST_WAIT_FOR_DISK: Duration = Duration::from_secs(3);
 
 /// Listens to VOEvent brokers.
 #[derive(Debug)]
@@ -135,13 +138,19 @@ struct Link {
 impl Link {
     async fn run(self, mut dial: impl Dial) {
         let mut backoff = Backoff::new(SHORTEST_WAIT, LONGEST_WAIT);
+        let mut disk_backoff = Backoff::new(SHORTEST_WAIT, LONGEST_WAIT_FOR_DISK);
         while let Some(end) = self.once(&mut dial).await {
             let time = (self.clock)();
             let reason = self.state.failed(time, &*end.reason);
             if end.healthy {
                 backoff.reset();
+                disk_backoff.reset();
             }
-            let wait = backoff.after_loss((self.jitter)());
+            let wait = if end.not_kept {
+                disk_backoff.after_loss((self.jitter)())
+            } else {
+                backoff.after_loss((self.jitter)())
+            };
             warn!(?wait, reason, "connection to broker ended");
             let until = SignedDuration::try_from(wait).map_or(time, |wait| time + wait);
             self.state.enter(Phase::Waiting { until });
@@ -167,6 +176,7 @@ impl Link {
                 return Some(Lost {
                     reason: Box::new(error),
                     healthy: false,
+                    not_kept: false,
                 });
             }
         };
@@ -185,6 +195,7 @@ impl Link {
         match ended.end {
             End::Stopped => None,
             end => Some(Lost {
+                not_kept: matches!(end, End::NotKept(_)),
                 reason: Box::new(end),
                 healthy: ended.healthy,
             }),
@@ -196,6 +207,8 @@ impl Link {
 struct Lost {
     reason: Box<dyn Error + Send + Sync>,
     healthy: bool,
+    /// Its packets could not be kept; the broker did nothing wrong.
+    not_kept: bool,
 }
 
 #[cfg(test)]

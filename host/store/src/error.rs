@@ -84,6 +84,31 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// Whether the disk failed, or is full; neither is a mistake of who configured it.
+    pub fn is_of_disk(&self) -> bool {
+        use rusqlite::ErrorCode as Code;
+        match self {
+            Self::Database { source, .. } => matches!(
+                source.sqlite_error_code(),
+                Some(Code::SystemIoFailure | Code::DiskFull)
+            ),
+            Self::Io { source, .. } => {
+                // Rust has no name for it.
+                const EIO: i32 = 5;
+                source.raw_os_error() == Some(EIO)
+                    || matches!(
+                        source.kind(),
+                        io::ErrorKind::StorageFull
+                            | io::ErrorKind::QuotaExceeded
+                            | io::ErrorKind::WriteZero
+                    )
+            }
+            _ => false,
+        }
+    }
+}
+
 /// What lies under a failed operation.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Cause {

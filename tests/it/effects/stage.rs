@@ -65,7 +65,7 @@ pub(super) fn probe_directory() -> PathBuf {
 }
 
 /// Whether hosts can be killed at a sync; says so where not.
-pub(super) fn has_strace() -> bool {
+pub(crate) fn has_strace() -> bool {
     let found = Command::new("strace").arg("-V").output().is_ok();
     if !found {
         assert!(std::env::var_os("CI").is_none(), "there is no strace");
