@@ -19,7 +19,7 @@
 //! assert_eq!(testing::log_lines(), ["info: LIGO/Virgo G298048 at 2017-08-17T13:21:42Z"]);
 //! ```
 
-use crate::boundary::native::with;
+use crate::boundary::native::{digest, with};
 use crate::clock::{self, Timestamp};
 use crate::error::Result;
 use crate::http::{HttpError, Response};
@@ -28,7 +28,8 @@ use crate::registry::{self, Input};
 
 pub use crate::boundary::native::{Sent, Spawned};
 
-/// Makes a packet of these bytes, as a listener would: received now, its other fields empty.
+/// Makes a packet of these bytes, as a listener would: an observation that was received now, its
+/// other fields empty.
 ///
 /// ```
 /// let packet = gwasp_sdk::testing::packet_from(br#"{"uid": "G298048"}"#);
@@ -36,14 +37,19 @@ pub use crate::boundary::native::{Sent, Spawned};
 /// ```
 #[must_use]
 pub fn packet_from(payload: impl AsRef<[u8]>) -> Packet {
+    let payload = payload.as_ref().to_vec();
     Packet {
         source: String::new(),
         key: String::new(),
         id: String::new(),
+        role: "observation".to_owned(),
+        flags: Vec::new(),
+        digest: digest(&payload),
+        sent: None,
         received: clock::now(),
         content_type: String::new(),
         headers: Vec::new(),
-        payload: payload.as_ref().to_vec(),
+        payload,
     }
 }
 

@@ -18,13 +18,13 @@ mod journal;
 mod kv;
 mod log;
 mod memory;
+mod noted;
 mod progress;
 mod random;
 mod resume;
 mod seam;
 mod tasks;
 
-use serde::{Deserialize, Serialize};
 use wasmtime::Engine;
 use wasmtime::component::{Component, HasSelf, Linker, ResourceTable};
 
@@ -33,6 +33,7 @@ pub use driver::{Clock, Driver, DryAnswer, DryRun, LiveRun, World};
 pub use function::{Class, Function, TABLE};
 pub use journal::{Entry, Journal, JournalError, Phase};
 pub use memory::{MemoryLimits, OutOfMemory};
+use noted::Refused;
 pub use resume::{Decision, ResumeError, Resumption, resumption};
 pub use seam::{Asked, Committed, Context, Hold, Leg, Seam, SeamError};
 
@@ -108,18 +109,6 @@ pub fn fits(engine: &Engine, component: &Component) -> wasmtime::Result<()> {
 }
 
 impl bindings::gwasp::plugin::types::Host for Run {}
-
-/// Why a plugin does not get what it asks for. Noted like any answer: a replay meets the same
-/// refusal, whatever the configuration says by then.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Refused {
-    /// No grant; the text has the lines to add.
-    Denied(String),
-    /// A limit, named with its value.
-    Limit(String),
-    /// There is no such thing.
-    Unknown(String),
-}
 
 /// What a plugin is told that asks for what it may not have. `line` is the whole entry that its
 /// grant needs.

@@ -73,6 +73,10 @@ impl From<types::Packet> for Packet {
             source: packet.source,
             key: packet.key,
             id: packet.id,
+            role: packet.role,
+            flags: packet.flags,
+            digest: packet.digest,
+            sent: packet.sent.map(Timestamp::from),
             received: packet.received.into(),
             content_type: packet.content_type,
             headers: packet.headers,
@@ -127,17 +131,18 @@ pub(crate) fn random(len: u32) -> Vec<u8> {
     host::random::get_bytes(len)
 }
 
-pub(crate) fn spawn(name: &str, arguments: Vec<u8>, options: Options) -> Result<String, TaskError> {
-    let options = host::tasks::Options {
-        queue: options.queue,
-        delay: options.delay.map(milliseconds),
-        priority: options.priority,
-    };
-    host::tasks::spawn(name, &arguments, &options).map_err(|error| match error {
+pub(crate) fn spawn(name: &str, arguments: &[u8], options: &Options) -> Result<String, TaskError> {
+    host::tasks::spawn(name, arguments, &options.pairs()).map_err(task_error)
+}
+
+fn task_error(error: host::tasks::Error) -> TaskError {
+    match error {
         host::tasks::Error::Unknown(text) => TaskError::Unknown(text),
         host::tasks::Error::Denied(text) => TaskError::Denied(text),
         host::tasks::Error::Limit(text) => TaskError::Limit(text),
-    })
+        host::tasks::Error::Invalid(text) => TaskError::Invalid(text),
+        host::tasks::Error::Unsupported(text) => TaskError::Unsupported(text),
+    }
 }
 
 fn milliseconds(duration: Duration) -> u64 {

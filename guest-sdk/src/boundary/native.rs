@@ -186,11 +186,16 @@ impl BlobHandle {
     reason = "the host's answer may be an error"
 )]
 pub(crate) fn blob_put(bytes: &[u8]) -> Result<BlobHandle, BlobError> {
-    let digest = Sha256::digest(bytes);
-    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = digest(bytes);
     let bytes: Rc<[u8]> = bytes.into();
     with(|state| state.blobs.insert(digest.clone(), Rc::clone(&bytes)));
     Ok(BlobHandle { digest, bytes })
+}
+
+/// SHA-256 in hexadecimal.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(crate) fn blob_open(digest: &str) -> Result<BlobHandle, BlobError> {
@@ -231,12 +236,16 @@ pub(crate) fn http_send(request: Request<'_>) -> Result<Response, HttpError> {
 }
 
 /// The id is the task's number in this test.
-pub(crate) fn spawn(name: &str, arguments: Vec<u8>, options: Options) -> Result<String, TaskError> {
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the host's answer may be an error"
+)]
+pub(crate) fn spawn(name: &str, arguments: &[u8], options: &Options) -> Result<String, TaskError> {
     with(|state| {
         state.spawned.push(Spawned {
             name: name.to_owned(),
-            arguments,
-            options,
+            arguments: arguments.to_vec(),
+            options: options.clone(),
         });
         Ok(format!("task-{}", state.spawned.len()))
     })

@@ -48,8 +48,10 @@ fn known(error: &(dyn StdError + 'static)) -> Option<(FailureKind, Option<Durati
 fn of_task(error: &TaskError) -> FailureKind {
     match error {
         TaskError::Unknown(_) => FailureKind::Error,
-        TaskError::Denied(_) | TaskError::Limit(_) | TaskError::Arguments(_) => {
-            FailureKind::Permanent
-        }
+        TaskError::Denied(_)
+        | TaskError::Limit(_)
+        | TaskError::Invalid(_)
+        | TaskError::Unsupported(_)
+        | TaskError::Arguments(_) => FailureKind::Permanent,
     }
 }

@@ -159,7 +159,9 @@ impl From<Refused> for Error {
         match refused {
             Refused::Denied(reason) => Self::Denied(reason),
             Refused::Limit(reason) => Self::Limit(reason),
-            Refused::Unknown(reason) => Self::Unknown(reason),
+            Refused::Unknown(reason) | Refused::Invalid(reason) | Refused::Unsupported(reason) => {
+                Self::Unknown(reason)
+            }
         }
     }
 }

@@ -135,28 +135,17 @@ pub fn guest_input(input: &Input) -> types::Input {
 
 fn guest_packet(record: &PacketRecord) -> types::Packet {
     let packet = &record.packet;
-    // What the host says must not be forged by a sender's header.
-    let mut headers: Vec<(String, String)> = packet
-        .headers
-        .iter()
-        .filter(|(name, _)| !name.to_ascii_lowercase().starts_with("gwasp-"))
-        .cloned()
-        .collect();
-    headers.push(("gwasp-role".to_owned(), packet.role.clone()));
-    headers.push((
-        "gwasp-digest".to_owned(),
-        Digest::from_bytes(packet.digest).to_string(),
-    ));
-    for flag in &packet.flags {
-        headers.push(("gwasp-flag".to_owned(), flag.clone()));
-    }
     types::Packet {
         source: packet.source.clone(),
         key: packet.key.clone(),
         id: packet.id.clone(),
+        role: packet.role.clone(),
+        flags: packet.flags.clone(),
+        digest: Digest::from_bytes(packet.digest).to_string(),
+        sent: packet.sent.map(datetime),
         received: datetime(packet.received),
         content_type: packet.content_type.clone(),
-        headers,
+        headers: packet.headers.clone(),
         payload: packet.payload.to_vec(),
     }
 }
