@@ -4,6 +4,7 @@
 //! text. A message of [`ConfigError`] carries line, column and a caret.
 
 mod grants;
+mod kernels;
 mod listeners;
 mod names;
 mod queues;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub use grants::Grant;
+pub use kernels::KernelsConfig;
 pub use listeners::ListenerConfig;
 pub use queues::{ByteSize, QueueConfig, QueueError, Queues};
 pub use services::{
@@ -43,6 +45,8 @@ pub struct Config {
     pub services: BTreeMap<String, ServiceConfig>,
     /// Secrets that plugins may be allowed to use.
     pub secrets: BTreeMap<String, SecretConfig>,
+    /// How much of the machine heavy computations may have.
+    pub kernels: KernelsConfig,
     /// How the host stops.
     pub drain: DrainConfig,
 }

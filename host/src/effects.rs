@@ -13,8 +13,10 @@ mod budget;
 mod clock;
 mod driver;
 mod function;
+mod gcn;
 mod http;
 mod journal;
+mod kernels;
 mod kv;
 mod log;
 mod memory;
@@ -32,6 +34,7 @@ pub use budget::{Budget, Limits};
 pub use driver::{Clock, Driver, DryAnswer, DryRun, LiveRun, World};
 pub use function::{Class, Function, TABLE};
 pub use journal::{Entry, Journal, JournalError, Phase};
+pub use kernels::KernelThreads;
 pub use memory::{MemoryLimits, OutOfMemory};
 use noted::Refused;
 pub use resume::{Decision, ResumeError, Resumption, resumption};
@@ -93,6 +96,8 @@ pub fn link(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
     plugin::kv::add_to_linker::<_, HasSelf<_>>(linker, |run| run)?;
     plugin::blobs::add_to_linker::<_, HasSelf<_>>(linker, |run| run)?;
     plugin::http::add_to_linker::<_, HasSelf<_>>(linker, |run| run)?;
+    plugin::kernels::add_to_linker::<_, HasSelf<_>>(linker, |run| run)?;
+    plugin::gcn::add_to_linker::<_, HasSelf<_>>(linker, |run| run)?;
     plugin::tasks::add_to_linker::<_, HasSelf<_>>(linker, |run| run)?;
     Ok(())
 }

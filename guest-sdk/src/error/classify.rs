@@ -6,7 +6,9 @@ use std::time::Duration;
 use gwasp_formats::{FieldError, LvAlertError, PositionError, TimeError, VoEventError};
 
 use super::FailureKind;
+use crate::bayestar::KernelError;
 use crate::blobs::BlobError;
+use crate::gcn::GcnError;
 use crate::http::HttpError;
 use crate::kv::KvError;
 use crate::tasks::TaskError;
@@ -30,6 +32,12 @@ fn known(error: &(dyn StdError + 'static)) -> Option<(FailureKind, Option<Durati
     if let Some(task) = error.downcast_ref::<TaskError>() {
         return Some((of_task(task), None));
     }
+    if let Some(kernel) = error.downcast_ref::<KernelError>() {
+        return Some((of_kernel(kernel), None));
+    }
+    if let Some(gcn) = error.downcast_ref::<GcnError>() {
+        return Some((of_gcn(gcn), None));
+    }
     // The same bytes would be read in the same way.
     let parse = error.is::<VoEventError>()
         || error.is::<LvAlertError>()
@@ -42,6 +50,23 @@ fn known(error: &(dyn StdError + 'static)) -> Option<(FailureKind, Option<Durati
     // What is denied, too large or gone is so on the next attempt too.
     let permanent = error.is::<KvError>() || error.is::<BlobError>();
     permanent.then_some((FailureKind::Permanent, None))
+}
+
+fn of_kernel(error: &KernelError) -> FailureKind {
+    match error {
+        KernelError::Limit(_) => FailureKind::Error,
+        KernelError::Input(_) | KernelError::Invalid(_) => FailureKind::Permanent,
+    }
+}
+
+fn of_gcn(error: &GcnError) -> FailureKind {
+    match error {
+        GcnError::InDoubt(_) => FailureKind::InDoubt,
+        GcnError::Denied(_)
+        | GcnError::Invalid(_)
+        | GcnError::Limit(_)
+        | GcnError::Unsupported(_) => FailureKind::Permanent,
+    }
 }
 
 /// A function that is not there yet may come: its plugin is just being deployed.

@@ -15,6 +15,7 @@ use rand::{Rng as _, SeedableRng as _};
 
 pub use dry::{DryAnswer, DryRun};
 
+use super::kernels::KernelThreads;
 use super::noted::Moment;
 use crate::broker::{Broker, TaskId, Token};
 use crate::packet::Digest;
@@ -43,6 +44,8 @@ pub struct World {
     pub routes: tokio::sync::watch::Receiver<Arc<Routes>>,
     /// Queues that are served.
     pub queues: BTreeSet<String>,
+    /// Where heavy computations run.
+    pub kernels: KernelThreads,
     /// The time.
     pub clock: Clock,
 }

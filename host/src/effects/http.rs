@@ -206,12 +206,11 @@ impl Call<'_> {
 
     fn neutral(&self, dry: &DryRun) -> HttpResponse {
         let answer = dry.http_answer(self.request.method.as_str(), &self.request.url);
-        let (status, body) =
-            answer.map_or((200, String::new()), |answer| (answer.status, answer.body));
+        let (status, body) = answer.unwrap_or((200, Vec::new()));
         HttpResponse {
             status,
             headers: Vec::new(),
-            body: body.into_bytes(),
+            body,
         }
     }
 

@@ -157,5 +157,63 @@ pub(super) struct Spawned {
     pub(super) deadline: Option<i64>,
 }
 
+/// Files, as digests in hexadecimal, and options of a sky map.
+#[derive(Clone, Copy, Debug, Encode)]
+#[cbor(map)]
+pub(super) struct LocalizeRequest<'a> {
+    #[n(0)]
+    pub(super) coinc: &'a str,
+    #[n(1)]
+    pub(super) psd: Option<&'a str>,
+    #[n(2)]
+    pub(super) waveform: &'a str,
+    #[n(3)]
+    pub(super) f_low: f64,
+    #[n(4)]
+    pub(super) f_high_truncate: f64,
+    #[n(5)]
+    pub(super) min_distance: f64,
+    #[n(6)]
+    pub(super) max_distance: Option<f64>,
+    #[n(7)]
+    pub(super) distance_power: i32,
+    #[n(8)]
+    pub(super) cosmology: bool,
+    #[n(9)]
+    pub(super) use_snr_series: bool,
+    #[n(10)]
+    pub(super) rescale: f32,
+    #[n(11)]
+    pub(super) disabled_detectors: &'a [String],
+    #[n(12)]
+    pub(super) object: Option<&'a str>,
+}
+
+/// What came of a kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) enum KernelAnswer {
+    /// A blob's digest in hexadecimal.
+    #[n(0)]
+    Blob(#[n(0)] String),
+    #[n(1)]
+    Input(#[n(0)] String),
+    #[n(2)]
+    Invalid(#[n(0)] String),
+    #[n(3)]
+    Limit(#[n(0)] String),
+}
+
+/// What came of a notice.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) enum GcnAnswer {
+    /// Peers that have it.
+    #[n(0)]
+    Receipts(#[n(0)] Vec<String>),
+    #[n(1)]
+    Refused(#[n(0)] Refused),
+    #[n(2)]
+    InDoubt(#[n(0)] String),
+}
+
 #[cfg(test)]
 mod tests;

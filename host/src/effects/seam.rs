@@ -56,6 +56,15 @@ pub enum SeamError {
         /// Why.
         reason: String,
     },
+    /// What an earlier part of the run made is gone.
+    #[error(
+        "the run cannot be taken up again: the blob {digest} that an earlier part of it made is \
+         not kept any more"
+    )]
+    BlobGone {
+        /// SHA-256 in hexadecimal.
+        digest: String,
+    },
     /// The worker had the run end while a request was under way.
     #[error("the run was ended")]
     Ended,
@@ -182,6 +191,11 @@ impl Seam {
     /// Counts a new blob of `len` bytes.
     pub(super) fn take_blob(&mut self, len: usize) -> Result<(), SeamError> {
         self.budget.take_blob(len)
+    }
+
+    /// Counts a heavy computation.
+    pub(super) fn take_kernel(&mut self) -> Result<(), SeamError> {
+        self.budget.take_kernel()
     }
 
     /// Has a blob live on.

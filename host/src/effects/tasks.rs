@@ -1,14 +1,14 @@
-//! `gwasp:plugin/tasks`: other tasks.
+//! `gwasp:plugin/tasks`: other tasks, and waiting, which this host cannot do yet.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::bindings::gwasp::plugin::tasks::{Error, Host};
+use super::bindings::gwasp::plugin::tasks::{Datetime, Error, Host};
 use super::driver::Driver;
-use super::function::TASKS_SPAWN;
-use super::noted::{SpawnRequest, Spawned};
+use super::function::{TASKS_SLEEP_UNTIL, TASKS_SPAWN};
+use super::noted::{Moment, SpawnRequest, Spawned};
 use super::seam::encode;
 use super::{Refused, Run, denied, list_with};
 use crate::broker::{NewTask, Origin, RetryPolicy};
@@ -19,6 +19,8 @@ use crate::task::{child_task_id, policy_of};
 const MAX_ARGS: usize = 1 << 20;
 /// Last of the priorities: served after all others.
 const LOWEST_PRIORITY: u8 = 9;
+const NO_WAITING: &str = "handlers cannot wait in this host yet: make a task with a delay instead, \
+                          `tasks::spawn_with`";
 
 impl Host for Run {
     async fn spawn(
@@ -70,6 +72,36 @@ impl Host for Run {
         };
         self.seam.spawn(task)?;
         Ok(Ok(id.to_string()))
+    }
+
+    async fn sleep_until(&mut self, moment: Datetime) -> wasmtime::Result<Result<(), Error>> {
+        let request = Moment {
+            seconds: moment.seconds,
+            nanoseconds: moment.nanoseconds,
+        };
+        let driver = self.seam.driver();
+        self.seam.note_asked(&TASKS_SLEEP_UNTIL, || until(&request));
+        let live = async {
+            Ok(match driver {
+                Driver::Live(_) => Err(Refused::Unsupported(NO_WAITING.to_owned())),
+                Driver::Dry(_) => Ok(()),
+            })
+        };
+        let noted: Result<(), Refused> = self
+            .seam
+            .answered(&TASKS_SLEEP_UNTIL, &request, live)
+            .await?;
+        Ok(noted.map_err(Error::from))
+    }
+}
+
+/// A moment, for a person.
+fn until(moment: &Moment) -> String {
+    let seconds = i64::try_from(moment.seconds).unwrap_or(i64::MAX);
+    let nanoseconds = i32::try_from(moment.nanoseconds).unwrap_or(0);
+    match jiff::Timestamp::new(seconds, nanoseconds) {
+        Ok(moment) => moment.to_string(),
+        Err(_out_of_range) => format!("{seconds} s"),
     }
 }
 

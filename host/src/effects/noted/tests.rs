@@ -5,7 +5,8 @@ use minicbor::bytes::{ByteSlice, ByteVec};
 use minicbor::{Decode, Encode};
 
 use super::{
-    AddRequest, HttpAnswer, HttpRequest, Moment, Refused, SetRequest, SpawnRequest, Spawned, Value,
+    AddRequest, GcnAnswer, HttpAnswer, HttpRequest, KernelAnswer, LocalizeRequest, Moment, Refused,
+    SetRequest, SpawnRequest, Spawned, Value,
 };
 use crate::effects::seam::encode;
 
@@ -144,6 +145,53 @@ fn new_tasks() {
     check_answer(&spawned, &format!("aa {head} 09 19 07d0"));
     spawned.deadline = None;
     check_answer(&spawned, &format!("a9 {head}"));
+}
+
+#[test]
+fn sky_maps() {
+    let disabled = [text("V1")];
+    let mut request = LocalizeRequest {
+        coinc: "e3b0",
+        psd: Some("c442"),
+        waveform: "TaylorF2",
+        f_low: 15.0,
+        f_high_truncate: 0.5,
+        min_distance: 0.0,
+        max_distance: Some(100.0),
+        distance_power: 2,
+        cosmology: false,
+        use_snr_series: true,
+        rescale: 0.5,
+        disabled_detectors: &disabled,
+        object: Some("G1"),
+    };
+    let number = |high: &str| format!("fb {high} 000000000000");
+    let (coinc, psd, object) = ("00 64 65336230", "01 64 63343432", "0c 62 4731");
+    let waveform = "02 68 5461796c6f724632";
+    let numbers = [number("402e"), number("3fe0"), number("0000")];
+    let [low, high, least] = &numbers;
+    let most = number("4059");
+    let rest = "07 02 08 f4 09 f5 0a fa 3f000000 0b 81 62 5631";
+    let middle = format!("{waveform} 03 {low} 04 {high} 05 {least}");
+    check_request(
+        &request,
+        &format!("ad {coinc} {psd} {middle} 06 {most} {rest} {object}"),
+    );
+    (request.psd, request.max_distance, request.object) = (None, None, None);
+    check_request(&request, &format!("aa {coinc} {middle} {rest}"));
+    check_answer(&KernelAnswer::Blob(text("e3b0")), "82 00 81 64 65336230");
+    check_answer(&KernelAnswer::Input(text("no")), "82 01 81 62 6e6f");
+    check_answer(&KernelAnswer::Invalid(text("no")), "82 02 81 62 6e6f");
+    check_answer(&KernelAnswer::Limit(text("no")), "82 03 81 62 6e6f");
+}
+
+#[test]
+fn notices() {
+    let receipts = GcnAnswer::Receipts(vec![text("a"), text("b")]);
+    check_answer(&receipts, "82 00 81 82 61 61 61 62");
+    let refused = GcnAnswer::Refused(Refused::Unsupported(text("no")));
+    check_answer(&refused, "82 01 81 82 04 81 62 6e6f");
+    check_answer(&GcnAnswer::InDoubt(text("no")), "82 02 81 62 6e6f");
 }
 
 #[test]
