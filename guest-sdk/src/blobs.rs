@@ -127,6 +127,10 @@ impl Blob {
         }
     }
 
+    pub(crate) fn from_handle(handle: boundary::BlobHandle) -> Self {
+        Self(handle)
+    }
+
     pub(crate) fn handle(&self) -> &boundary::BlobHandle {
         &self.0
     }

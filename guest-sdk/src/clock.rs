@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::boundary;
+use crate::tasks::TaskError;
 
 mod civil;
 mod leap;
@@ -26,6 +27,42 @@ mod leap;
 #[must_use]
 pub fn now() -> Timestamp {
     boundary::now()
+}
+
+/// Waits for so long.
+///
+/// The run holds nothing of the host while it waits, and is taken up again even by another host.
+///
+/// # Errors
+/// [`TaskError::Unsupported`] in this version of the host, whose handlers cannot wait yet.
+///
+/// ```
+/// use gwasp_sdk::prelude::*;
+///
+/// let before = clock::now();
+/// sleep(Duration::from_secs(270))?;
+/// assert_eq!(clock::now() - before, Duration::from_secs(270));
+/// # Ok::<(), Error>(())
+/// ```
+pub fn sleep(time: Duration) -> Result<(), TaskError> {
+    sleep_until(now() + time)
+}
+
+/// Waits until a moment; one that has passed is no wait.
+///
+/// # Errors
+/// As [`sleep`].
+///
+/// ```
+/// use gwasp_sdk::prelude::*;
+///
+/// let moment: clock::Timestamp = "2030-01-01T12:00:00Z".parse()?;
+/// sleep_until(moment)?;
+/// assert_eq!(clock::now(), moment);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn sleep_until(moment: Timestamp) -> Result<(), TaskError> {
+    boundary::sleep_until(moment)
 }
 
 /// A moment in UTC with nanoseconds, from 1970-01-01T00:00:00Z on.

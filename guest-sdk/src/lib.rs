@@ -15,7 +15,39 @@
 //! ```
 //!
 //! That is a whole plugin: no `main`, no list of handlers. `gwasp new` makes the folder around it,
-//! `gwasp build` the plugin.
+//! `gwasp build` the plugin. So is this one, which localizes a candidate and sends a notice:
+//!
+//! ```
+//! use gwasp_sdk::prelude::*;
+//!
+//! #[handler("cbc_gstlal")]
+//! fn localize(alert: &LvAlert) -> Result<()> {
+//!     let coinc = gracedb::download(alert, "coinc.xml")?;
+//!     let map = bayestar::localize(&coinc)?;
+//!     gracedb::upload(alert, "bayestar.multiorder.fits", &map, "sky map")?;
+//!     sleep(Duration::from_secs(270))?;
+//!     gcn::send(gracedb::download(alert, "preliminary.xml")?.bytes()?)?;
+//!     Ok(())
+//! }
+//! # use gwasp_sdk::testing;
+//! # fn main() -> Result<()> {
+//! # let alert = testing::argument_from(r#"{"uid": "G298048", "alert_type": "new", "object":
+//! #     {"links": {"self": "https://gracedb.example/api/events/G298048/"}}}"#)?;
+//! # let url = |path| format!("https://gracedb.example/api/events/G298048/{path}");
+//! # testing::respond(&url("files/coinc.xml"), 200, "<LIGO_LW/>");
+//! # testing::respond(&url("log/"), 201, "{}");
+//! # testing::respond(&url("files/preliminary.xml"), 200, "<voe:VOEvent/>");
+//! # testing::sky_map("SIMPLE  =                    T");
+//! # let before = clock::now();
+//! # localize(&alert)?;
+//! # assert_eq!(clock::now() - before, Duration::from_secs(270));
+//! # assert_eq!(testing::notices(), [b"<voe:VOEvent/>"]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! In this version of the host handlers cannot wait for long, and it sends no notices: `sleep` and
+//! [`gcn::send`] answer that they are not supported. A dry run (`gwasp test`) goes through.
 //!
 //! # Packets
 //! Bare names are GCN notice types, [all of them](notices); a number is one that has no name yet;
@@ -48,7 +80,7 @@
 //! # The world
 //! A plugin has no clock, randomness, files or sockets of its own. What it needs comes from the
 //! host, through the modules of this crate: [`clock`], [`random`], [`kv`], [`blobs`], [`http`],
-//! [`gracedb`], [`tasks`], [`log`] and [`progress`]. The host notes each answer, so a handler can
+//! [`gracedb`], [`bayestar`], [`gcn`], [`tasks`], [`log`] and [`progress`]. The host notes each answer, so a handler can
 //! be taken up again after a crash where it was, without doing anything twice. A handler is
 //! therefore written as if it ran once, from top to bottom.
 //!
@@ -77,10 +109,12 @@
 
 #[doc(hidden)]
 pub mod __private;
+pub mod bayestar;
 pub mod blobs;
 mod boundary;
 pub mod clock;
 mod error;
+pub mod gcn;
 pub mod gracedb;
 pub mod http;
 pub mod kv;

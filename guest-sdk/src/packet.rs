@@ -27,11 +27,19 @@ pub struct Packet {
     pub key: String,
     /// IVORN, pubsub id, or topic, partition and offset.
     pub id: String,
+    /// `observation`, `prediction`, `utility` or `test`.
+    pub role: String,
+    /// What the host noticed about it beyond that, e.g. an IVORN that came with other bytes.
+    pub flags: Vec<String>,
+    /// SHA-256 of the payload in hexadecimal.
+    pub digest: String,
+    /// When its sender sent it, where the transport says so.
+    pub sent: Option<Timestamp>,
     /// When the host read it.
     pub received: Timestamp,
     /// Such as `text/xml` or `application/json`.
     pub content_type: String,
-    /// The transport's headers and the host's own, e.g. `gwasp-role`.
+    /// The transport's headers, as they came.
     pub headers: Vec<(String, String)>,
     /// The exact bytes.
     pub payload: Vec<u8>,
@@ -42,8 +50,8 @@ impl Packet {
     ///
     /// ```
     /// let mut packet = gwasp_sdk::testing::packet_from(b"");
-    /// packet.headers.push(("gwasp-role".into(), "test".into()));
-    /// assert_eq!(packet.header("Gwasp-Role"), Some("test"));
+    /// packet.headers.push(("_id".into(), "2f1e".into()));
+    /// assert_eq!(packet.header("_ID"), Some("2f1e"));
     /// ```
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {

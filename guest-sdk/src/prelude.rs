@@ -11,8 +11,11 @@
 //! }
 //! ```
 
+pub use std::time::Duration;
+
+pub use crate::clock::{sleep, sleep_until};
 pub use crate::{
-    Blob, Context, Error, FromPacket, LvAlert, NoticeType, Packet, Result, VoEvent, bail, clock,
-    debug, error, gracedb, handler, http, info, kv, notices, periodic, progress, random, task,
-    tasks, trace, warn,
+    Blob, Context, Error, FromPacket, LvAlert, NoticeType, Packet, Result, VoEvent, bail, bayestar,
+    clock, debug, error, gcn, gracedb, handler, http, info, kv, notices, periodic, progress,
+    random, task, tasks, trace, warn,
 };

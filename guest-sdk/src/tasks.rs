@@ -50,7 +50,7 @@ pub fn spawn_with<T: Serialize + ?Sized>(
     options: Options,
 ) -> Result<String, TaskError> {
     let json = serde_json::to_vec(arguments).map_err(TaskError::Arguments)?;
-    boundary::spawn(name, json, options)
+    boundary::spawn(name, &json, &options)
 }
 
 /// What a new task has other than its function says.
@@ -71,6 +71,27 @@ pub struct Options {
     pub priority: Option<u8>,
 }
 
+impl Options {
+    /// As they cross the boundary.
+    #[cfg_attr(
+        not(any(target_family = "wasm", test)),
+        expect(dead_code, reason = "the stand-in keeps them as they are")
+    )]
+    pub(crate) fn pairs(&self) -> Vec<(String, String)> {
+        let delay = self.delay.map(|delay| format!("{}ms", delay.as_millis()));
+        let priority = self.priority.map(|priority| priority.to_string());
+        let options = [
+            ("queue", self.queue.clone()),
+            ("delay", delay),
+            ("priority", priority),
+        ];
+        let given = options.into_iter();
+        given
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+            .collect()
+    }
+}
+
 /// Why a task was not made.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -81,6 +102,10 @@ pub enum TaskError {
     Denied(String),
     /// A limit, named with its value.
     Limit(String),
+    /// An option that the host does not know, or a value that it cannot have, by name.
+    Invalid(String),
+    /// The host cannot do it yet.
+    Unsupported(String),
     /// The arguments cannot be written as JSON.
     Arguments(serde_json::Error),
 }
@@ -88,7 +113,11 @@ pub enum TaskError {
 impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown(text) | Self::Denied(text) | Self::Limit(text) => f.write_str(text),
+            Self::Unknown(text)
+            | Self::Denied(text)
+            | Self::Limit(text)
+            | Self::Invalid(text)
+            | Self::Unsupported(text) => f.write_str(text),
             Self::Arguments(_) => f.write_str("arguments of a task cannot be written as JSON"),
         }
     }
@@ -98,7 +127,33 @@ impl std::error::Error for TaskError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Arguments(source) => Some(source),
-            Self::Unknown(_) | Self::Denied(_) | Self::Limit(_) => None,
+            Self::Unknown(_)
+            | Self::Denied(_)
+            | Self::Limit(_)
+            | Self::Invalid(_)
+            | Self::Unsupported(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Options;
+
+    #[test]
+    fn options_cross_the_boundary_as_pairs() {
+        let options = Options {
+            queue: Some("openmp".to_owned()),
+            delay: Some(Duration::from_millis(1_500)),
+            priority: None,
+        };
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(
+            options.pairs(),
+            [pair("queue", "openmp"), pair("delay", "1500ms")]
+        );
+        assert!(Options::default().pairs().is_empty());
     }
 }

@@ -19,7 +19,8 @@
 //! assert_eq!(testing::log_lines(), ["info: LIGO/Virgo G298048 at 2017-08-17T13:21:42Z"]);
 //! ```
 
-use crate::boundary::native::with;
+use crate::bayestar::KernelError;
+use crate::boundary::native::{digest, with};
 use crate::clock::{self, Timestamp};
 use crate::error::Result;
 use crate::http::{HttpError, Response};
@@ -28,7 +29,8 @@ use crate::registry::{self, Input};
 
 pub use crate::boundary::native::{Sent, Spawned};
 
-/// Makes a packet of these bytes, as a listener would: received now, its other fields empty.
+/// Makes a packet of these bytes, as a listener would: an observation that was received now, its
+/// other fields empty.
 ///
 /// ```
 /// let packet = gwasp_sdk::testing::packet_from(br#"{"uid": "G298048"}"#);
@@ -36,14 +38,19 @@ pub use crate::boundary::native::{Sent, Spawned};
 /// ```
 #[must_use]
 pub fn packet_from(payload: impl AsRef<[u8]>) -> Packet {
+    let payload = payload.as_ref().to_vec();
     Packet {
         source: String::new(),
         key: String::new(),
         id: String::new(),
+        role: "observation".to_owned(),
+        flags: Vec::new(),
+        digest: digest(&payload),
+        sent: None,
         received: clock::now(),
         content_type: String::new(),
         headers: Vec::new(),
-        payload: payload.as_ref().to_vec(),
+        payload,
     }
 }
 
@@ -272,6 +279,47 @@ pub fn claimed_elsewhere(name: &str) {
 #[must_use]
 pub fn spawned() -> Vec<Spawned> {
     with(|state| state.spawned.clone())
+}
+
+/// Sets up the next sky map that [`bayestar`](crate::bayestar) answers: the bytes of its file.
+///
+/// ```
+/// use gwasp_sdk::{Blob, bayestar, testing};
+///
+/// testing::sky_map("SIMPLE  =                    T");
+/// let map = bayestar::localize(&Blob::put("<LIGO_LW>")?)?;
+/// assert_eq!(map.bytes()?, b"SIMPLE  =                    T");
+/// # Ok::<(), gwasp_sdk::Error>(())
+/// ```
+pub fn sky_map(map: impl AsRef<[u8]>) {
+    let map = map.as_ref().to_vec();
+    with(|state| state.maps.push_back(Ok(map)));
+}
+
+/// Sets up a failure of the next sky localization, as [`sky_map`] sets up a map.
+///
+/// ```
+/// use gwasp_sdk::bayestar::{self, KernelError};
+/// use gwasp_sdk::{Blob, testing};
+///
+/// testing::no_sky_map(KernelError::Input("no PSD for H1".to_owned()));
+/// assert!(bayestar::localize(&Blob::put("<LIGO_LW>")?).is_err());
+/// # Ok::<(), gwasp_sdk::Error>(())
+/// ```
+pub fn no_sky_map(error: KernelError) {
+    with(|state| state.maps.push_back(Err(error)));
+}
+
+/// Returns the notices sent so far.
+///
+/// ```
+/// gwasp_sdk::gcn::send("<voe:VOEvent/>")?;
+/// assert_eq!(gwasp_sdk::testing::notices(), [b"<voe:VOEvent/>"]);
+/// # Ok::<(), gwasp_sdk::gcn::GcnError>(())
+/// ```
+#[must_use]
+pub fn notices() -> Vec<Vec<u8>> {
+    with(|state| state.notices.clone())
 }
 
 /// Forgets all that happened in this test and all that was set up.

@@ -5,6 +5,7 @@
 
 mod fault;
 mod grants;
+mod kernels;
 mod listeners;
 mod names;
 mod queues;
@@ -20,6 +21,7 @@ use toml::de::DeTable;
 
 pub use fault::Fault;
 pub use grants::Grant;
+pub use kernels::KernelsConfig;
 pub use listeners::ListenerConfig;
 pub use queues::{ByteSize, DefaultPool, QueueConfig, QueueError, Queues};
 pub use services::{
@@ -47,6 +49,8 @@ pub struct Config {
     pub services: BTreeMap<String, ServiceConfig>,
     /// Secrets that plugins may be allowed to use.
     pub secrets: BTreeMap<String, SecretConfig>,
+    /// How much of the machine heavy computations may have.
+    pub kernels: KernelsConfig,
     /// How the host stops.
     pub drain: DrainConfig,
 }

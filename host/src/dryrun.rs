@@ -10,10 +10,12 @@ use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use crate::broker::{Input, PacketRecord, PacketSeq, TaskId};
-use crate::config::Grant;
+use crate::config::{Grant, KernelsConfig};
 use crate::dispatch::new_packet;
 use crate::effects::bindings::PluginPre;
-use crate::effects::{self, Asked, Context, Driver, DryAnswer, DryRun, Journal, Limits, Run, Seam};
+use crate::effects::{
+    self, Asked, Context, Driver, DryAnswer, DryRun, Journal, KernelThreads, Limits, Run, Seam,
+};
 use crate::packet::Packet;
 use crate::plugins::{AddressSpace, CompileError, EngineError, Plugin, Ticker, probe_engine};
 use crate::routes::{PluginRoutes, Routes, Unmatched};
@@ -43,6 +45,7 @@ pub struct DryPlugin {
     routes: Arc<Routes>,
     pre: PluginPre<Run>,
     ticker: Ticker,
+    kernels: KernelThreads,
 }
 
 impl std::fmt::Debug for DryPlugin {
@@ -98,6 +101,7 @@ impl DryPlugin {
             routes: Arc::new(Routes::new(1, &[routes])),
             pre,
             ticker: ticker.clone(),
+            kernels: KernelThreads::new(&KernelsConfig::default()),
         })
     }
 
@@ -155,7 +159,8 @@ impl DryPlugin {
             grant: Arc::new(everything),
         };
         let routes = Arc::clone(&self.routes);
-        let dry = DryRun::new(Timestamp::now(), task, routes, answers.to_vec());
+        let kernels = self.kernels.clone();
+        let dry = DryRun::new(Timestamp::now(), task, kernels, routes, answers.to_vec());
         Seam::new(
             context,
             Driver::Dry(Arc::new(dry)),

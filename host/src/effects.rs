@@ -13,18 +13,20 @@ mod budget;
 mod clock;
 mod driver;
 mod function;
+mod gcn;
 mod http;
 mod journal;
+mod kernels;
 mod kv;
 mod log;
 mod memory;
+mod noted;
 mod progress;
 mod random;
 mod resume;
 mod seam;
 mod tasks;
 
-use serde::{Deserialize, Serialize};
 use wasmtime::Engine;
 use wasmtime::component::{Component, HasSelf, Linker, ResourceTable};
 
@@ -32,7 +34,9 @@ pub use budget::{Budget, Limits};
 pub use driver::{Clock, Driver, DryAnswer, DryRun, LiveRun, World};
 pub use function::{Class, Function, TABLE};
 pub use journal::{Entry, Journal, JournalError, Phase};
+pub use kernels::KernelThreads;
 pub use memory::{MemoryLimits, OutOfMemory};
+use noted::Refused;
 pub use resume::{Decision, ResumeError, Resumption, resumption};
 pub use seam::{Asked, Committed, Context, Hold, Leg, Seam, SeamError};
 
@@ -92,6 +96,8 @@ pub fn link(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
     plugin::kv::add_to_linker::<_, HasSelf<_>>(linker, |run| run)?;
     plugin::blobs::add_to_linker::<_, HasSelf<_>>(linker, |run| run)?;
     plugin::http::add_to_linker::<_, HasSelf<_>>(linker, |run| run)?;
+    plugin::kernels::add_to_linker::<_, HasSelf<_>>(linker, |run| run)?;
+    plugin::gcn::add_to_linker::<_, HasSelf<_>>(linker, |run| run)?;
     plugin::tasks::add_to_linker::<_, HasSelf<_>>(linker, |run| run)?;
     Ok(())
 }
@@ -108,18 +114,6 @@ pub fn fits(engine: &Engine, component: &Component) -> wasmtime::Result<()> {
 }
 
 impl bindings::gwasp::plugin::types::Host for Run {}
-
-/// Why a plugin does not get what it asks for. Noted like any answer: a replay meets the same
-/// refusal, whatever the configuration says by then.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Refused {
-    /// No grant; the text has the lines to add.
-    Denied(String),
-    /// A limit, named with its value.
-    Limit(String),
-    /// There is no such thing.
-    Unknown(String),
-}
 
 /// What a plugin is told that asks for what it may not have. `line` is the whole entry that its
 /// grant needs.

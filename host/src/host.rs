@@ -23,7 +23,7 @@ use tracing::{debug, error, info, warn};
 use crate::broker::{Broker, BrokerError, Embedded};
 use crate::config::{Config, Grant, ListenerConfig};
 use crate::dispatch::Dispatcher;
-use crate::effects::{self, World};
+use crate::effects::{self, KernelThreads, World};
 use crate::intake::Intake;
 use crate::listeners::vtp::{TlsSetupError, VtpListener};
 use crate::plugins::{CompileError, Compiler, EngineError, Loader, PermissionError, Ticker};
@@ -176,6 +176,7 @@ impl Host {
             http: HttpServices::new(&config.services, &config.secrets, Handle::current())?,
             routes: newest,
             queues: queues.clone(),
+            kernels: KernelThreads::new(&config.kernels),
             clock: Arc::new(Timestamp::now),
         };
         let shared = Shared {

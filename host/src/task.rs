@@ -22,12 +22,14 @@ pub fn packet_task_id(identity: &Digest, handler: &str, dispatch: u32) -> TaskId
     truncated(hash)
 }
 
-/// The id of the task that effect number `place` of task `parent` makes.
-pub fn child_task_id(parent: TaskId, place: u32) -> TaskId {
+/// The id of the task that effect number `place` of task `parent` makes, whose request has this
+/// digest. A run that asks for something else at the same place makes another task.
+pub fn child_task_id(parent: TaskId, place: u32, request: &Digest) -> TaskId {
     let mut hash = Sha256::new();
     hash.update(b"gwasp child task\0");
     hash.update(parent.0);
     hash.update(place.to_be_bytes());
+    hash.update(request.as_bytes());
     truncated(hash)
 }
 
@@ -69,7 +71,7 @@ pub fn backoff(attempt: u32, first: Duration, longest: Duration, jitter: f64) ->
 mod tests {
     use std::time::Duration;
 
-    use super::{backoff, packet_task_id};
+    use super::{backoff, child_task_id, packet_task_id};
     use crate::packet::Digest;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -83,6 +85,17 @@ mod tests {
         assert_ne!(id, packet_task_id(&packet, "p.g", 0));
         assert_ne!(id, packet_task_id(&packet, "p.f", 1));
         assert_ne!(id, packet_task_id(&Digest::of(b"other"), "p.f", 0));
+    }
+
+    #[test]
+    fn a_changed_run_makes_another_child_at_the_same_place() {
+        let parent = packet_task_id(&Digest::of(b"packet"), "p.f", 0);
+        let request = Digest::of(b"plot");
+        let id = child_task_id(parent, 0, &request);
+        assert_eq!(id, child_task_id(parent, 0, &request));
+        assert_ne!(id, child_task_id(parent, 0, &Digest::of(b"annotate")));
+        assert_ne!(id, child_task_id(parent, 1, &request));
+        assert_ne!(id, child_task_id(id, 0, &request));
     }
 
     #[test]

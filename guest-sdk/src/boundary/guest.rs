@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use crate::bayestar::{self, KernelError};
 use crate::blobs::BlobError;
 use crate::clock::Timestamp;
 use crate::error::{Error, FailureKind};
+use crate::gcn::GcnError;
 use crate::http::{Body, HttpError, Method, Request, Response};
 use crate::kv::KvError;
 use crate::log::Level;
@@ -73,6 +75,10 @@ impl From<types::Packet> for Packet {
             source: packet.source,
             key: packet.key,
             id: packet.id,
+            role: packet.role,
+            flags: packet.flags,
+            digest: packet.digest,
+            sent: packet.sent.map(Timestamp::from),
             received: packet.received.into(),
             content_type: packet.content_type,
             headers: packet.headers,
@@ -127,17 +133,26 @@ pub(crate) fn random(len: u32) -> Vec<u8> {
     host::random::get_bytes(len)
 }
 
-pub(crate) fn spawn(name: &str, arguments: Vec<u8>, options: Options) -> Result<String, TaskError> {
-    let options = host::tasks::Options {
-        queue: options.queue,
-        delay: options.delay.map(milliseconds),
-        priority: options.priority,
+pub(crate) fn spawn(name: &str, arguments: &[u8], options: &Options) -> Result<String, TaskError> {
+    host::tasks::spawn(name, arguments, &options.pairs()).map_err(task_error)
+}
+
+pub(crate) fn sleep_until(moment: Timestamp) -> Result<(), TaskError> {
+    let moment = types::Datetime {
+        seconds: moment.unix_seconds(),
+        nanoseconds: moment.subsec_nanoseconds(),
     };
-    host::tasks::spawn(name, &arguments, &options).map_err(|error| match error {
+    host::tasks::sleep_until(moment).map_err(task_error)
+}
+
+fn task_error(error: host::tasks::Error) -> TaskError {
+    match error {
         host::tasks::Error::Unknown(text) => TaskError::Unknown(text),
         host::tasks::Error::Denied(text) => TaskError::Denied(text),
         host::tasks::Error::Limit(text) => TaskError::Limit(text),
-    })
+        host::tasks::Error::Invalid(text) => TaskError::Invalid(text),
+        host::tasks::Error::Unsupported(text) => TaskError::Unsupported(text),
+    }
 }
 
 fn milliseconds(duration: Duration) -> u64 {
@@ -204,6 +219,50 @@ fn blob_error(error: host::blobs::Error) -> BlobError {
         host::blobs::Error::Unknown(text) => BlobError::Unknown(text),
         host::blobs::Error::Limit(text) => BlobError::Limit(text),
         host::blobs::Error::Denied(text) => BlobError::Denied(text),
+    }
+}
+
+pub(crate) fn localize(
+    coinc: &BlobHandle,
+    psd: Option<&BlobHandle>,
+    options: &bayestar::Options,
+) -> Result<BlobHandle, KernelError> {
+    let options = host::kernels::SkyMapOptions {
+        waveform: options.waveform.clone(),
+        f_low: options.f_low,
+        f_high_truncate: options.f_high_truncate,
+        min_distance: options.min_distance,
+        max_distance: options.max_distance,
+        distance_power: options.distance_power,
+        cosmology: options.cosmology,
+        use_snr_series: options.use_snr_series,
+        rescale_loglikelihood: options.rescale_loglikelihood,
+        disabled_detectors: options.disabled_detectors.clone(),
+        object: options.object.clone(),
+    };
+    let map = host::kernels::localize(&coinc.0, psd.map(|psd| &psd.0), &options);
+    map.map(BlobHandle).map_err(|error| match error {
+        host::kernels::Error::Input(text) => KernelError::Input(text),
+        host::kernels::Error::Invalid(text) => KernelError::Invalid(text),
+        host::kernels::Error::Limit(text) => KernelError::Limit(text),
+    })
+}
+
+pub(crate) fn gcn_send(voevent: &[u8]) -> Result<Vec<String>, GcnError> {
+    host::gcn::send(voevent).map_err(gcn_error)
+}
+
+pub(crate) fn gcn_post(voevent: &[u8]) -> Result<(), GcnError> {
+    host::gcn::post(voevent).map_err(gcn_error)
+}
+
+fn gcn_error(error: host::gcn::Error) -> GcnError {
+    match error {
+        host::gcn::Error::Denied(text) => GcnError::Denied(text),
+        host::gcn::Error::Invalid(text) => GcnError::Invalid(text),
+        host::gcn::Error::Limit(text) => GcnError::Limit(text),
+        host::gcn::Error::Unsupported(text) => GcnError::Unsupported(text),
+        host::gcn::Error::InDoubt(text) => GcnError::InDoubt(text),
     }
 }
 

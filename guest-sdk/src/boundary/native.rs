@@ -3,13 +3,15 @@
 //! Each test of `cargo test` has a thread of its own, so tests do not see each other.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use sha2::{Digest, Sha256};
 
+use crate::bayestar::{self, KernelError};
 use crate::blobs::BlobError;
 use crate::clock::Timestamp;
+use crate::gcn::GcnError;
 use crate::http::{Body, HttpError, Method, Request, Response};
 use crate::kv::KvError;
 use crate::log::Level;
@@ -30,6 +32,9 @@ pub(crate) struct State {
     pub(crate) answers: Vec<(String, Result<Response, HttpError>)>,
     pub(crate) requests: Vec<Sent>,
     pub(crate) spawned: Vec<Spawned>,
+    /// Sky maps not given yet.
+    pub(crate) maps: VecDeque<Result<Vec<u8>, KernelError>>,
+    pub(crate) notices: Vec<Vec<u8>>,
 }
 
 /// Every test begins at 2030-01-01T00:00:00Z with the same random numbers.
@@ -46,6 +51,8 @@ impl Default for State {
             answers: Vec::new(),
             requests: Vec::new(),
             spawned: Vec::new(),
+            maps: VecDeque::new(),
+            notices: Vec::new(),
         }
     }
 }
@@ -186,11 +193,16 @@ impl BlobHandle {
     reason = "the host's answer may be an error"
 )]
 pub(crate) fn blob_put(bytes: &[u8]) -> Result<BlobHandle, BlobError> {
-    let digest = Sha256::digest(bytes);
-    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = digest(bytes);
     let bytes: Rc<[u8]> = bytes.into();
     with(|state| state.blobs.insert(digest.clone(), Rc::clone(&bytes)));
     Ok(BlobHandle { digest, bytes })
+}
+
+/// SHA-256 in hexadecimal.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(crate) fn blob_open(digest: &str) -> Result<BlobHandle, BlobError> {
@@ -231,13 +243,57 @@ pub(crate) fn http_send(request: Request<'_>) -> Result<Response, HttpError> {
 }
 
 /// The id is the task's number in this test.
-pub(crate) fn spawn(name: &str, arguments: Vec<u8>, options: Options) -> Result<String, TaskError> {
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the host's answer may be an error"
+)]
+pub(crate) fn spawn(name: &str, arguments: &[u8], options: &Options) -> Result<String, TaskError> {
     with(|state| {
         state.spawned.push(Spawned {
             name: name.to_owned(),
-            arguments,
-            options,
+            arguments: arguments.to_vec(),
+            options: options.clone(),
         });
         Ok(format!("task-{}", state.spawned.len()))
     })
+}
+
+/// The clock is set to the moment.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the host's answer may be an error"
+)]
+pub(crate) fn sleep_until(moment: Timestamp) -> Result<(), TaskError> {
+    with(|state| state.now = state.now.max(moment));
+    Ok(())
+}
+
+/// Each map is given once, in the order in which they were set up.
+pub(crate) fn localize(
+    _coinc: &BlobHandle,
+    _psd: Option<&BlobHandle>,
+    _options: &bayestar::Options,
+) -> Result<BlobHandle, KernelError> {
+    let map = with(|state| state.maps.pop_front());
+    let no_map = || {
+        let text = "this test has no sky map: set one up with `testing::sky_map`";
+        Err(KernelError::Input(text.to_owned()))
+    };
+    let map = map.unwrap_or_else(no_map)?;
+    blob_put(&map).map_err(|error| KernelError::Limit(error.to_string()))
+}
+
+/// One peer has it.
+pub(crate) fn gcn_send(voevent: &[u8]) -> Result<Vec<String>, GcnError> {
+    gcn_post(voevent)?;
+    Ok(vec!["testing".to_owned()])
+}
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the host's answer may be an error"
+)]
+pub(crate) fn gcn_post(voevent: &[u8]) -> Result<(), GcnError> {
+    with(|state| state.notices.push(voevent.to_vec()));
+    Ok(())
 }

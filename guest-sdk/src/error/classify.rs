@@ -6,7 +6,9 @@ use std::time::Duration;
 use gwasp_formats::{FieldError, LvAlertError, PositionError, TimeError, VoEventError};
 
 use super::FailureKind;
+use crate::bayestar::KernelError;
 use crate::blobs::BlobError;
+use crate::gcn::GcnError;
 use crate::http::HttpError;
 use crate::kv::KvError;
 use crate::tasks::TaskError;
@@ -30,6 +32,12 @@ fn known(error: &(dyn StdError + 'static)) -> Option<(FailureKind, Option<Durati
     if let Some(task) = error.downcast_ref::<TaskError>() {
         return Some((of_task(task), None));
     }
+    if let Some(kernel) = error.downcast_ref::<KernelError>() {
+        return Some((of_kernel(kernel), None));
+    }
+    if let Some(gcn) = error.downcast_ref::<GcnError>() {
+        return Some((of_gcn(gcn), None));
+    }
     // The same bytes would be read in the same way.
     let parse = error.is::<VoEventError>()
         || error.is::<LvAlertError>()
@@ -44,12 +52,31 @@ fn known(error: &(dyn StdError + 'static)) -> Option<(FailureKind, Option<Durati
     permanent.then_some((FailureKind::Permanent, None))
 }
 
+fn of_kernel(error: &KernelError) -> FailureKind {
+    match error {
+        KernelError::Limit(_) => FailureKind::Error,
+        KernelError::Input(_) | KernelError::Invalid(_) => FailureKind::Permanent,
+    }
+}
+
+fn of_gcn(error: &GcnError) -> FailureKind {
+    match error {
+        GcnError::InDoubt(_) => FailureKind::InDoubt,
+        GcnError::Denied(_)
+        | GcnError::Invalid(_)
+        | GcnError::Limit(_)
+        | GcnError::Unsupported(_) => FailureKind::Permanent,
+    }
+}
+
 /// A function that is not there yet may come: its plugin is just being deployed.
 fn of_task(error: &TaskError) -> FailureKind {
     match error {
         TaskError::Unknown(_) => FailureKind::Error,
-        TaskError::Denied(_) | TaskError::Limit(_) | TaskError::Arguments(_) => {
-            FailureKind::Permanent
-        }
+        TaskError::Denied(_)
+        | TaskError::Limit(_)
+        | TaskError::Invalid(_)
+        | TaskError::Unsupported(_)
+        | TaskError::Arguments(_) => FailureKind::Permanent,
     }
 }

@@ -17,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Bench, BenchError};
 use crate::broker::{Broker, Embedded};
-use crate::config::QueueConfig;
+use crate::config::{KernelsConfig, QueueConfig};
 use crate::dispatch::Dispatcher;
-use crate::effects::{Clock, World};
+use crate::effects::{Clock, KernelThreads, World};
 use crate::intake::Intake;
 use crate::packet::{Digest, Key, Packet};
 use crate::routes::{PluginRoutes, Routes};
@@ -132,6 +132,7 @@ impl Parts {
             )?,
             routes: routes.clone(),
             queues: BTreeSet::from([QUEUE.to_owned()]),
+            kernels: KernelThreads::new(&KernelsConfig::default()),
             clock,
         };
         let shared = Shared {

@@ -14,10 +14,11 @@ use super::fixture::{packet, queue};
 use super::timing::quantile_us;
 use super::{Bench, BenchError, Figure};
 use crate::broker::{Input, PacketRecord, PacketSeq, TaskId};
+use crate::config::KernelsConfig;
 use crate::dispatch::new_packet;
 use crate::effects::bindings::PluginPre;
 use crate::effects::bindings::gwasp::plugin::types;
-use crate::effects::{self, Context, Driver, DryRun, Journal, Limits, Run, Seam};
+use crate::effects::{self, Context, Driver, DryRun, Journal, KernelThreads, Limits, Run, Seam};
 use crate::plugins::queue_engine;
 use crate::workers::{Ended, Invocation, guest_input};
 
@@ -88,6 +89,7 @@ impl Bench {
         let dry = DryRun::new(
             Timestamp::UNIX_EPOCH,
             TaskId([0; 16]),
+            KernelThreads::new(&KernelsConfig::default()),
             Arc::default(),
             Vec::new(),
         );

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -26,8 +26,11 @@ use crate::workers::Ended;
 #[command(after_help = "Examples:
   gwasp test plugins/fermi-log.wasm notices/*.xml
   gwasp test p.wasm n.xml --answers answers.json    services answer from a file:
-        [{\"url\": \"https://gracedb.example/api/x\", \"status\": 200, \"body\": \"…\"}]
-        each answer is given once; \"method\": \"POST\" limits it to one method")]
+        [{\"url\": \"https://gracedb.example/api/x\", \"status\": 200, \"body\": \"…\"},
+         {\"url\": \"https://gracedb.example/api/y\", \"file\": \"coinc.xml\"},
+         {\"kernel\": \"bayestar.localize\", \"file\": \"map.fits\"}]
+        each answer is given once; \"method\": \"POST\" limits it to one method, \"file\" is
+        a body in a file beside this one; a kernel without an answer computes")]
 pub(super) struct Args {
     /// The plugin.
     #[arg(value_name = "PLUGIN.wasm")]
@@ -35,8 +38,8 @@ pub(super) struct Args {
     /// VOEvents.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// What services answer: a JSON list of url, status and body. Without it HTTP 200 with an
-    /// empty body.
+    /// What services answer: a JSON list of url, status and body or file. Without it HTTP 200
+    /// with an empty body.
     #[arg(long, value_name = "FILE")]
     answers: Option<PathBuf>,
     /// One JSON object a line for each file and handler.
@@ -97,12 +100,53 @@ fn answers(path: Option<&Path>) -> anyhow::Result<Vec<DryAnswer>> {
     };
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("{} cannot be read", path.display()))?;
-    serde_json::from_str(&text).with_context(|| {
+    let answers: Vec<Answer> = serde_json::from_str(&text).with_context(|| {
         format!(
             "{} is no list of {{\"url\", \"status\", \"body\"}}",
             path.display()
         )
-    })
+    })?;
+    let beside = path.parent().unwrap_or(Path::new("."));
+    answers
+        .into_iter()
+        .map(|answer| answer.read(beside))
+        .collect()
+}
+
+/// An answer as it stands in the file.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Answer {
+    method: Option<String>,
+    url: Option<String>,
+    kernel: Option<String>,
+    status: Option<u16>,
+    body: Option<String>,
+    file: Option<PathBuf>,
+}
+
+impl Answer {
+    fn read(self, beside: &Path) -> anyhow::Result<DryAnswer> {
+        let body = match (self.body, self.file) {
+            (Some(_), Some(_)) => bail!("an answer has a `body` or a `file`, not both"),
+            (body, None) => body.unwrap_or_default().into_bytes(),
+            (None, Some(file)) => {
+                let file = beside.join(file);
+                std::fs::read(&file)
+                    .with_context(|| format!("{} cannot be read", file.display()))?
+            }
+        };
+        match (self.url, self.kernel) {
+            (Some(url), None) => Ok(DryAnswer::Http {
+                method: self.method,
+                url,
+                status: self.status.unwrap_or(200),
+                body,
+            }),
+            (None, Some(name)) => Ok(DryAnswer::Kernel { name, made: body }),
+            _ => bail!("an answer names the `url` or the `kernel` that it is of"),
+        }
+    }
 }
 
 async fn rows(plugin: &DryPlugin, file: &Path, answers: &[DryAnswer]) -> Vec<Row> {

@@ -130,15 +130,18 @@ impl Run {
                 "blobs = true",
             )));
         }
+        self.has_room_for_blob(len).map_err(Refused::Limit)
+    }
+
+    /// Whether the guest may hold a blob of `len` bytes more; the limit, where it may not.
+    pub(super) fn has_room_for_blob(&mut self, len: usize) -> Result<(), String> {
         if self.table().iter_mut().count() >= MAX_HANDLES {
-            return Err(Refused::Limit(format!(
-                "a run may hold {MAX_HANDLES} blobs at once"
-            )));
+            return Err(format!("a run may hold {MAX_HANDLES} blobs at once"));
         }
         if self.held.saturating_add(len) > MAX_HELD {
-            return Err(Refused::Limit(format!(
+            return Err(format!(
                 "a run may hold {MAX_HELD} bytes of blobs at once; drop one first"
-            )));
+            ));
         }
         Ok(())
     }
@@ -148,9 +151,18 @@ impl Run {
         digest: Digest,
         bytes: Bytes,
     ) -> wasmtime::Result<Result<Resource<Handle>, Error>> {
+        Ok(Ok(self.hold_blob(digest, bytes)?))
+    }
+
+    /// Has the guest hold a blob.
+    pub(super) fn hold_blob(
+        &mut self,
+        digest: Digest,
+        bytes: Bytes,
+    ) -> wasmtime::Result<Resource<Handle>> {
         self.seam.mention(&digest);
         self.held = self.held.saturating_add(bytes.len());
-        Ok(Ok(self.table().push(Handle { digest, bytes })?))
+        Ok(self.table().push(Handle { digest, bytes })?)
     }
 }
 
@@ -159,12 +171,15 @@ impl From<Refused> for Error {
         match refused {
             Refused::Denied(reason) => Self::Denied(reason),
             Refused::Limit(reason) => Self::Limit(reason),
-            Refused::Unknown(reason) => Self::Unknown(reason),
+            Refused::Unknown(reason) | Refused::Invalid(reason) | Refused::Unsupported(reason) => {
+                Self::Unknown(reason)
+            }
         }
     }
 }
 
-fn find(driver: &Driver, digest: &Digest) -> Result<Option<Bytes>, SeamError> {
+/// The bytes of a blob; none where it is not kept.
+pub(super) fn find(driver: &Driver, digest: &Digest) -> Result<Option<Bytes>, SeamError> {
     match driver {
         Driver::Live(live) => Ok(live.world.broker.blob(digest.as_bytes())?),
         Driver::Dry(dry) => Ok(dry.blob(digest)),

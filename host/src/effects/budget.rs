@@ -16,6 +16,8 @@ pub struct Limits {
     pub external: u32,
     /// Bytes of values and arguments that wait for the outcome.
     pub committed_bytes: u32,
+    /// Heavy computations.
+    pub kernels: u32,
     /// Bytes of new blobs; they are on disk at once, and a run that drops them may go on.
     pub blob_bytes: u32,
 }
@@ -28,6 +30,7 @@ impl Default for Limits {
             log_bytes: 256 << 10,
             external: 1_000,
             committed_bytes: 16 << 20,
+            kernels: 100,
             blob_bytes: 128 << 20,
         }
     }
@@ -79,6 +82,19 @@ impl Budget {
         self.left.committed_bytes = left.ok_or(SeamError::Limit {
             what: "bytes of values and arguments",
             limit: self.limits.committed_bytes,
+        })?;
+        Ok(())
+    }
+
+    /// Takes a heavy computation.
+    ///
+    /// # Errors
+    /// [`SeamError::Limit`], which ends the run.
+    pub(super) fn take_kernel(&mut self) -> Result<(), SeamError> {
+        let left = self.left.kernels.checked_sub(1);
+        self.left.kernels = left.ok_or(SeamError::Limit {
+            what: "heavy computations",
+            limit: self.limits.kernels,
         })?;
         Ok(())
     }

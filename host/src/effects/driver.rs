@@ -15,6 +15,8 @@ use rand::{Rng as _, SeedableRng as _};
 
 pub use dry::{DryAnswer, DryRun};
 
+use super::kernels::KernelThreads;
+use super::noted::Moment;
 use crate::broker::{Broker, TaskId, Token};
 use crate::packet::Digest;
 use crate::routes::Routes;
@@ -42,6 +44,8 @@ pub struct World {
     pub routes: tokio::sync::watch::Receiver<Arc<Routes>>,
     /// Queues that are served.
     pub queues: BTreeSet<String>,
+    /// Where heavy computations run.
+    pub kernels: KernelThreads,
     /// The time.
     pub clock: Clock,
 }
@@ -74,11 +78,13 @@ impl Driver {
         }
     }
 
-    /// The time: seconds and nanoseconds since the Unix epoch.
-    pub(super) fn now(&self) -> (u64, u32) {
+    /// The time, as a journal has it.
+    pub(super) fn now(&self) -> Moment {
         let now = self.timestamp();
-        let seconds = u64::try_from(now.as_second()).unwrap_or(0);
-        (seconds, u32::try_from(now.subsec_nanosecond()).unwrap_or(0))
+        Moment {
+            seconds: u64::try_from(now.as_second()).unwrap_or(0),
+            nanoseconds: u32::try_from(now.subsec_nanosecond()).unwrap_or(0),
+        }
     }
 
     /// The time.

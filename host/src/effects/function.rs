@@ -46,5 +46,9 @@ functions! {
     BLOBS_READ = "gwasp:blobs/read@0.1", Local;
     HTTP_GET = "gwasp:http/get@0.1", Answered;
     HTTP_SEND = "gwasp:http/send@0.1", External;
+    KERNELS_LOCALIZE = "gwasp:kernels/localize@0.1", Answered;
+    GCN_SEND = "gwasp:gcn/send@0.1", External;
+    GCN_POST = "gwasp:gcn/post@0.1", Committed;
     TASKS_SPAWN = "gwasp:tasks/spawn@0.1", Committed;
+    TASKS_SLEEP_UNTIL = "gwasp:tasks/sleep-until@0.1", Answered;
 }

@@ -5,14 +5,14 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use serde_bytes::ByteBuf;
+use minicbor::bytes::ByteVec;
 use wasmtime::component::Resource;
 
 use super::bindings::gwasp::plugin::http::{Body, Error, Host, Method, Request, Response};
 use super::driver::{Driver, DryRun};
 use super::function::{HTTP_GET, HTTP_SEND};
-use super::seam::{Context, External, Made, SeamError, Settled, encode};
+use super::noted::{self, HttpAnswer};
+use super::seam::{Context, External, Made, Settled, encode};
 use super::{Run, denied, list_with};
 use crate::packet::Digest;
 use crate::services::{
@@ -22,32 +22,6 @@ use crate::text::chain;
 
 /// Longest idempotency key.
 const MAX_KEY: usize = 128;
-
-/// An answer as a journal has it.
-#[derive(Serialize, Deserialize)]
-enum Noted {
-    Response {
-        status: u16,
-        headers: Vec<(String, String)>,
-        body: ByteBuf,
-    },
-    Denied(String),
-    Invalid(String),
-    Unreachable(String),
-    Timeout(String),
-    Limit(String),
-    InDoubt(String),
-}
-
-/// A request as a journal has it: what it asks for, with its body as a digest.
-#[derive(Serialize)]
-struct NotedRequest<'a> {
-    method: &'static str,
-    url: &'a str,
-    headers: &'a [(String, String)],
-    secret: Option<&'a str>,
-    body: String,
-}
 
 impl Host for Run {
     async fn send(
@@ -64,12 +38,13 @@ impl Host for Run {
             secret: request.secret,
             body: self.body(body)?,
         };
-        let noted_request = NotedRequest {
+        let body = Digest::of(&request.body).to_string();
+        let noted_request = noted::HttpRequest {
             method: request.method.as_str(),
             url: &request.url,
             headers: &request.headers,
             secret: request.secret.as_deref(),
-            body: Digest::of(&request.body).to_string(),
+            body: &body,
         };
         let driver = self.seam.driver();
         let call = Call {
@@ -212,11 +187,11 @@ struct Call<'a> {
 
 impl Call<'_> {
     /// Makes a request that changes nothing.
-    async fn read(&self) -> Noted {
+    async fn read(&self) -> HttpAnswer {
         match self.send(None).await {
-            Ok(response) => Noted::of(response),
-            Err(error @ HttpError::NoAnswer { .. }) => Noted::Timeout(chain(&error)),
-            Err(error) => Noted::of_error(&error),
+            Ok(response) => HttpAnswer::of(response),
+            Err(error @ HttpError::NoAnswer { .. }) => HttpAnswer::Timeout(chain(&error)),
+            Err(error) => HttpAnswer::of_error(&error),
         }
     }
 
@@ -231,12 +206,11 @@ impl Call<'_> {
 
     fn neutral(&self, dry: &DryRun) -> HttpResponse {
         let answer = dry.http_answer(self.request.method.as_str(), &self.request.url);
-        let (status, body) =
-            answer.map_or((200, String::new()), |answer| (answer.status, answer.body));
+        let (status, body) = answer.unwrap_or((200, Vec::new()));
         HttpResponse {
             status,
             headers: Vec::new(),
-            body: body.into_bytes(),
+            body,
         }
     }
 
@@ -250,7 +224,7 @@ impl Call<'_> {
     }
 
     /// What an answer says about the effect.
-    fn judge(&self, status: u16, noted: Noted) -> Made<Noted> {
+    fn judge(&self, status: u16, noted: HttpAnswer) -> Made<HttpAnswer> {
         match Verdict::of(status) {
             Verdict::Done => Made::Done(noted),
             Verdict::NotDone => Made::NotDone(noted),
@@ -266,27 +240,27 @@ impl Call<'_> {
 }
 
 impl External for Call<'_> {
-    type Answer = Noted;
+    type Answer = HttpAnswer;
 
-    fn refused(&self) -> Option<Noted> {
+    fn refused(&self) -> Option<HttpAnswer> {
         match self.target.as_ref().err()? {
-            Refusal::Denied(reason) => Some(Noted::Denied(reason.clone())),
-            Refusal::Invalid(reason) => Some(Noted::Invalid(reason.clone())),
+            Refusal::Denied(reason) => Some(HttpAnswer::Denied(reason.clone())),
+            Refusal::Invalid(reason) => Some(HttpAnswer::Invalid(reason.clone())),
         }
     }
 
-    async fn make(&self, key: &str) -> Made<Noted> {
+    async fn make(&self, key: &str) -> Made<HttpAnswer> {
         match self.send(Some(key)).await {
-            Ok(response) => self.judge(response.status, Noted::of(response)),
+            Ok(response) => self.judge(response.status, HttpAnswer::of(response)),
             Err(error @ HttpError::NoAnswer { .. }) => Made::InDoubt(chain(&error)),
             Err(error @ HttpError::TooLarge { status, .. }) => {
-                self.judge(status, Noted::of_error(&error))
+                self.judge(status, HttpAnswer::of_error(&error))
             }
-            Err(error) => Made::NotDone(Noted::of_error(&error)),
+            Err(error) => Made::NotDone(HttpAnswer::of_error(&error)),
         }
     }
 
-    async fn settle(&self, key: &str, age: Duration) -> Settled<Noted> {
+    async fn settle(&self, key: &str, age: Duration) -> Settled<HttpAnswer> {
         let (services, service) = match &self.target {
             Ok(Target::Live(services, service)) => (services, service),
             Ok(Target::Dry(_)) => return Settled::Again,
@@ -297,7 +271,7 @@ impl External for Call<'_> {
             return Settled::Again;
         }
         match services.resolve(service, self.request, key, age).await {
-            Resolved::Done(response) => Settled::Done(Noted::of(response)),
+            Resolved::Done(response) => Settled::Done(HttpAnswer::of(response)),
             Resolved::NotDone => Settled::Again,
             Resolved::Unanswered(reason) => Settled::Later(reason),
             Resolved::CannotBeAsked => Settled::Never(format!(
@@ -307,12 +281,12 @@ impl External for Call<'_> {
         }
     }
 
-    fn in_doubt(&self, reason: String) -> Noted {
-        Noted::InDoubt(reason)
+    fn in_doubt(&self, reason: String) -> HttpAnswer {
+        HttpAnswer::InDoubt(reason)
     }
 
-    fn too_long(&self) -> Noted {
-        Noted::Limit(
+    fn too_long(&self) -> HttpAnswer {
+        HttpAnswer::Limit(
             "the service answered, and its answer has no room in the run's journal".to_owned(),
         )
     }
@@ -347,20 +321,20 @@ impl Verdict {
 }
 
 /// The neutral answer as a journal has it: HTTP 200 with this body.
-pub(super) fn neutral_answer(body: &[u8]) -> Result<Vec<u8>, SeamError> {
-    encode(&Noted::Response {
+pub(super) fn neutral_answer(body: &[u8]) -> Vec<u8> {
+    encode(&HttpAnswer::Response {
         status: 200,
         headers: Vec::new(),
-        body: ByteBuf::from(body),
+        body: ByteVec::from(body.to_vec()),
     })
 }
 
-impl Noted {
+impl HttpAnswer {
     fn of(response: HttpResponse) -> Self {
         Self::Response {
             status: response.status,
             headers: response.headers,
-            body: ByteBuf::from(response.body),
+            body: ByteVec::from(response.body),
         }
     }
 
@@ -377,23 +351,23 @@ impl Noted {
     }
 }
 
-fn answer(noted: Noted) -> Result<Response, Error> {
+fn answer(noted: HttpAnswer) -> Result<Response, Error> {
     match noted {
-        Noted::Response {
+        HttpAnswer::Response {
             status,
             headers,
             body,
         } => Ok(Response {
             status,
             headers,
-            body: body.into_vec(),
+            body: body.into(),
         }),
-        Noted::Denied(reason) => Err(Error::Denied(reason)),
-        Noted::Invalid(reason) => Err(Error::Invalid(reason)),
-        Noted::Unreachable(reason) => Err(Error::Unreachable(reason)),
-        Noted::Timeout(reason) => Err(Error::Timeout(reason)),
-        Noted::Limit(reason) => Err(Error::Limit(reason)),
-        Noted::InDoubt(reason) => Err(Error::InDoubt(reason)),
+        HttpAnswer::Denied(reason) => Err(Error::Denied(reason)),
+        HttpAnswer::Invalid(reason) => Err(Error::Invalid(reason)),
+        HttpAnswer::Unreachable(reason) => Err(Error::Unreachable(reason)),
+        HttpAnswer::Timeout(reason) => Err(Error::Timeout(reason)),
+        HttpAnswer::Limit(reason) => Err(Error::Limit(reason)),
+        HttpAnswer::InDoubt(reason) => Err(Error::InDoubt(reason)),
     }
 }
 

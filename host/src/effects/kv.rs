@@ -3,20 +3,18 @@
 //! Writes take place with the outcome; the run itself sees them at once.
 
 use bytes::Bytes;
-use serde_bytes::ByteBuf;
+use minicbor::bytes::{ByteSlice, ByteVec};
 
 use super::bindings::gwasp::plugin::kv::{Entry, Error, Host};
 use super::driver::Driver;
 use super::function::{KV_ADD, KV_CLAIM, KV_DELETE, KV_GET, KV_SET};
+use super::noted::{AddRequest, SetRequest, Value};
 use super::seam::SeamError;
 use super::{Refused, Run, denied};
 use crate::broker::KvWrite;
 
 const MAX_KEY: usize = 512;
 const MAX_VALUE: usize = 1 << 20;
-
-/// A value and its version, as a journal has them.
-type Noted = Option<(ByteBuf, u64)>;
 
 /// What a run made of a value, before its outcome does.
 #[derive(Clone, Debug)]
@@ -41,11 +39,11 @@ impl Host for Run {
                 Err(refused) => Ok(Err(refused)),
             }
         };
-        let noted: Result<Noted, Refused> = self.seam.answered(&KV_GET, &key, live).await?;
+        let noted: Result<Option<Value>, Refused> = self.seam.answered(&KV_GET, &key, live).await?;
         Ok(match noted {
-            Ok(noted) => Ok(noted.map(|(value, version)| Entry {
-                value: value.into_vec(),
-                version,
+            Ok(noted) => Ok(noted.map(|value| Entry {
+                value: value.bytes.into(),
+                version: value.version,
             })),
             Err(refused) => Err(refused.into()),
         })
@@ -53,7 +51,10 @@ impl Host for Run {
 
     async fn set(&mut self, key: String, value: Vec<u8>) -> wasmtime::Result<Result<(), Error>> {
         let allowed = self.allows(&key, value.len());
-        let request = (&key, serde_bytes::Bytes::new(&value));
+        let request = SetRequest {
+            key: &key,
+            value: <&ByteSlice>::from(value.as_slice()),
+        };
         let noted = self.seam.note_committed(&KV_SET, &request, allowed, || {
             format!("{key}: {} bytes", value.len())
         })?;
@@ -85,7 +86,7 @@ impl Host for Run {
 
     async fn add(&mut self, key: String, delta: i64) -> wasmtime::Result<Result<(), Error>> {
         let allowed = self.allows(&key, 0);
-        let request = (&key, delta);
+        let request = AddRequest { key: &key, delta };
         let noted = self
             .seam
             .note_committed(&KV_ADD, &request, allowed, || format!("{key}: {delta:+}"))?;
@@ -152,7 +153,10 @@ impl From<Refused> for Error {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::Denied(reason) => Self::Denied(reason),
-            Refused::Limit(reason) | Refused::Unknown(reason) => Self::Limit(reason),
+            Refused::Limit(reason)
+            | Refused::Unknown(reason)
+            | Refused::Invalid(reason)
+            | Refused::Unsupported(reason) => Self::Limit(reason),
         }
     }
 }
@@ -160,15 +164,20 @@ impl From<Refused> for Error {
 /// A value as the run sees it: with what it wrote itself, which has no version yet.
 fn value(
     own: Option<OwnValue>,
-    kept: impl FnOnce() -> Result<Noted, SeamError>,
-) -> Result<Noted, SeamError> {
-    let written = |value: &[u8]| Some((ByteBuf::from(value.to_vec()), 0));
+    kept: impl FnOnce() -> Result<Option<Value>, SeamError>,
+) -> Result<Option<Value>, SeamError> {
+    let written = |value: &[u8]| {
+        Some(Value {
+            bytes: ByteVec::from(value.to_vec()),
+            version: 0,
+        })
+    };
     Ok(match own {
         None => kept()?,
         Some(OwnValue::Set(value)) => written(&value),
         Some(OwnValue::Deleted) => None,
         Some(OwnValue::Added(delta)) => {
-            let before = kept()?.map_or(0, |(value, _)| integer(&value));
+            let before = kept()?.map_or(0, |value| integer(&value.bytes));
             written(before.saturating_add(delta).to_string().as_bytes())
         }
     })
@@ -184,12 +193,15 @@ fn added(own: Option<&OwnValue>, delta: i64) -> OwnValue {
     }
 }
 
-fn read(driver: &Driver, plugin: &str, key: &str) -> Result<Noted, SeamError> {
+fn read(driver: &Driver, plugin: &str, key: &str) -> Result<Option<Value>, SeamError> {
     let Driver::Live(live) = driver else {
         return Ok(None);
     };
     let found = live.world.broker.kv_get(plugin, key)?;
-    Ok(found.map(|(value, version)| (ByteBuf::from(value.to_vec()), version)))
+    Ok(found.map(|(value, version)| Value {
+        bytes: ByteVec::from(value.to_vec()),
+        version,
+    }))
 }
 
 /// A decimal integer; anything else counts as 0, as the broker has it.

@@ -1,6 +1,6 @@
 //! `gwasp:plugin/random`.
 
-use serde_bytes::ByteBuf;
+use minicbor::bytes::ByteVec;
 
 use super::Run;
 use super::bindings::gwasp::plugin::random::Host;
@@ -20,12 +20,12 @@ impl Host for Run {
         }
         let driver = self.seam.driver();
         let place = self.seam.place();
-        let bytes: ByteBuf = self
+        let bytes: ByteVec = self
             .seam
             .answered(&RANDOM_GET_BYTES, &len, async move {
-                Ok(ByteBuf::from(driver.random(len, place)))
+                Ok(ByteVec::from(driver.random(len, place)))
             })
             .await?;
-        Ok(bytes.into_vec())
+        Ok(bytes.into())
     }
 }

@@ -9,8 +9,8 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use minicbor::{Decode, Encode};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::Refused;
 use super::bindings::gwasp::plugin::log::Level;
@@ -44,9 +44,9 @@ pub enum SeamError {
     /// The journal cannot go on.
     #[error("the journal cannot go on")]
     Journal(#[from] JournalError),
-    /// What was noted cannot be written or read as CBOR.
-    #[error("an effect's request or answer cannot be noted")]
-    Encoding(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// An answer in the journal is none of this function's.
+    #[error("a noted answer cannot be read: it was written by a newer host, or is damaged")]
+    Encoding(#[from] minicbor::decode::Error),
     /// The broker did not keep the journal, or gave no answer.
     #[error("the broker gave no answer")]
     Broker(#[from] BrokerError),
@@ -55,6 +55,15 @@ pub enum SeamError {
     Unsettled {
         /// Why.
         reason: String,
+    },
+    /// What an earlier part of the run made is gone.
+    #[error(
+        "the run cannot be taken up again: the blob {digest} that an earlier part of it made is \
+         not kept any more"
+    )]
+    BlobGone {
+        /// SHA-256 in hexadecimal.
+        digest: String,
     },
     /// The worker had the run end while a request was under way.
     #[error("the run was ended")]
@@ -184,6 +193,11 @@ impl Seam {
         self.budget.take_blob(len)
     }
 
+    /// Counts a heavy computation.
+    pub(super) fn take_kernel(&mut self) -> Result<(), SeamError> {
+        self.budget.take_kernel()
+    }
+
     /// Has a blob live on.
     pub(super) fn mention(&mut self, digest: &Digest) {
         self.committed.blobs.push(*digest.as_bytes());
@@ -201,22 +215,22 @@ impl Seam {
     }
 
     /// Makes an answered effect: gives the noted answer, or asks `live` and notes what it says.
-    pub(super) async fn answered<A: Serialize + DeserializeOwned>(
+    pub(super) async fn answered<A: Encode<()> + for<'b> Decode<'b, ()>>(
         &mut self,
         function: &Function,
-        request: &impl Serialize,
+        request: &impl Encode<()>,
         live: impl Future<Output = Result<A, SeamError>>,
     ) -> Result<A, SeamError> {
         debug_assert_eq!(function.class, Class::Answered);
         self.budget.take(function)?;
-        let request = encode(request)?;
+        let request = encode(request);
         if let Found::Answer(answer) = self.journal.find(function, &request)? {
             self.journal.advance();
             return decode(&answer);
         }
         let entry = self.entry(function, &request);
         let answer = live.await?;
-        let noted = encode(&answer)?;
+        let noted = encode(&answer);
         self.journal
             .append(entry.answered(noted, Phase::Answered))?;
         Ok(answer)
@@ -224,16 +238,16 @@ impl Seam {
 
     /// Notes a committed effect that `decided` allows or refuses; the caller then buffers what
     /// is allowed. `what` tells a person.
-    pub(super) fn note_committed<A: Serialize + DeserializeOwned>(
+    pub(super) fn note_committed<A: Encode<()> + for<'b> Decode<'b, ()>>(
         &mut self,
         function: &'static Function,
-        request: &impl Serialize,
+        request: &impl Encode<()>,
         decided: Result<A, Refused>,
         what: impl FnOnce() -> String,
     ) -> Result<Result<A, Refused>, SeamError> {
         debug_assert_eq!(function.class, Class::Committed);
         self.budget.take(function)?;
-        let request = encode(request)?;
+        let request = encode(request);
         if let Found::Answer(answer) = self.journal.find(function, &request)? {
             self.journal.advance();
             return decode(&answer);
@@ -242,7 +256,7 @@ impl Seam {
             self.note_asked(function, what);
         }
         let entry = self.entry(function, &request);
-        let noted = encode(&decided)?;
+        let noted = encode(&decided);
         self.journal
             .append(entry.answered(noted, Phase::Answered))?;
         Ok(decided)
@@ -340,10 +354,12 @@ pub struct Leg {
     pub log_lines_dropped: u32,
 }
 
-pub(super) fn encode(value: &impl Serialize) -> Result<Vec<u8>, SeamError> {
-    minicbor_serde::to_vec(value).map_err(|error| SeamError::Encoding(Box::new(error)))
+/// As journals have it.
+pub(super) fn encode(value: &impl Encode<()>) -> Vec<u8> {
+    // Writing to a Vec cannot fail.
+    minicbor::to_vec(value).unwrap_or_default()
 }
 
-fn decode<A: DeserializeOwned>(answer: &[u8]) -> Result<A, SeamError> {
-    minicbor_serde::from_slice(answer).map_err(|error| SeamError::Encoding(Box::new(error)))
+fn decode<A: for<'b> Decode<'b, ()>>(answer: &[u8]) -> Result<A, SeamError> {
+    Ok(minicbor::decode(answer)?)
 }

@@ -1,11 +1,15 @@
-//! `gwasp:plugin/tasks`: other tasks.
+//! `gwasp:plugin/tasks`: other tasks, and waiting, which this host cannot do yet.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
-use super::bindings::gwasp::plugin::tasks::{Error, Host, Options};
+use super::bindings::gwasp::plugin::tasks::{Datetime, Error, Host};
 use super::driver::Driver;
-use super::function::TASKS_SPAWN;
+use super::function::{TASKS_SLEEP_UNTIL, TASKS_SPAWN};
+use super::noted::{Moment, SpawnRequest, Spawned};
+use super::seam::encode;
 use super::{Refused, Run, denied, list_with};
 use crate::broker::{NewTask, Origin, RetryPolicy};
 use crate::packet::Digest;
@@ -13,43 +17,37 @@ use crate::routes::Route;
 use crate::task::{child_task_id, policy_of};
 
 const MAX_ARGS: usize = 1 << 20;
-
-/// What was decided about a new task, as a journal has it: the routing table may be another on
-/// a replay.
-#[derive(Debug, Serialize, Deserialize)]
-struct Noted {
-    plugin: String,
-    handler: String,
-    queue: String,
-    priority: u8,
-    due: i64,
-    retries: u32,
-    backoff_ms: u64,
-    max_backoff_ms: u64,
-    timeout_ms: u64,
-    deadline: Option<i64>,
-}
+/// Last of the priorities: served after all others.
+const LOWEST_PRIORITY: u8 = 9;
+const NO_WAITING: &str = "handlers cannot wait in this host yet: make a task with a delay instead, \
+                          `tasks::spawn_with`";
 
 impl Host for Run {
     async fn spawn(
         &mut self,
         name: String,
         args: Vec<u8>,
-        options: Options,
+        options: Vec<(String, String)>,
     ) -> wasmtime::Result<Result<String, Error>> {
         let driver = self.seam.driver();
-        let id = child_task_id(driver.task(), self.seam.place());
+        let digest = Digest::of(&args).to_string();
+        let request = SpawnRequest {
+            name: &name,
+            args: &digest,
+            options: &options,
+        };
+        let place = self.seam.place();
+        let id = child_task_id(driver.task(), place, &Digest::of(&encode(&request)));
         let decided = self
             .find_task(&driver, &name, args.len())
-            .map(|route| Noted::of(&route, &options, driver.nanos()))
+            .and_then(|route| {
+                Ok(Spawned::of(
+                    &route,
+                    Options::read(&options)?,
+                    driver.nanos(),
+                ))
+            })
             .and_then(|noted| noted.in_a_queue_of(&driver));
-        let request = (
-            &name,
-            Digest::of(&args).to_string(),
-            &options.queue,
-            options.delay,
-            options.priority,
-        );
         let noted = self
             .seam
             .note_committed(&TASKS_SPAWN, &request, decided, || {
@@ -75,20 +73,89 @@ impl Host for Run {
         self.seam.spawn(task)?;
         Ok(Ok(id.to_string()))
     }
+
+    async fn sleep_until(&mut self, moment: Datetime) -> wasmtime::Result<Result<(), Error>> {
+        let request = Moment {
+            seconds: moment.seconds,
+            nanoseconds: moment.nanoseconds,
+        };
+        let driver = self.seam.driver();
+        self.seam.note_asked(&TASKS_SLEEP_UNTIL, || until(&request));
+        let live = async {
+            Ok(match driver {
+                Driver::Live(_) => Err(Refused::Unsupported(NO_WAITING.to_owned())),
+                Driver::Dry(_) => Ok(()),
+            })
+        };
+        let noted: Result<(), Refused> = self
+            .seam
+            .answered(&TASKS_SLEEP_UNTIL, &request, live)
+            .await?;
+        Ok(noted.map_err(Error::from))
+    }
 }
 
-impl Noted {
-    fn of(route: &Route, options: &Options, now: i64) -> Self {
+/// A moment, for a person.
+fn until(moment: &Moment) -> String {
+    let seconds = i64::try_from(moment.seconds).unwrap_or(i64::MAX);
+    let nanoseconds = i32::try_from(moment.nanoseconds).unwrap_or(0);
+    match jiff::Timestamp::new(seconds, nanoseconds) {
+        Ok(moment) => moment.to_string(),
+        Err(_out_of_range) => format!("{seconds} s"),
+    }
+}
+
+/// What a new task has other than its function says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Options {
+    queue: Option<String>,
+    delay: Duration,
+    priority: Option<u8>,
+}
+
+impl Options {
+    fn read(pairs: &[(String, String)]) -> Result<Self, Refused> {
+        let mut options = Self::default();
+        for (name, value) in pairs {
+            let wrong = |what: &str| {
+                Refused::Invalid(format!(
+                    "the option `{name}` of a new task cannot be {value:?}: {what}"
+                ))
+            };
+            match name.as_str() {
+                "queue" => options.queue = Some(value.clone()),
+                "delay" => {
+                    options.delay = humantime::parse_duration(value)
+                        .map_err(|_not_one| wrong("it is a time such as `90s` or `1500ms`"))?;
+                }
+                "priority" => {
+                    let priority = value.parse().ok();
+                    let priority = priority.filter(|priority| *priority <= LOWEST_PRIORITY);
+                    options.priority = Some(priority.ok_or_else(|| wrong("it is 0 to 9"))?);
+                }
+                _ => {
+                    return Err(Refused::Invalid(format!(
+                        "a new task has no option {name:?} in this host; it knows `queue`, \
+                         `delay` and `priority`"
+                    )));
+                }
+            }
+        }
+        Ok(options)
+    }
+}
+
+impl Spawned {
+    fn of(route: &Route, options: Options, now: i64) -> Self {
         let entry = &route.entry;
         let policy = policy_of(&entry.options, now);
-        let delay = i64::try_from(options.delay.unwrap_or(0)).unwrap_or(i64::MAX);
-        let queue = options.queue.as_ref().unwrap_or(&entry.options.queue);
+        let delay = i64::try_from(options.delay.as_nanos()).unwrap_or(i64::MAX);
         Self {
             plugin: route.plugin.clone(),
             handler: entry.name.clone(),
-            queue: queue.clone(),
-            priority: options.priority.unwrap_or(entry.options.priority).min(9),
-            due: now.saturating_add(delay.saturating_mul(1_000_000)),
+            queue: options.queue.unwrap_or_else(|| entry.options.queue.clone()),
+            priority: options.priority.unwrap_or(entry.options.priority),
+            due: now.saturating_add(delay),
             retries: policy.retries,
             backoff_ms: policy.backoff_ms,
             max_backoff_ms: policy.max_backoff_ms,
@@ -129,7 +196,7 @@ impl Run {
         driver: &Driver,
         name: &str,
         args_len: usize,
-    ) -> Result<std::sync::Arc<Route>, Refused> {
+    ) -> Result<Arc<Route>, Refused> {
         let context = self.seam.context();
         let (plugin, task) = name.split_once('.').unwrap_or((&context.plugin, name));
         if plugin != context.plugin && !context.grant.allows_task(plugin, task) {
@@ -159,6 +226,52 @@ impl From<Refused> for Error {
             Refused::Denied(reason) => Self::Denied(reason),
             Refused::Limit(reason) => Self::Limit(reason),
             Refused::Unknown(reason) => Self::Unknown(reason),
+            Refused::Invalid(reason) => Self::Invalid(reason),
+            Refused::Unsupported(reason) => Self::Unsupported(reason),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Options, Refused};
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Options, Refused> {
+        let pairs: Vec<(String, String)> = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Options::read(&pairs)
+    }
+
+    #[test]
+    fn options_of_a_task_are_pairs_of_texts() {
+        let given = [("queue", "openmp"), ("delay", "1500ms"), ("priority", "0")];
+        let options = Options {
+            queue: Some("openmp".to_owned()),
+            delay: Duration::from_millis(1_500),
+            priority: Some(0),
+        };
+        assert_eq!(read(&given), Ok(options));
+        assert_eq!(read(&[]), Ok(Options::default()));
+    }
+
+    #[track_caller]
+    fn check_invalid(name: &str, value: &str) {
+        let refused = read(&[("queue", "openmp"), (name, value)]);
+        let Err(Refused::Invalid(reason)) = refused else {
+            panic!("{refused:?}");
+        };
+        assert!(reason.contains(name), "{reason}");
+    }
+
+    #[test]
+    fn an_option_that_cannot_be_is_named() {
+        check_invalid("colour", "red");
+        check_invalid("delay", "soon");
+        check_invalid("priority", "10");
+        check_invalid("priority", "high");
     }
 }

@@ -11,8 +11,8 @@ pub type Fits = fn(&Engine, &Component) -> wasmtime::Result<()>;
 const PACKAGE: &str = "gwasp:plugin";
 const VERSION: &str = "0.1";
 /// What a plugin may import of it.
-const INTERFACES: [&str; 9] = [
-    "types", "log", "progress", "clock", "random", "kv", "blobs", "http", "tasks",
+const INTERFACES: [&str; 11] = [
+    "types", "log", "progress", "clock", "random", "kv", "blobs", "http", "kernels", "gcn", "tasks",
 ];
 /// How many unknown imports are named.
 const NAMED: usize = 10;

@@ -1,7 +1,7 @@
 //! One invocation: a fresh sandbox, one call, and what came of it.
 
 use std::pin::pin;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use tokio_util::sync::CancellationToken;
@@ -58,13 +58,14 @@ impl Invocation<'_> {
         store.limiter(|run| &mut run.limits);
         store.set_hostcall_fuel(MAX_PASSED);
         let timeout = self.timeout;
-        let deadline = Instant::now() + timeout;
+        let hold = store.data().seam.hold();
+        hold.begin(timeout);
         let cancelled = self.cancelled.clone();
         store.epoch_deadline_callback(move |_| {
             if cancelled.is_cancelled() {
                 return Err(Stopped::Cancelled.into());
             }
-            if Instant::now() >= deadline {
+            if hold.is_overdue() {
                 return Err(Stopped::Timeout { timeout }.into());
             }
             Ok(UpdateDeadline::Continue(1))
@@ -98,10 +99,8 @@ impl Invocation<'_> {
         });
         let stopped = tokio::select! {
             biased;
-            result = tokio::time::timeout(timeout, &mut call) => match result {
-                Ok(result) => return Ended::of(result),
-                Err(_elapsed) => Stopped::Timeout { timeout },
-            },
+            result = &mut call => return Ended::of(result),
+            () = hold.overdue() => Stopped::Timeout { timeout },
             () = cancelled.cancelled() => Stopped::Cancelled,
         };
         if hold.end() {
@@ -135,28 +134,17 @@ pub fn guest_input(input: &Input) -> types::Input {
 
 fn guest_packet(record: &PacketRecord) -> types::Packet {
     let packet = &record.packet;
-    // What the host says must not be forged by a sender's header.
-    let mut headers: Vec<(String, String)> = packet
-        .headers
-        .iter()
-        .filter(|(name, _)| !name.to_ascii_lowercase().starts_with("gwasp-"))
-        .cloned()
-        .collect();
-    headers.push(("gwasp-role".to_owned(), packet.role.clone()));
-    headers.push((
-        "gwasp-digest".to_owned(),
-        Digest::from_bytes(packet.digest).to_string(),
-    ));
-    for flag in &packet.flags {
-        headers.push(("gwasp-flag".to_owned(), flag.clone()));
-    }
     types::Packet {
         source: packet.source.clone(),
         key: packet.key.clone(),
         id: packet.id.clone(),
+        role: packet.role.clone(),
+        flags: packet.flags.clone(),
+        digest: Digest::from_bytes(packet.digest).to_string(),
+        sent: packet.sent.map(datetime),
         received: datetime(packet.received),
         content_type: packet.content_type.clone(),
-        headers,
+        headers: packet.headers.clone(),
         payload: packet.payload.to_vec(),
     }
 }

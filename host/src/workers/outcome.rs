@@ -226,7 +226,7 @@ impl Ended {
             SeamError::Ended => Self::GivenBack {
                 delay: Duration::ZERO,
             },
-            SeamError::Journal(_) | SeamError::Encoding(_) => {
+            SeamError::Journal(_) | SeamError::Encoding(_) | SeamError::BlobGone { .. } => {
                 Self::failed(FailureKind::Journal, chain(error))
             }
         }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::broker::TaskId;
+use crate::effects::kernels::KernelThreads;
 use crate::packet::Digest;
 use crate::routes::{Entry, EntryKind, Roles, Route, Routes, TaskOptions};
 
@@ -17,6 +18,8 @@ pub struct DryRun {
     pub began: Timestamp,
     /// The task that it stands for.
     pub task: TaskId,
+    /// Where heavy computations run.
+    pub(in crate::effects) kernels: KernelThreads,
     routes: Arc<Routes>,
     left: Mutex<Left>,
 }
@@ -28,25 +31,27 @@ struct Left {
     blobs: HashMap<Digest, Bytes>,
 }
 
-/// An answer of a service in a dry run.
-#[derive(Clone, Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DryAnswer {
-    /// Method that it answers, e.g. `POST`; every method where it is left out.
-    #[serde(default)]
-    pub method: Option<String>,
-    /// URL that it answers.
-    pub url: String,
-    /// Status.
-    #[serde(default = "status_ok")]
-    pub status: u16,
-    /// Body.
-    #[serde(default)]
-    pub body: String,
-}
-
-const fn status_ok() -> u16 {
-    200
+/// An answer that was written down for a dry run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DryAnswer {
+    /// A service's.
+    Http {
+        /// Method that it answers, e.g. `POST`; every method where it is left out.
+        method: Option<String>,
+        /// URL that it answers.
+        url: String,
+        /// Status.
+        status: u16,
+        /// Body.
+        body: Vec<u8>,
+    },
+    /// A heavy computation's.
+    Kernel {
+        /// Its name, e.g. `bayestar.localize`.
+        name: String,
+        /// What it makes.
+        made: Vec<u8>,
+    },
 }
 
 impl DryRun {
@@ -55,6 +60,7 @@ impl DryRun {
     pub fn new(
         began: Timestamp,
         task: TaskId,
+        kernels: KernelThreads,
         routes: Arc<Routes>,
         answers: Vec<DryAnswer>,
     ) -> Self {
@@ -65,6 +71,7 @@ impl DryRun {
         Self {
             began,
             task,
+            kernels,
             routes,
             left: Mutex::new(left),
         }
@@ -75,13 +82,41 @@ impl DryRun {
     }
 
     /// The first answer for a request that was not given yet.
-    pub(in crate::effects) fn http_answer(&self, method: &str, url: &str) -> Option<DryAnswer> {
+    pub(in crate::effects) fn http_answer(
+        &self,
+        method: &str,
+        url: &str,
+    ) -> Option<(u16, Vec<u8>)> {
+        self.take(|answer| match answer {
+            DryAnswer::Http {
+                method: wanted,
+                url: of,
+                status,
+                body,
+            } if of == url && wanted.as_ref().is_none_or(|wanted| wanted == method) => {
+                Some((*status, body.clone()))
+            }
+            DryAnswer::Http { .. } | DryAnswer::Kernel { .. } => None,
+        })
+    }
+
+    /// The first answer for a heavy computation that was not given yet.
+    pub(in crate::effects) fn kernel_answer(&self, kernel: &str) -> Option<Vec<u8>> {
+        self.take(|answer| match answer {
+            DryAnswer::Kernel { name, made } if name == kernel => Some(made.clone()),
+            DryAnswer::Http { .. } | DryAnswer::Kernel { .. } => None,
+        })
+    }
+
+    /// Gives the first answer that fits, once.
+    fn take<T>(&self, fits: impl Fn(&DryAnswer) -> Option<T>) -> Option<T> {
         let answers = &mut self.left().answers;
-        let at = answers.iter().position(|answer| {
-            let fits = answer.method.as_ref().is_none_or(|wanted| wanted == method);
-            fits && answer.url == url
-        })?;
-        Some(answers.remove(at))
+        let (at, answer) = answers
+            .iter()
+            .enumerate()
+            .find_map(|(at, answer)| Some((at, fits(answer)?)))?;
+        answers.remove(at);
+        Some(answer)
     }
 
     /// Keeps a blob for this run alone.

@@ -8,8 +8,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use minicbor::{Decode, Encode};
 
 use super::{Seam, SeamError, decode, encode};
 use crate::broker::TaskId;
@@ -44,7 +43,7 @@ pub(in crate::effects) enum Settled<A> {
 /// An external effect, as its interface makes it.
 pub(in crate::effects) trait External {
     /// What the guest sees.
-    type Answer: Serialize + DeserializeOwned;
+    type Answer: Encode<()> + for<'b> Decode<'b, ()>;
 
     /// The answer to a plugin that may not have the effect.
     fn refused(&self) -> Option<Self::Answer>;
@@ -75,13 +74,13 @@ impl Seam {
     pub(in crate::effects) async fn external<E: External>(
         &mut self,
         function: &'static Function,
-        request: &impl Serialize,
+        request: &impl Encode<()>,
         key: Option<String>,
         effect: &E,
     ) -> Result<E::Answer, SeamError> {
         debug_assert_eq!(function.class, Class::External);
         self.budget.take(function)?;
-        let request = encode(request)?;
+        let request = encode(request);
         let (entry, made) = match self.journal.find(function, &request)? {
             Found::Answer(answer) => {
                 self.journal.advance();
@@ -206,10 +205,10 @@ impl Seam {
             Made::NotDone(answer) => (answer, Phase::NotDone),
             Made::InDoubt(reason) => (effect.in_doubt(reason), Phase::InDoubt),
         };
-        let mut noted = encode(&answer)?;
+        let mut noted = encode(&answer);
         if !self.journal.has_room(noted.len()) {
             answer = effect.too_long();
-            noted = encode(&answer)?;
+            noted = encode(&answer);
         }
         let had_intent = entry.key.is_some();
         self.journal.append(entry.answered(noted, phase))?;
@@ -243,7 +242,9 @@ fn key_of(entry: &Entry) -> &str {
 }
 
 /// The idempotency key of external effect `number` of a task: the same on every attempt, however
-/// often the handler reads the clock before it.
+/// often the handler reads the clock before it, and whatever its request holds. An attempt that
+/// was answered with 500 may have been done; the next one, with a later time in its body, must
+/// not be done beside it.
 fn effect_key(task: TaskId, number: usize) -> String {
     format!("{task}-{number}")
 }

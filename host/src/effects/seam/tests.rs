@@ -130,6 +130,36 @@ async fn died_in_flight(rig: &mut Rig) -> String {
     fake.keys().remove(0)
 }
 
+#[tokio::test]
+async fn a_known_key_with_another_request_ends_the_run_and_sends_nothing() {
+    let mut rig = Rig::new().await;
+    died_in_flight(&mut rig).await;
+    let fake = Fake::new([]);
+    let mut seam = rig.seam();
+    let live = async { Ok(8) };
+    seam.answered::<u64>(&CLOCK_NOW, &(), live).await.unwrap();
+    let asked = seam.external(&HTTP_SEND, &9_u64, None, &fake).await;
+    let differs = matches!(
+        asked,
+        Err(SeamError::Journal(JournalError::Differs { seq: 1, .. }))
+    );
+    assert!(differs, "{asked:?}");
+    assert!(fake.keys().is_empty());
+}
+
+#[tokio::test]
+async fn what_may_be_done_is_asked_for_under_the_same_key_though_its_body_has_another_time() {
+    let rig = Rig::new().await;
+    let fake = Fake::new([Made::NotDone("500".to_owned()), done("201")]);
+    let mut seam = rig.seam();
+    clock_then(&mut seam, &fake, 7).await.unwrap();
+    rig.retry(seam.finish().await).await;
+    let (time, _) = clock_then(&mut rig.seam(), &fake, 8).await.unwrap();
+    assert_eq!(time, 8, "the request is another");
+    let keys = fake.keys();
+    assert_eq!(keys[0], keys[1]);
+}
+
 #[track_caller]
 fn check_last(kept: &Kept, phase: Phase) {
     kept.look();

@@ -17,10 +17,11 @@ use crate::broker::{
     Accepted, Answer, Arrival, Broker, BrokerError, Commit, Embedded, Failure, JournalEntry, Lease,
     NewPacket, NewRefusal, NewTask, Origin, RetryPolicy, RouteRecord, Step, TaskId,
 };
-use crate::config::Grant;
+use crate::config::{Grant, KernelsConfig};
 use crate::effects::Limits;
 use crate::effects::driver::{Driver, LiveRun, World};
 use crate::effects::journal::{Entry, Journal, Phase};
+use crate::effects::kernels::KernelThreads;
 use crate::packet::Digest;
 use crate::routes::Routes;
 use crate::services::HttpServices;
@@ -218,6 +219,7 @@ impl Rig {
             http: HttpServices::new(&services, &secrets, Handle::current()).unwrap(),
             routes,
             queues: BTreeSet::new(),
+            kernels: KernelThreads::new(&KernelsConfig::default()),
             clock: Arc::new(Timestamp::now),
         };
         let live = LiveRun {

@@ -1,0 +1,267 @@
+//! `gwasp:plugin/kernels`: heavy computations of the host.
+//!
+//! A kernel runs on threads of its own, and its time is not the handler's: the time limit of the
+//! handler begins anew when it has its answer. The answer is a blob, on disk before it is noted;
+//! a replay gives the noted blob, never a recomputation. The same files and options give the same
+//! bytes, so a map says nothing of when and how fast it was made.
+
+mod threads;
+
+use bytes::Bytes;
+use gwasp_kernels::bayestar::{
+    Candidate, CandidateError, ConditionError, LocalizeError, Options, localize,
+};
+use gwasp_kernels::ligolw::{Document, LigolwError, Limits};
+use gwasp_kernels::skymap::Provenance;
+use gwasp_kernels::waveform::{TemplateError, WaveformChoice};
+use gwasp_kernels::work::Work;
+use wasmtime::component::Resource;
+
+pub use threads::KernelThreads;
+
+use super::bindings::gwasp::plugin::kernels::{Error, Host, SkyMapOptions};
+use super::blobs::Handle;
+use super::driver::Driver;
+use super::function::KERNELS_LOCALIZE;
+use super::noted::{KernelAnswer, LocalizeRequest};
+use super::seam::SeamError;
+use super::{Run, blobs};
+use crate::packet::Digest;
+use crate::text::chain;
+use threads::KernelStopped;
+
+/// Name of this kernel in an answers file.
+const BAYESTAR: &str = "bayestar.localize";
+/// Of a file that holds the candidate and its spectra: far above any, and parsed it stays within
+/// a few hundred megabytes.
+const INPUT_LIMITS: Limits = Limits {
+    bytes: 128 << 20,
+    rows: 100_000,
+    columns: 512,
+    numbers: 1 << 23,
+    depth: 32,
+};
+
+impl Host for Run {
+    async fn localize(
+        &mut self,
+        coinc: Resource<Handle>,
+        psd: Option<Resource<Handle>>,
+        options: SkyMapOptions,
+    ) -> wasmtime::Result<Result<Resource<Handle>, Error>> {
+        self.seam.take_kernel()?;
+        let coinc = self.held_bytes(&coinc)?;
+        let psd = psd.map(|psd| self.held_bytes(&psd)).transpose()?;
+        let digests = [
+            Some(coinc.0.to_string()),
+            psd.as_ref().map(|psd| psd.0.to_string()),
+        ];
+        let request = noted_request(&digests, &options);
+        let driver = self.seam.driver();
+        self.seam.note_asked(&KERNELS_LOCALIZE, || {
+            format!("BAYESTAR on a coinc file of {} bytes", coinc.1.len())
+        });
+        let hold = self.seam.hold();
+        let files = Files {
+            coinc: coinc.1,
+            psd: psd.map(|psd| psd.1),
+        };
+        let live = async {
+            let _waiting = hold.wait_outside();
+            answer(&driver, files, &options).await
+        };
+        match self
+            .seam
+            .answered(&KERNELS_LOCALIZE, &request, live)
+            .await?
+        {
+            KernelAnswer::Blob(digest) => self.hand_out_map(&digest),
+            KernelAnswer::Input(reason) => Ok(Err(Error::Input(reason))),
+            KernelAnswer::Invalid(reason) => Ok(Err(Error::Invalid(reason))),
+            KernelAnswer::Limit(reason) => Ok(Err(Error::Limit(reason))),
+        }
+    }
+}
+
+impl Run {
+    fn held_bytes(&mut self, blob: &Resource<Handle>) -> wasmtime::Result<(Digest, Bytes)> {
+        let handle = self.table().get(blob)?;
+        Ok((handle.digest, handle.bytes.clone()))
+    }
+
+    fn hand_out_map(&mut self, digest: &str) -> wasmtime::Result<Result<Resource<Handle>, Error>> {
+        let gone = || SeamError::BlobGone {
+            digest: digest.to_owned(),
+        };
+        let digest = Digest::parse(digest).ok_or_else(gone)?;
+        let bytes = blobs::find(&self.seam.driver(), &digest)?.ok_or_else(gone)?;
+        self.seam.take_blob(bytes.len())?;
+        if let Err(reason) = self.has_room_for_blob(bytes.len()) {
+            return Ok(Err(Error::Limit(reason)));
+        }
+        Ok(Ok(self.hold_blob(digest, bytes)?))
+    }
+}
+
+/// What is localized.
+struct Files {
+    coinc: Bytes,
+    psd: Option<Bytes>,
+}
+
+fn noted_request<'a>(
+    digests: &'a [Option<String>; 2],
+    options: &'a SkyMapOptions,
+) -> LocalizeRequest<'a> {
+    let [coinc, psd] = digests;
+    LocalizeRequest {
+        coinc: coinc.as_deref().unwrap_or_default(),
+        psd: psd.as_deref(),
+        waveform: &options.waveform,
+        f_low: options.f_low,
+        f_high_truncate: options.f_high_truncate,
+        min_distance: options.min_distance,
+        max_distance: options.max_distance,
+        distance_power: options.distance_power,
+        cosmology: options.cosmology,
+        use_snr_series: options.use_snr_series,
+        rescale: options.rescale_loglikelihood,
+        disabled_detectors: &options.disabled_detectors,
+        object: options.object.as_deref(),
+    }
+}
+
+/// Computes the map and keeps it.
+async fn answer(
+    driver: &Driver,
+    files: Files,
+    options: &SkyMapOptions,
+) -> Result<KernelAnswer, SeamError> {
+    let map = match made(driver, files, options).await {
+        Ok(map) => Bytes::from(map),
+        Err(refusal) => return Ok(refusal),
+    };
+    let digest = Digest::of(&map);
+    match driver {
+        Driver::Live(live) => drop(live.world.broker.put_blob(map).await?),
+        Driver::Dry(dry) => dry.put_blob(digest, map),
+    }
+    Ok(KernelAnswer::Blob(digest.to_string()))
+}
+
+async fn made(
+    driver: &Driver,
+    files: Files,
+    options: &SkyMapOptions,
+) -> Result<Vec<u8>, KernelAnswer> {
+    let threads = match driver {
+        Driver::Live(live) => &live.world.kernels,
+        Driver::Dry(dry) => {
+            if let Some(map) = dry.kernel_answer(BAYESTAR) {
+                return Ok(map);
+            }
+            &dry.kernels
+        }
+    };
+    let object = options.object.clone();
+    let options = checked(options)?;
+    let made = threads
+        .run(move |work| compute(&files, &options, object, work))
+        .await;
+    made.unwrap_or_else(|stopped: KernelStopped| {
+        Err(KernelAnswer::Limit(format!("sky localization: {stopped}")))
+    })
+}
+
+fn compute(
+    files: &Files,
+    options: &Options,
+    object: Option<String>,
+    work: &Work<'_>,
+) -> Result<Vec<u8>, KernelAnswer> {
+    let parsed = |file: &str, bytes: &[u8]| {
+        Document::parse(bytes, &INPUT_LIMITS).map_err(|error| of_document(file, &error))
+    };
+    let coinc = parsed("coinc file", &files.coinc)?;
+    let psd = files.psd.as_ref();
+    let psd = psd.map(|psd| parsed("PSD file", psd)).transpose()?;
+    let candidate = Candidate::from_documents(&coinc, psd.as_ref().unwrap_or(&coinc));
+    drop((coinc, psd));
+    let candidate = candidate.map_err(|error| of_candidate(&error))?;
+    let map = localize(&candidate, options, work).map_err(|error| of_kernel(&error))?;
+    let provenance = Provenance {
+        object,
+        ..Provenance::default()
+    };
+    Ok(map.to_fits(&provenance))
+}
+
+/// The kernel's own options; those that cannot be are named.
+fn checked(options: &SkyMapOptions) -> Result<Options, KernelAnswer> {
+    let waveform = WaveformChoice::by_name(&options.waveform).ok_or_else(|| {
+        KernelAnswer::Invalid(format!(
+            "unknown waveform {:?}: take \"o2-uberbank\" (by mass), \"IMRPhenomD\" or \"TaylorF2\"",
+            options.waveform
+        ))
+    })?;
+    let numbers = [
+        ("f-low", options.f_low, options.f_low > 0.0),
+        (
+            "f-high-truncate",
+            options.f_high_truncate,
+            options.f_high_truncate > 0.0 && options.f_high_truncate <= 1.0,
+        ),
+        (
+            "rescale-loglikelihood",
+            f64::from(options.rescale_loglikelihood),
+            options.rescale_loglikelihood > 0.0,
+        ),
+    ];
+    for (name, value, is_in_range) in numbers {
+        if !(is_in_range && value.is_finite()) {
+            return Err(KernelAnswer::Invalid(format!(
+                "the option {name} of a sky map cannot be {value}"
+            )));
+        }
+    }
+    Ok(Options {
+        waveform,
+        f_low: options.f_low,
+        f_high_truncate: options.f_high_truncate,
+        min_distance: options.min_distance,
+        max_distance: options.max_distance,
+        distance_power: options.distance_power,
+        cosmology: options.cosmology,
+        enable_snr_series: options.use_snr_series,
+        rescale_loglikelihood: options.rescale_loglikelihood,
+        disabled_detectors: options.disabled_detectors.clone(),
+        ..Options::default()
+    })
+}
+
+fn of_document(file: &str, error: &LigolwError) -> KernelAnswer {
+    KernelAnswer::Input(format!("{file}: {}", chain(error)))
+}
+
+fn of_candidate(error: &CandidateError) -> KernelAnswer {
+    KernelAnswer::Input(chain(error))
+}
+
+fn of_kernel(error: &LocalizeError) -> KernelAnswer {
+    let text = chain(error);
+    match error {
+        LocalizeError::OutOfMemory(_)
+        | LocalizeError::Condition(ConditionError::OutOfMemory(_)) => KernelAnswer::Limit(format!(
+            "sky localization: {text}; it is `memory` under [kernels] in the configuration"
+        )),
+        LocalizeError::Prior(_)
+        | LocalizeError::Condition(
+            ConditionError::NothingDisabled(_)
+            | ConditionError::Template(TemplateError::LowFrequency(_) | TemplateError::TooLong(_)),
+        ) => KernelAnswer::Invalid(text),
+        _ => KernelAnswer::Input(text),
+    }
+}
+
+#[cfg(test)]
+mod tests;
