@@ -172,12 +172,23 @@ impl Stage {
         self.scene.path("state")
     }
 
+    /// A directory with the one plugin that is to run.
+    fn plugins(&self) -> PathBuf {
+        let plugins = self.scene.path("plugins");
+        if !plugins.exists() {
+            std::fs::create_dir(&plugins).unwrap();
+            let probe = "effects-probe.wasm";
+            std::fs::copy(probe_directory().join(probe), plugins.join(probe)).unwrap();
+        }
+        plugins
+    }
+
     fn write_config(&self) -> PathBuf {
         let text = format!(
             "[listeners.gcn]\nkind = \"vtp\"\nbrokers = [\"{}\"]\n\n\
              [plugins]\ndirectory = {:?}\n\n[store]\ndirectory = {:?}\n\n{}",
             self.replay.address,
-            probe_directory(),
+            self.plugins(),
             self.state(),
             self.config
         );
