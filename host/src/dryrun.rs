@@ -62,6 +62,8 @@ pub struct DryOutcome {
     pub ended: Ended,
     /// Effects that it asked for.
     pub asked: Vec<Asked>,
+    /// Places of the answers that it did not ask for.
+    pub unused: Vec<usize>,
     /// Lines that it logged.
     pub lines: Vec<String>,
     /// Lines beyond its budget.
@@ -118,7 +120,8 @@ impl DryPlugin {
         for route in self.routes.matching(packet)? {
             let handler = route.name();
             let task = packet_task_id(&packet.identity, &handler, 0);
-            let seam = self.seam(&route.entry.name, task, answers);
+            let dry = self.dry_run(task, answers);
+            let seam = self.seam(&route.entry.name, Arc::clone(&dry));
             let never = CancellationToken::new();
             let invocation = Invocation {
                 handler: &route.entry.name,
@@ -132,6 +135,7 @@ impl DryPlugin {
                 handler,
                 ended: invoked.ended.explained_by(invoked.leg.panic),
                 asked: invoked.leg.asked,
+                unused: dry.unused(),
                 lines: invoked.leg.lines,
                 lines_dropped: invoked.leg.log_lines_dropped,
                 cpu: invoked.cpu,
@@ -141,7 +145,17 @@ impl DryPlugin {
         Ok(outcomes)
     }
 
-    fn seam(&self, handler: &str, task: TaskId, answers: &[DryAnswer]) -> Seam {
+    fn dry_run(&self, task: TaskId, answers: &[DryAnswer]) -> Arc<DryRun> {
+        let routes = Arc::clone(&self.routes);
+        Arc::new(DryRun::new(
+            Timestamp::now(),
+            task,
+            routes,
+            answers.to_vec(),
+        ))
+    }
+
+    fn seam(&self, handler: &str, dry: Arc<DryRun>) -> Seam {
         // A dry run makes no effect, so that everything may be asked for.
         let everything = Grant {
             kv: true,
@@ -154,11 +168,9 @@ impl DryPlugin {
             handler: handler.to_owned(),
             grant: Arc::new(everything),
         };
-        let routes = Arc::clone(&self.routes);
-        let dry = DryRun::new(Timestamp::now(), task, routes, answers.to_vec());
         Seam::new(
             context,
-            Driver::Dry(Arc::new(dry)),
+            Driver::Dry(dry),
             Limits::default(),
             Journal::default(),
         )

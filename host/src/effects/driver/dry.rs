@@ -24,7 +24,8 @@ pub struct DryRun {
 /// What changes during the run.
 #[derive(Debug)]
 struct Left {
-    answers: Vec<DryAnswer>,
+    /// With their places in the list that was given.
+    answers: Vec<(usize, DryAnswer)>,
     blobs: HashMap<Digest, Bytes>,
 }
 
@@ -59,7 +60,7 @@ impl DryRun {
         answers: Vec<DryAnswer>,
     ) -> Self {
         let left = Left {
-            answers,
+            answers: answers.into_iter().enumerate().collect(),
             blobs: HashMap::new(),
         };
         Self {
@@ -77,11 +78,20 @@ impl DryRun {
     /// The first answer for a request that was not given yet.
     pub(in crate::effects) fn http_answer(&self, method: &str, url: &str) -> Option<DryAnswer> {
         let answers = &mut self.left().answers;
-        let at = answers.iter().position(|answer| {
+        let at = answers.iter().position(|(_, answer)| {
             let fits = answer.method.as_ref().is_none_or(|wanted| wanted == method);
             fits && answer.url == url
         })?;
-        Some(answers.remove(at))
+        Some(answers.remove(at).1)
+    }
+
+    /// Places of the answers that nobody asked for.
+    pub fn unused(&self) -> Vec<usize> {
+        self.left()
+            .answers
+            .iter()
+            .map(|(place, _)| *place)
+            .collect()
     }
 
     /// Keeps a blob for this run alone.
