@@ -25,7 +25,7 @@ const MEMORY: usize = 64 << 20;
 
 /// Why a plugin cannot be run dry.
 #[derive(Debug, thiserror::Error)]
-pub enum DryRunError {
+pub(crate) enum DryRunError {
     /// WebAssembly cannot run here.
     #[error("plugins cannot run")]
     Engine(#[from] EngineError),
@@ -38,7 +38,7 @@ pub enum DryRunError {
 }
 
 /// A plugin that can be run dry.
-pub struct DryPlugin {
+pub(crate) struct DryPlugin {
     name: String,
     routes: Arc<Routes>,
     pre: PluginPre<Run>,
@@ -55,23 +55,23 @@ impl std::fmt::Debug for DryPlugin {
 
 /// How one handler did on one packet.
 #[derive(Debug)]
-pub struct DryOutcome {
+pub(crate) struct DryOutcome {
     /// `PLUGIN.HANDLER`.
-    pub handler: String,
+    pub(crate) handler: String,
     /// How it ended.
-    pub ended: Ended,
+    pub(crate) ended: Ended,
     /// Effects that it asked for.
-    pub asked: Vec<Asked>,
+    pub(crate) asked: Vec<Asked>,
     /// Places of the answers that it did not ask for.
-    pub unused: Vec<usize>,
+    pub(crate) unused: Vec<usize>,
     /// Lines that it logged.
-    pub lines: Vec<String>,
+    pub(crate) lines: Vec<String>,
     /// Lines beyond its budget.
-    pub lines_dropped: u32,
+    pub(crate) lines_dropped: u32,
     /// CPU time.
-    pub cpu: Duration,
+    pub(crate) cpu: Duration,
     /// Most linear memory, in bytes.
-    pub memory: usize,
+    pub(crate) memory: usize,
 }
 
 impl DryPlugin {
@@ -79,7 +79,7 @@ impl DryPlugin {
     ///
     /// # Errors
     /// [`DryRunError`].
-    pub fn new(plugin: &Plugin, ticker: &Ticker) -> Result<Self, DryRunError> {
+    pub(crate) fn new(plugin: &Plugin, ticker: &Ticker) -> Result<Self, DryRunError> {
         let engine: Engine = probe_engine(AddressSpace::of_process())?;
         ticker.drive(&engine);
         let mut linker = Linker::new(&engine);
@@ -107,7 +107,7 @@ impl DryPlugin {
     ///
     /// # Errors
     /// Why no handler matches.
-    pub async fn run(
+    pub(crate) async fn run(
         &self,
         packet: &Packet,
         answers: &[DryAnswer],

@@ -7,9 +7,9 @@
 //! toolchain do not rebuild each other's work. This module asks nobody anything and reads no
 //! environment: what changes the machine is named by [`toolchain`] and run by the caller.
 
-pub mod component;
-pub mod packages;
-pub mod toolchain;
+pub(crate) mod component;
+pub(crate) mod packages;
+pub(crate) mod toolchain;
 
 use std::io::{BufReader, Read};
 use std::path::PathBuf;
@@ -41,7 +41,7 @@ const LINKED: &str =
 
 /// Why plugins could not be built.
 #[derive(Debug, thiserror::Error)]
-pub enum BuildError {
+pub(crate) enum BuildError {
     /// Cargo could not be started, or its output not be read.
     #[error("running {cargo}")]
     Cargo {
@@ -88,7 +88,10 @@ pub enum BuildError {
 ///
 /// # Errors
 /// [`BuildError`] names the first package that failed.
-pub fn build(toolchain: &Toolchain, workspace: &Workspace) -> Result<Vec<Component>, BuildError> {
+pub(crate) fn build(
+    toolchain: &Toolchain,
+    workspace: &Workspace,
+) -> Result<Vec<Component>, BuildError> {
     let artifacts = compile(toolchain, workspace)?;
     artifacts
         .into_iter()
