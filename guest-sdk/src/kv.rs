@@ -93,12 +93,14 @@ pub fn delete(key: &str) -> Result<(), KvError> {
     boundary::kv_delete(key)
 }
 
-/// Adds to a decimal integer; a key that is not there counts as 0.
+/// Adds to a decimal integer of 64 bits.
 ///
-/// Runs side by side lose no addition.
+/// The sum is made when the outcome is committed, so that runs side by side lose no addition. By
+/// then there is nobody to tell: a key that is not there, or whose value is no such integer,
+/// counts as 0, and a sum beyond 64 bits stays at the nearest that has them.
 ///
 /// # Errors
-/// No permission; a value that is no integer, or would not be one of 64 bits any more.
+/// No permission, or a key beyond the limits.
 ///
 /// ```
 /// use gwasp_sdk::kv;
@@ -106,6 +108,10 @@ pub fn delete(key: &str) -> Result<(), KvError> {
 /// kv::add("notices", 2)?;
 /// kv::add("notices", 1)?;
 /// assert_eq!(kv::get("notices")?.as_deref(), Some(b"3".as_slice()));
+///
+/// kv::set("notices", "many")?;
+/// kv::add("notices", 1)?;
+/// assert_eq!(kv::get("notices")?.as_deref(), Some(b"1".as_slice()));
 /// # Ok::<(), kv::KvError>(())
 /// ```
 pub fn add(key: &str, delta: i64) -> Result<(), KvError> {

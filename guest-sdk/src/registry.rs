@@ -66,8 +66,12 @@ pub enum Input {
     Tick(Timestamp),
 }
 
+/// Counted up when a host that does not know what is new would misread it.
+const FORMAT: u32 = 1;
+
 #[derive(Serialize)]
 struct Manifest<'a> {
+    format: u32,
     sdk: &'static str,
     entries: Vec<Entry<'a>>,
 }
@@ -138,6 +142,7 @@ pub(crate) fn describe() -> String {
         entries.insert(place, entry);
     }
     let manifest = Manifest {
+        format: FORMAT,
         sdk: env!("CARGO_PKG_VERSION"),
         entries,
     };

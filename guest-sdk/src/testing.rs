@@ -148,7 +148,7 @@ pub fn tick(
 /// Returns what the plugin tells the host about itself, as JSON.
 ///
 /// ```
-/// assert!(gwasp_sdk::testing::manifest().starts_with(r#"{"sdk":"#));
+/// assert!(gwasp_sdk::testing::manifest().starts_with(r#"{"format":1,"sdk":"#));
 /// ```
 #[must_use]
 pub fn manifest() -> String {

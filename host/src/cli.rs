@@ -44,7 +44,14 @@ pub(crate) mod exit {
 
 /// Listens to alert streams, writes every packet down, and runs sandboxed handlers on it.
 #[derive(Debug, Parser)]
-#[command(name = "gwasp", version, about, max_term_width = 100)]
+#[command(
+    name = "gwasp",
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "Begin with `gwasp new my-plugin`. `cargo doc -p gwasp-sdk --open`, in the folder \
+                  of a plugin, shows all that a handler can do."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

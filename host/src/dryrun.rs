@@ -27,7 +27,7 @@ const MEMORY: usize = 64 << 20;
 
 /// Why a plugin cannot be run dry.
 #[derive(Debug, thiserror::Error)]
-pub enum DryRunError {
+pub(crate) enum DryRunError {
     /// WebAssembly cannot run here.
     #[error("plugins cannot run")]
     Engine(#[from] EngineError),
@@ -40,7 +40,7 @@ pub enum DryRunError {
 }
 
 /// A plugin that can be run dry.
-pub struct DryPlugin {
+pub(crate) struct DryPlugin {
     name: String,
     routes: Arc<Routes>,
     pre: PluginPre<Run>,
@@ -58,21 +58,23 @@ impl std::fmt::Debug for DryPlugin {
 
 /// How one handler did on one packet.
 #[derive(Debug)]
-pub struct DryOutcome {
+pub(crate) struct DryOutcome {
     /// `PLUGIN.HANDLER`.
-    pub handler: String,
+    pub(crate) handler: String,
     /// How it ended.
-    pub ended: Ended,
+    pub(crate) ended: Ended,
     /// Effects that it asked for.
-    pub asked: Vec<Asked>,
+    pub(crate) asked: Vec<Asked>,
+    /// Places of the answers that it did not ask for.
+    pub(crate) unused: Vec<usize>,
     /// Lines that it logged.
-    pub lines: Vec<String>,
+    pub(crate) lines: Vec<String>,
     /// Lines beyond its budget.
-    pub lines_dropped: u32,
+    pub(crate) lines_dropped: u32,
     /// CPU time.
-    pub cpu: Duration,
+    pub(crate) cpu: Duration,
     /// Most linear memory, in bytes.
-    pub memory: usize,
+    pub(crate) memory: usize,
 }
 
 impl DryPlugin {
@@ -80,7 +82,7 @@ impl DryPlugin {
     ///
     /// # Errors
     /// [`DryRunError`].
-    pub fn new(plugin: &Plugin, ticker: &Ticker) -> Result<Self, DryRunError> {
+    pub(crate) fn new(plugin: &Plugin, ticker: &Ticker) -> Result<Self, DryRunError> {
         let engine: Engine = probe_engine(AddressSpace::of_process())?;
         ticker.drive(&engine);
         let mut linker = Linker::new(&engine);
@@ -109,7 +111,7 @@ impl DryPlugin {
     ///
     /// # Errors
     /// Why no handler matches.
-    pub async fn run(
+    pub(crate) async fn run(
         &self,
         packet: &Packet,
         answers: &[DryAnswer],
@@ -122,7 +124,8 @@ impl DryPlugin {
         for route in self.routes.matching(packet)? {
             let handler = route.name();
             let task = packet_task_id(&packet.identity, &handler, 0);
-            let seam = self.seam(&route.entry.name, task, answers);
+            let dry = self.dry_run(task, answers);
+            let seam = self.seam(&route.entry.name, Arc::clone(&dry));
             let never = CancellationToken::new();
             let invocation = Invocation {
                 handler: &route.entry.name,
@@ -136,6 +139,7 @@ impl DryPlugin {
                 handler,
                 ended: invoked.ended.explained_by(invoked.leg.panic),
                 asked: invoked.leg.asked,
+                unused: dry.unused(),
                 lines: invoked.leg.lines,
                 lines_dropped: invoked.leg.log_lines_dropped,
                 cpu: invoked.cpu,
@@ -145,7 +149,13 @@ impl DryPlugin {
         Ok(outcomes)
     }
 
-    fn seam(&self, handler: &str, task: TaskId, answers: &[DryAnswer]) -> Seam {
+    fn dry_run(&self, task: TaskId, answers: &[DryAnswer]) -> Arc<DryRun> {
+        let (routes, kernels) = (Arc::clone(&self.routes), self.kernels.clone());
+        let answers = answers.to_vec();
+        Arc::new(DryRun::new(Timestamp::now(), task, kernels, routes, answers))
+    }
+
+    fn seam(&self, handler: &str, dry: Arc<DryRun>) -> Seam {
         // A dry run makes no effect, so that everything may be asked for.
         let everything = Grant {
             kv: true,
@@ -158,12 +168,9 @@ impl DryPlugin {
             handler: handler.to_owned(),
             grant: Arc::new(everything),
         };
-        let routes = Arc::clone(&self.routes);
-        let kernels = self.kernels.clone();
-        let dry = DryRun::new(Timestamp::now(), task, kernels, routes, answers.to_vec());
         Seam::new(
             context,
-            Driver::Dry(Arc::new(dry)),
+            Driver::Dry(dry),
             Limits::default(),
             Journal::default(),
         )

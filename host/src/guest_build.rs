@@ -7,9 +7,9 @@
 //! toolchain do not rebuild each other's work. This module asks nobody anything and reads no
 //! environment: what changes the machine is named by [`toolchain`] and run by the caller.
 
-pub mod component;
-pub mod packages;
-pub mod toolchain;
+pub(crate) mod component;
+pub(crate) mod packages;
+pub(crate) mod toolchain;
 
 use std::io::{BufReader, Read};
 use std::path::PathBuf;
@@ -33,9 +33,15 @@ const PROFILE: [&str; 6] = [
     "profile.release.strip='debuginfo'",
 ];
 
+/// A smaller stack than Rust's megabyte: it is the largest part of the memory that a fresh
+/// instance needs, and kernels before 6.7 clear it between two runs. A handler that needs more
+/// traps, and boxes what is large.
+const LINKED: &str =
+    "target.wasm32-unknown-unknown.rustflags=['-C', 'link-arg=-zstack-size=131072']";
+
 /// Why plugins could not be built.
 #[derive(Debug, thiserror::Error)]
-pub enum BuildError {
+pub(crate) enum BuildError {
     /// Cargo could not be started, or its output not be read.
     #[error("running {cargo}")]
     Cargo {
@@ -82,7 +88,10 @@ pub enum BuildError {
 ///
 /// # Errors
 /// [`BuildError`] names the first package that failed.
-pub fn build(toolchain: &Toolchain, workspace: &Workspace) -> Result<Vec<Component>, BuildError> {
+pub(crate) fn build(
+    toolchain: &Toolchain,
+    workspace: &Workspace,
+) -> Result<Vec<Component>, BuildError> {
     let artifacts = compile(toolchain, workspace)?;
     artifacts
         .into_iter()
@@ -117,7 +126,7 @@ fn compile(
         .arg(workspace.target_dir.join("guest"))
         .args(toolchain.build_args())
         .stdout(Stdio::piped());
-    for setting in PROFILE {
+    for setting in PROFILE.into_iter().chain([LINKED]) {
         cargo.args(["--config", setting]);
     }
     for guest in &workspace.guests {

@@ -2,7 +2,7 @@
 
 /// `text` as one line of about `max` bytes, without control characters: a stranger's text can
 /// neither forge lines of a log nor drive a terminal.
-pub fn one_line(text: &str, max: usize) -> String {
+pub(crate) fn one_line(text: &str, max: usize) -> String {
     let mut line = String::with_capacity(text.len().min(max));
     for character in text.trim_end().chars() {
         if line.len() >= max {
@@ -19,7 +19,7 @@ pub fn one_line(text: &str, max: usize) -> String {
 }
 
 /// `text` with its lines, and without any other control character.
-pub fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_control() && !matches!(character, '\n' | '\t') {
@@ -32,7 +32,7 @@ pub fn printable(text: &str) -> String {
 }
 
 /// An error with its causes, in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -204,17 +204,72 @@ fn module(file: &Path) -> Option<String> {
     Some(first.trim_end_matches(".rs").to_owned())
 }
 
-/// Modules that a line names by `crate::`.
-fn named_modules(line: &str) -> Vec<String> {
-    line.split("crate::")
-        .skip(1)
-        .filter(|rest| !rest.starts_with('{'))
-        .map(|rest| {
-            rest.chars()
-                .take_while(|c| c.is_alphanumeric() || *c == '_')
-                .collect()
-        })
+/// Modules that a file names by `crate::`, with the lines; `use crate::{a::B, c}` names two.
+fn named_modules(lines: &[(usize, String)]) -> Vec<(usize, String)> {
+    let mut named = Vec::new();
+    for (place, (number, line)) in lines.iter().enumerate() {
+        for (at, path) in line.match_indices("crate::") {
+            let rest = &line[at + path.len()..];
+            let following = lines[place + 1..].iter();
+            match rest.strip_prefix('{') {
+                Some(group) => named.extend(of_group(*number, group, following)),
+                None => named.push((*number, first_name(rest))),
+            }
+        }
+    }
+    named
+}
+
+/// What stands first in each part of a group that begins in line `number` and ends in this or a
+/// following line.
+fn of_group<'a>(
+    number: usize,
+    begin: &str,
+    following: impl Iterator<Item = &'a (usize, String)>,
+) -> Vec<(usize, String)> {
+    let mut named = Vec::new();
+    let (mut depth, mut is_first) = (1_u32, true);
+    let lines = std::iter::once((number, begin));
+    for (number, line) in lines.chain(following.map(|(number, line)| (*number, line.as_str()))) {
+        for (at, c) in line.char_indices() {
+            match c {
+                '{' => depth += 1,
+                '}' if depth == 1 => return named,
+                '}' => depth -= 1,
+                ',' if depth == 1 => is_first = true,
+                c if depth == 1 && is_first && c.is_alphabetic() => {
+                    named.push((number, first_name(&line[at..])));
+                    is_first = false;
+                }
+                _ => {}
+            }
+        }
+    }
+    named
+}
+
+fn first_name(path: &str) -> String {
+    path.chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
         .collect()
+}
+
+#[test]
+fn grouped_imports_name_each_of_their_modules() {
+    let text = "use crate::packet::Key;\nuse crate::{\n    broker::{Broker, Input},\n    \
+                routes::Routes, text,\n};\nfn f(x: crate::task::X) {}\nuse crate::{stop};";
+    let lines: Vec<(usize, String)> = (1..).zip(text.lines().map(str::to_owned)).collect();
+    let named = named_modules(&lines);
+    let named: Vec<(usize, &str)> = named.iter().map(|(n, name)| (*n, name.as_str())).collect();
+    let expected = [
+        (1, "packet"),
+        (3, "broker"),
+        (4, "routes"),
+        (4, "text"),
+        (6, "task"),
+        (7, "stop"),
+    ];
+    assert_eq!(named, expected);
 }
 
 #[test]
@@ -231,12 +286,10 @@ fn a_module_knows_only_those_that_its_room_allows() {
             ));
             continue;
         };
-        for (number, line) in production_lines(file) {
-            for named in named_modules(&line) {
-                if named != module && !allowed.contains(&named.as_str()) && *allowed != ["*"] {
-                    let place = format!("{}:{number}", file.display());
-                    wrong.push(format!("{place}: `{module}` may not know `{named}`"));
-                }
+        for (number, named) in named_modules(&production_lines(file)) {
+            if named != module && !allowed.contains(&named.as_str()) && *allowed != ["*"] {
+                let place = format!("{}:{number}", file.display());
+                wrong.push(format!("{place}: `{module}` may not know `{named}`"));
             }
         }
     }
@@ -248,11 +301,8 @@ fn the_host_knows_no_subcommand() {
     let mut wrong = Vec::new();
     for file in files().iter().filter(|file| is_rust(file)) {
         if module(file).is_some_and(|module| module != "cli" && module != "main") {
-            let lines = production_lines(file);
-            let named = lines
-                .iter()
-                .find(|(_, line)| named_modules(line).iter().any(|m| m == "cli"));
-            if let Some((number, _)) = named {
+            let named = named_modules(&production_lines(file));
+            if let Some((number, _)) = named.iter().find(|(_, name)| name == "cli") {
                 wrong.push(format!("{}:{number}: names `cli`", file.display()));
             }
         }

@@ -6,7 +6,8 @@
 //!
 //! The reader is strict, unlike [`VoEvent`](crate::VoEvent), which also takes a file with text
 //! above the document: a frame holds one XML document and nothing else. What it accepts,
-//! `VoEvent` accepts, and both agree on ivorn, role and type.
+//! `VoEvent` accepts, and both agree on ivorn, role and type. An attribute of more than 64 KiB is
+//! no attribute of a notice, the IVORN included: such a document is refused, with its bytes kept.
 
 use std::ops::Range;
 

@@ -14,26 +14,27 @@ mod parse;
 /// Unix time (2026-06-28) up to which the table of leap seconds is known to be complete.
 pub const LEAP_SECONDS_KNOWN_UNTIL: i64 = 1_782_604_800;
 
-/// The first day (year, month; day 1) with each value of GPS − UTC, beginning with 1 s.
-const LEAP_SECONDS: [(i64, i64); 18] = [
-    (1981, 7),
-    (1982, 7),
-    (1983, 7),
-    (1985, 7),
-    (1988, 1),
-    (1990, 1),
-    (1991, 1),
-    (1992, 7),
-    (1993, 7),
-    (1994, 7),
-    (1996, 1),
-    (1997, 7),
-    (1999, 1),
-    (2006, 1),
-    (2009, 1),
-    (2012, 7),
-    (2015, 7),
-    (2017, 1),
+/// Unix times from which GPS − UTC is one second more, beginning with 1 s: the midnights after
+/// the leap seconds of IERS Bulletin C.
+pub const LEAP_SECONDS: [i64; 18] = [
+    362_793_600,   // 1981-07-01
+    394_329_600,   // 1982-07-01
+    425_865_600,   // 1983-07-01
+    489_024_000,   // 1985-07-01
+    567_993_600,   // 1988-01-01
+    631_152_000,   // 1990-01-01
+    662_688_000,   // 1991-01-01
+    709_948_800,   // 1992-07-01
+    741_484_800,   // 1993-07-01
+    773_020_800,   // 1994-07-01
+    820_454_400,   // 1996-01-01
+    867_715_200,   // 1997-07-01
+    915_148_800,   // 1999-01-01
+    1_136_073_600, // 2006-01-01
+    1_230_768_000, // 2009-01-01
+    1_341_100_800, // 2012-07-01
+    1_435_708_800, // 2015-07-01
+    1_483_228_800, // 2017-01-01
 ];
 
 /// Days from 1970-01-01 to the beginning of GPS time, 1980-01-06.
@@ -225,17 +226,17 @@ pub enum TimeError {
 
 /// GPS − UTC on a day, in seconds.
 fn leap_seconds(days: i64) -> i64 {
-    let begun = LEAP_SECONDS
-        .iter()
-        .filter(|(year, month)| days_from_civil(*year, *month, 1) <= days);
+    let midnight = days * SECONDS_PER_DAY;
+    let begun = LEAP_SECONDS.iter().filter(|leap| **leap <= midnight);
     i64::try_from(begun.count()).unwrap_or_default()
 }
 
 /// Tells whether a day ends with a leap second, or, beyond the table, might.
 fn ends_with_leap_second(days: i64) -> bool {
-    let (year, month, day) = civil_from_days(days + 1);
+    let (_, month, day) = civil_from_days(days + 1);
     let may_have_one = day == 1 && matches!(month, 1 | 7);
-    let known = LEAP_SECONDS.contains(&(year, month)) || days < GPS_EPOCH_DAYS;
+    let next_midnight = (days + 1) * SECONDS_PER_DAY;
+    let known = LEAP_SECONDS.contains(&next_midnight) || days < GPS_EPOCH_DAYS;
     may_have_one && (known || days * SECONDS_PER_DAY > LEAP_SECONDS_KNOWN_UNTIL)
 }
 

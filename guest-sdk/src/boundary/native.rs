@@ -136,16 +136,8 @@ pub(crate) fn kv_delete(key: &str) -> Result<(), KvError> {
 
 pub(crate) fn kv_add(key: &str, delta: i64) -> Result<(), KvError> {
     with(|state| {
-        let value = match state.kv.get(key) {
-            Some(value) => integer(value),
-            None => Some(0),
-        };
-        let sum = value.and_then(|value| value.checked_add(delta));
-        let sum = sum.ok_or_else(|| {
-            KvError::Limit(format!(
-                "`{key}` is not, or would not be, an integer of 64 bits"
-            ))
-        })?;
+        let value = state.kv.get(key).map_or(0, |value| integer(value));
+        let sum = value.saturating_add(delta);
         state
             .kv
             .insert(key.to_owned(), sum.to_string().into_bytes());
@@ -153,8 +145,10 @@ pub(crate) fn kv_add(key: &str, delta: i64) -> Result<(), KvError> {
     })
 }
 
-fn integer(value: &[u8]) -> Option<i64> {
-    std::str::from_utf8(value).ok()?.parse().ok()
+/// A decimal integer; anything else counts as 0, as in a host.
+fn integer(value: &[u8]) -> i64 {
+    let text = std::str::from_utf8(value).ok();
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 pub(crate) fn kv_claim(name: &str) -> Result<bool, KvError> {

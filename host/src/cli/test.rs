@@ -1,14 +1,17 @@
 //! `gwasp test`.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail, ensure};
+use gwasp_store::State;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::places;
+use super::task::state;
 use crate::config::Config;
 use crate::dryrun::{DryOutcome, DryPlugin};
 use crate::effects::{self, Asked, DryAnswer};
@@ -24,7 +27,8 @@ use crate::workers::Ended;
 /// log, CPU time and memory. Exit code 1 where a handler fails or a file is no notice.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  gwasp test plugins/fermi-log.wasm notices/*.xml
+  gwasp test plugins/fermi-log.wasm notice.xml      one notice
+  gwasp test plugins/fermi-log.wasm notices         every *.xml in a folder
   gwasp test p.wasm n.xml --answers answers.json    services answer from a file:
         [{\"url\": \"https://gracedb.example/api/x\", \"status\": 200, \"body\": \"…\"},
          {\"url\": \"https://gracedb.example/api/y\", \"file\": \"coinc.xml\"},
@@ -35,9 +39,9 @@ pub(super) struct Args {
     /// The plugin.
     #[arg(value_name = "PLUGIN.wasm")]
     plugin: PathBuf,
-    /// VOEvents.
-    #[arg(value_name = "FILE", required = true)]
-    files: Vec<PathBuf>,
+    /// VOEvents, and folders of them.
+    #[arg(value_name = "FILE|DIR", required = true)]
+    paths: Vec<PathBuf>,
     /// What services answer: a JSON list of url, status and body or file. Without it HTTP 200
     /// with an empty body.
     #[arg(long, value_name = "FILE")]
@@ -61,7 +65,13 @@ struct Row {
     log: Vec<String>,
     cpu_us: u64,
     memory: usize,
+    #[serde(skip)]
+    unused: Option<Vec<usize>>,
 }
+
+/// Outcomes, by the names that they have in a host.
+const SUCCESS: &str = state(State::Success);
+const FAILURE: &str = state(State::Failure);
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let ticker = Ticker::start().context("no thread for time limits")?;
@@ -77,9 +87,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()?;
     let mut failed = false;
-    for file in &args.files {
+    let mut unused: BTreeSet<usize> = (0..answers.len()).collect();
+    for file in &files(&args.paths)? {
         for row in runtime.block_on(rows(&plugin, file, &answers)) {
-            failed |= row.outcome == "failed" || row.outcome == "refused";
+            failed |= matches!(row.outcome, FAILURE | "refused");
+            if let Some(of_run) = &row.unused {
+                unused.retain(|place| of_run.contains(place));
+            }
             if args.json {
                 super::table::print_json(&[row])?;
             } else {
@@ -87,11 +101,46 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             }
         }
     }
+    tell_unused(&answers, &unused);
     Ok(if failed {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// The files among `paths`, and every `*.xml` in the folders among them, by name.
+fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let unreadable = || format!("the folder {} cannot be read", path.display());
+        let mut inside = Vec::new();
+        for entry in std::fs::read_dir(path).with_context(unreadable)? {
+            let file = entry.with_context(unreadable)?.path();
+            if file.extension().is_some_and(|extension| extension == "xml") {
+                inside.push(file);
+            }
+        }
+        ensure!(
+            !inside.is_empty(),
+            "there is no *.xml in {}; name files one by one",
+            path.display()
+        );
+        inside.sort();
+        files.append(&mut inside);
+    }
+    Ok(files)
+}
+
+/// Names answers that no handler asked for: a misspelt URL is among them.
+fn tell_unused(answers: &[DryAnswer], unused: &BTreeSet<usize>) {
+    for answer in unused.iter().filter_map(|place| answers.get(*place)) {
+        super::complain(&anyhow!("no handler asked for the answer {answer}"));
+    }
 }
 
 fn answers(path: Option<&Path>) -> anyhow::Result<Vec<DryAnswer>> {
@@ -190,6 +239,7 @@ impl Row {
             log: Vec::new(),
             cpu_us: 0,
             memory: 0,
+            unused: None,
         }
     }
 
@@ -197,14 +247,12 @@ impl Row {
         let (outcome, error, result) = match run.ended {
             Ended::Done(result) => {
                 let result = result.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-                ("succeeded", None, result)
+                (SUCCESS, None, result)
             }
-            Ended::Failed { kind, message, .. } => (
-                "failed",
-                Some(format!("{}: {message}", kind.as_str())),
-                None,
-            ),
-            Ended::GivenBack { .. } | Ended::Fenced => ("failed", Some("stopped".to_owned()), None),
+            Ended::Failed { kind, message, .. } => {
+                (FAILURE, Some(format!("{}: {message}", kind.as_str())), None)
+            }
+            Ended::GivenBack { .. } | Ended::Fenced => (FAILURE, Some("stopped".to_owned()), None),
         };
         let mut log = run.lines;
         if run.lines_dropped > 0 {
@@ -223,6 +271,7 @@ impl Row {
             log,
             cpu_us: u64::try_from(run.cpu.as_micros()).unwrap_or(u64::MAX),
             memory: run.memory,
+            unused: Some(run.unused),
         }
     }
 }

@@ -85,10 +85,10 @@ mod tests {
 
     #[test]
     fn the_example_of_grants_and_services_is_a_configuration() {
-        let text = include_str!("../../../examples/effects.toml");
-        let config = Config::parse(text, "examples/effects.toml").unwrap();
+        let text = include_str!("../../../examples/gwasp.toml");
+        let config = Config::parse(text, "examples/gwasp.toml").unwrap();
         assert!(config.grants["superevents"].allows_task("annotate", "plot"));
         assert!(!config.grants["superevents"].allows_task("other", "plot"));
-        assert_eq!(config.services.len(), 3);
+        assert_eq!(config.services.len(), 2);
     }
 }

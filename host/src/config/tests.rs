@@ -1,4 +1,4 @@
-use super::Config;
+use super::{Config, QueueConfig};
 
 /// What is said of a text, with the place as `line:column`.
 #[track_caller]
@@ -93,4 +93,73 @@ fn a_mistake_in_any_other_table_is_shown_in_its_place() {
         &["is `directory` meant?"],
     );
     check("[store]\ndirectory = \"x", (2, 15), &[]);
+}
+
+const EXAMPLE: &str = include_str!("../../../examples/gwasp.toml");
+
+/// The keys that a table of the example may have, as the message about a wrong one names them.
+fn known_keys(header: &str) -> Vec<String> {
+    let wrong = format!("{header}\nno_such_key = 1");
+    let text = match header {
+        "" => format!("no_such_key = 1\n{EXAMPLE}"),
+        _ => EXAMPLE.replacen(header, &wrong, 1),
+    };
+    let said = Config::parse(&text, "").unwrap_err().to_string();
+    let (_, keys) = said.split_once("expected ").unwrap();
+    keys.split('`')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// `[services.archive.resolve]` is one of `services.*.resolve`.
+fn kind_of(header: &str) -> String {
+    let path: Vec<&str> = header.trim_matches(['[', ']']).split('.').collect();
+    let named = |(at, part)| if at == 1 { "*" } else { part };
+    path.into_iter()
+        .enumerate()
+        .map(named)
+        .collect::<Vec<_>>()
+        .join(".")
+}
+
+#[test]
+fn the_example_has_every_key_of_every_table() {
+    let example: toml::Table = EXAMPLE.parse().unwrap();
+    for table in known_keys("") {
+        assert!(example.contains_key(&table), "no [{table}]");
+    }
+    let headers: Vec<&str> = EXAMPLE
+        .lines()
+        .filter(|line| line.starts_with('['))
+        .collect();
+    let mut missing = std::collections::BTreeSet::new();
+    let mut there = std::collections::BTreeSet::new();
+    for header in headers {
+        let kind = kind_of(header);
+        let mut table = &example;
+        for part in header.trim_matches(['[', ']']).split('.') {
+            table = table[part].as_table().unwrap();
+        }
+        there.extend(table.keys().map(|key| format!("{kind} {key}")));
+        missing.extend(known_keys(header).iter().map(|key| format!("{kind} {key}")));
+    }
+    missing.retain(|key| !there.contains(key));
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn the_example_says_what_the_defaults_are() {
+    let example = Config::parse(EXAMPLE, "examples/gwasp.toml").unwrap();
+    let default = Config::default();
+    assert_eq!(example.drain.deadline, default.drain.deadline);
+    assert_eq!(
+        example.queues.get("general").unwrap(),
+        QueueConfig::default()
+    );
+    let super::ListenerConfig::Vtp(vtp) = &example.listeners["gcn"];
+    let mut plain = super::VtpConfig::with_brokers(vtp.brokers.clone());
+    plain.tls.clone_from(&vtp.tls);
+    assert_eq!(format!("{vtp:?}"), format!("{plain:?}"));
 }

@@ -53,6 +53,7 @@ impl Host for Run {
             idempotent,
         };
         let noted = if request.method.is_safe() {
+            self.seam.note_asked(&HTTP_GET, || what(&request));
             let live = async { Ok(call.read().await) };
             self.seam.answered(&HTTP_GET, &noted_request, live).await?
         } else {

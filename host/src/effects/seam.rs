@@ -81,7 +81,7 @@ pub struct Context {
     pub grant: Arc<Grant>,
 }
 
-/// An effect that a dry run was asked for and did not make.
+/// An effect of the outside world that a dry run was asked for and did not make.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Asked {
     /// Name of the host function.

@@ -5,18 +5,18 @@ use std::path::{Path, PathBuf};
 
 /// A plugin as a component that is on no disk yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Component {
+pub(crate) struct Component {
     /// Package name; the file's name without its suffix.
-    pub name: String,
+    pub(crate) name: String,
     /// The encoded component.
-    pub bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// A component beside its place, under a name that hosts pass over.
 ///
 /// It is gone with the value unless it is installed.
 #[derive(Debug)]
-pub struct Staged {
+pub(crate) struct Staged {
     temporary: PathBuf,
     path: PathBuf,
 }
@@ -24,7 +24,7 @@ pub struct Staged {
 /// Why a component could not be put into its directory.
 #[derive(Debug, thiserror::Error)]
 #[error("{} cannot be written", path.display())]
-pub struct InstallError {
+pub(crate) struct InstallError {
     path: PathBuf,
     source: std::io::Error,
 }
@@ -34,7 +34,7 @@ impl Component {
     ///
     /// # Errors
     /// [`InstallError`] names the file that is to be.
-    pub fn stage(&self, dir: &Path) -> Result<Staged, InstallError> {
+    pub(crate) fn stage(&self, dir: &Path) -> Result<Staged, InstallError> {
         let staged = Staged {
             temporary: dir.join(format!(".{}.{}.wasm", self.name, std::process::id())),
             path: dir.join(format!("{}.wasm", self.name)),
@@ -54,7 +54,7 @@ impl Component {
 
 impl Staged {
     /// Where it is until then.
-    pub fn file(&self) -> &Path {
+    pub(crate) fn file(&self) -> &Path {
         &self.temporary
     }
 
@@ -63,7 +63,7 @@ impl Staged {
     ///
     /// # Errors
     /// [`InstallError`] names the place.
-    pub fn install(self) -> Result<PathBuf, InstallError> {
+    pub(crate) fn install(self) -> Result<PathBuf, InstallError> {
         let path = self.path.clone();
         match std::fs::rename(&self.temporary, &path) {
             Ok(()) => Ok(path),

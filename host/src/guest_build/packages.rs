@@ -12,27 +12,27 @@ const SDK: &str = "gwasp-sdk";
 
 /// A Cargo workspace with the plugins in it that were asked for.
 #[derive(Clone, Debug)]
-pub struct Workspace {
+pub(crate) struct Workspace {
     /// Folder of its root manifest.
-    pub root: PathBuf,
+    pub(crate) root: PathBuf,
     /// Where Cargo writes for it.
-    pub target_dir: PathBuf,
+    pub(crate) target_dir: PathBuf,
     /// The plugins, at least one, by name.
-    pub guests: Vec<Guest>,
+    pub(crate) guests: Vec<Guest>,
 }
 
 /// A package that is a plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Guest {
+pub(crate) struct Guest {
     /// Package name.
-    pub name: String,
+    pub(crate) name: String,
     /// Cargo's own name for the package.
-    pub id: PackageId,
+    pub(crate) id: PackageId,
 }
 
 /// Why no plugins were found.
 #[derive(Debug, thiserror::Error)]
-pub enum PackagesError {
+pub(crate) enum PackagesError {
     /// The path does not exist.
     #[error("looking for {}", path.display())]
     Path {
@@ -64,7 +64,7 @@ pub enum PackagesError {
 ///
 /// # Errors
 /// [`PackagesError::Path`] when one does not exist.
-pub fn folders(paths: &[PathBuf]) -> Result<Vec<PathBuf>, PackagesError> {
+pub(crate) fn folders(paths: &[PathBuf]) -> Result<Vec<PathBuf>, PackagesError> {
     let folder = |path: &PathBuf| {
         let full = path.canonicalize().map_err(|source| PackagesError::Path {
             path: path.clone(),
@@ -82,7 +82,7 @@ pub fn folders(paths: &[PathBuf]) -> Result<Vec<PathBuf>, PackagesError> {
 ///
 /// # Errors
 /// [`PackagesError`] when one holds no plugin.
-pub fn find(cargo: &Path, dirs: &[PathBuf]) -> Result<Vec<Workspace>, PackagesError> {
+pub(crate) fn find(cargo: &Path, dirs: &[PathBuf]) -> Result<Vec<Workspace>, PackagesError> {
     let mut workspaces: Vec<Workspace> = Vec::new();
     for dir in dirs {
         let found = find_in(cargo, dir)?;

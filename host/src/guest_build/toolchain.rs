@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The target that plugins are built for: no system interface, hence nothing to take away.
-pub const TARGET: &str = "wasm32-unknown-unknown";
+pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
@@ -26,7 +26,7 @@ const DEBIAN_PACKAGES: [&str; 5] = [
 
 /// What to build with, as a person or a test may ask.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Choice {
+pub(crate) enum Choice {
     /// The first route that is open or can be opened.
     #[default]
     Auto,
@@ -40,7 +40,7 @@ pub enum Choice {
 
 impl Choice {
     /// The routes to try, in order.
-    pub const fn routes(self) -> &'static [Route] {
+    pub(crate) const fn routes(self) -> &'static [Route] {
         match self {
             Self::Auto => &[Route::Installed, Route::Rustup, Route::Debian],
             Self::Installed => &[Route::Installed],
@@ -52,7 +52,7 @@ impl Choice {
 
 /// A way to a toolchain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Route {
+pub(crate) enum Route {
     /// The toolchain in use has the target.
     Installed,
     /// The toolchain in use gets it from rustup.
@@ -63,32 +63,32 @@ pub enum Route {
 
 /// The `cargo` and `rustc` that are in use here.
 #[derive(Clone, Debug)]
-pub struct Programs {
+pub(crate) struct Programs {
     /// What `CARGO` says, else `cargo`.
-    pub cargo: PathBuf,
+    pub(crate) cargo: PathBuf,
     /// What `RUSTC` says, else `rustc`.
-    pub rustc: PathBuf,
+    pub(crate) rustc: PathBuf,
 }
 
 /// A toolchain that can build plugins.
 #[derive(Clone, Debug)]
-pub struct Toolchain {
+pub(crate) struct Toolchain {
     cargo: PathBuf,
     builds_std: bool,
 }
 
 /// Commands that open a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remedy {
+pub(crate) struct Remedy {
     /// Program and arguments of each command, in order.
-    pub commands: Vec<Vec<String>>,
+    pub(crate) commands: Vec<Vec<String>>,
     /// Whether they change more than a Rust toolchain, so that a person is asked first.
-    pub asks: bool,
+    pub(crate) asks: bool,
 }
 
 impl Route {
     /// Answers the toolchain when the route is open for a build in `dir`.
-    pub fn probe(self, programs: &Programs, dir: &Path) -> Option<Toolchain> {
+    pub(crate) fn probe(self, programs: &Programs, dir: &Path) -> Option<Toolchain> {
         let open = match self {
             Self::Installed | Self::Rustup => has_target(&programs.rustc, dir),
             Self::Debian => debian_is_complete(),
@@ -107,7 +107,7 @@ impl Route {
 
     /// The commands that would open it here, where there are any. `as_root` says whether this
     /// process may install packages by itself.
-    pub fn remedy(self, as_root: bool) -> Option<Remedy> {
+    pub(crate) fn remedy(self, as_root: bool) -> Option<Remedy> {
         match self {
             Self::Installed => None,
             Self::Rustup => answers("rustup", &["--version"]).then(|| Remedy {
@@ -131,12 +131,12 @@ impl Route {
 
 impl Toolchain {
     /// Its `cargo`.
-    pub fn cargo(&self) -> &Path {
+    pub(crate) fn cargo(&self) -> &Path {
         &self.cargo
     }
 
     /// Starts a command line for its `cargo`, cut off from the toolchain that started us.
-    pub fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.cargo);
         if self.builds_std {
             command
@@ -150,7 +150,7 @@ impl Toolchain {
     }
 
     /// Arguments of `cargo build` that this toolchain needs.
-    pub const fn build_args(&self) -> &'static [&'static str] {
+    pub(crate) const fn build_args(&self) -> &'static [&'static str] {
         if self.builds_std {
             &["-Z", "build-std=std,panic_abort"]
         } else {
@@ -159,7 +159,7 @@ impl Toolchain {
     }
 
     /// What it is, for a person.
-    pub const fn describe(&self) -> &'static str {
+    pub(crate) const fn describe(&self) -> &'static str {
         if self.builds_std {
             "Debian's Rust (the standard library is built along)"
         } else {

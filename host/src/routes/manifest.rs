@@ -20,6 +20,9 @@ const MAX_QUEUES: usize = 16;
 /// Longest name of an entry or a queue, in bytes.
 const MAX_NAME: usize = 200;
 
+/// Newest format of a manifest that this host reads.
+const FORMAT: u32 = 1;
+
 /// Queue of a handler that names none.
 const DEFAULT_QUEUE: &str = "general";
 
@@ -225,6 +228,18 @@ pub enum ManifestError {
     /// It is not the JSON that a manifest is.
     #[error("the plugin's manifest cannot be read; was it built with an SDK of another age?")]
     Json(#[from] serde_json::Error),
+    /// A newer SDK wrote it.
+    #[error(
+        "it was made by a newer gwasp-sdk ({}): its manifest has format {format}, and this host \
+         reads up to {FORMAT}; run a newer gwasp, or build it with an older gwasp-sdk",
+        .sdk.escape_debug()
+    )]
+    Newer {
+        /// Format of the manifest.
+        format: u32,
+        /// Version of the SDK.
+        sdk: String,
+    },
     /// There are more entries than a plugin may have.
     #[error("it has {0} handlers; the limit is {MAX_ENTRIES}: one handler may name many keys")]
     Entries(usize),
@@ -249,13 +264,24 @@ pub enum ManifestError {
     },
 }
 
+/// What every format begins with.
 #[derive(Deserialize)]
+struct RawHead {
+    format: u32,
+    sdk: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RawManifest {
+    #[serde(rename = "format")]
+    _format: u32,
     sdk: String,
     entries: Vec<RawEntry>,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RawEntry {
     name: String,
     kind: RawKind,
@@ -286,6 +312,11 @@ impl Manifest {
     /// # Errors
     /// [`ManifestError`], which names the entry and the option.
     pub fn read(json: &str) -> Result<Self, ManifestError> {
+        let RawHead { format, mut sdk } = serde_json::from_str(json)?;
+        if format > FORMAT {
+            sdk.truncate(sdk.floor_char_boundary(MAX_NAME));
+            return Err(ManifestError::Newer { format, sdk });
+        }
         let raw: RawManifest = serde_json::from_str(json)?;
         if raw.entries.len() > MAX_ENTRIES {
             return Err(ManifestError::Entries(raw.entries.len()));

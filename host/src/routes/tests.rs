@@ -7,7 +7,10 @@ use crate::packet::{Digest, Key, Packet};
 use gwasp_formats::notice_type::NoticeType;
 
 fn table(entries: &str) -> Routes {
-    let manifest = Manifest::read(&format!(r#"{{"sdk":"0.1.0","entries":[{entries}]}}"#)).unwrap();
+    let manifest = Manifest::read(&format!(
+        r#"{{"format":1,"sdk":"0.1.0","entries":[{entries}]}}"#
+    ))
+    .unwrap();
     let plugin = PluginRoutes {
         plugin: "p".to_owned(),
         generation: 1,
@@ -123,7 +126,7 @@ fn a_trailing_star_is_a_prefix_of_nodes_and_never_of_notices() {
 
 #[test]
 fn an_option_that_the_host_does_not_know_is_refused_by_name() {
-    let json = r#"{"sdk":"9","entries":[{"name":"f","kind":"task","options":[["teleport","1"]]}]}"#;
+    let json = r#"{"format":1,"sdk":"9","entries":[{"name":"f","kind":"task","options":[["teleport","1"]]}]}"#;
     let error = Manifest::read(json).unwrap_err().to_string();
     assert!(
         error.contains("`f`") && error.contains("`teleport`"),
@@ -133,8 +136,7 @@ fn an_option_that_the_host_does_not_know_is_refused_by_name() {
 
 #[test]
 fn two_entries_of_one_name_are_refused() {
-    let json =
-        r#"{"sdk":"0.1.0","entries":[{"name":"f","kind":"task"},{"name":"f","kind":"task"}]}"#;
+    let json = r#"{"format":1,"sdk":"0.1.0","entries":[{"name":"f","kind":"task"},{"name":"f","kind":"task"}]}"#;
     assert!(
         Manifest::read(json)
             .unwrap_err()
@@ -174,8 +176,10 @@ fn a_param_orders_by_its_value_in_the_voevent() {
 
 #[test]
 fn a_packet_that_only_a_refused_plugin_asks_for_says_so() {
-    let refused =
-        Manifest::read(&format!(r#"{{"sdk":"0.1.0","entries":[{GND_AND_FIN}]}}"#)).unwrap();
+    let refused = Manifest::read(&format!(
+        r#"{{"format":1,"sdk":"0.1.0","entries":[{GND_AND_FIN}]}}"#
+    ))
+    .unwrap();
     let reason = |served: &str, role| {
         let routes = table(served).with_refused(&[("astray".to_owned(), refused.clone())]);
         let found = routes.matching(&packet(GND, role));

@@ -13,7 +13,7 @@ pub(super) const NOTICE: u16 = 60_200;
 /// A manifest with one handler.
 pub(super) fn manifest() -> String {
     format!(
-        "{{\"sdk\":\"0.1.0\",\"entries\":[{{\"name\":\"run\",\"kind\":\"handler\",\
+        "{{\"format\":1,\"sdk\":\"0.1.0\",\"entries\":[{{\"name\":\"run\",\"kind\":\"handler\",\
          \"keys\":[{{\"notice\":{NOTICE}}}],\"options\":[[\"retries\",\"0\"]]}}]}}"
     )
 }

@@ -202,8 +202,12 @@ fn a_manifest_that_makes_no_sense_is_refused() {
     let entry = |name: &str, options: &str| {
         format!("{{\"name\":{name},\"kind\":\"task\",\"options\":{options}}}")
     };
-    let manifest =
-        |entries: &[String]| format!("{{\"sdk\":\"0.1.0\",\"entries\":[{}]}}", entries.join(","));
+    let manifest = |entries: &[String]| {
+        format!(
+            "{{\"format\":1,\"sdk\":\"0.1.0\",\"entries\":[{}]}}",
+            entries.join(",")
+        )
+    };
     check("{\u{1b}[31m", &["manifest cannot be read"]);
     check("", &["manifest cannot be read"]);
     let twice = entry("\"f\"", "[]");
@@ -231,7 +235,14 @@ fn a_manifest_that_makes_no_sense_is_refused() {
         .map(|n| entry(&format!("\"f{n}\""), &format!("[[\"queue\",\"q{n}\"]]")))
         .collect();
     check(&manifest(&queues), &["100 queues; the limit is 16"]);
-    let long = format!("{{\"sdk\":\"{}\",\"entries\":[]}}", "s".repeat(2 << 20));
+    let newer = "{\"format\":2,\"sdk\":\"9.0.0\",\"handlers\":{}}";
+    check(newer, &["made by a newer gwasp-sdk (9.0.0)"]);
+    let misspelt = entry("\"f\"", "[]").replace("options", "optoins");
+    check(&manifest(&[misspelt]), &["unknown field `optoins`"]);
+    let long = format!(
+        "{{\"format\":1,\"sdk\":\"{}\",\"entries\":[]}}",
+        "s".repeat(2 << 20)
+    );
     check(&long, &["`describe` failed"]);
 }
 

@@ -27,7 +27,8 @@ pub struct DryRun {
 /// What changes during the run.
 #[derive(Debug)]
 struct Left {
-    answers: Vec<DryAnswer>,
+    /// With their places in the list that was given.
+    answers: Vec<(usize, DryAnswer)>,
     blobs: HashMap<Digest, Bytes>,
 }
 
@@ -54,6 +55,19 @@ pub enum DryAnswer {
     },
 }
 
+impl std::fmt::Display for DryAnswer {
+    /// Says what it answers.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Http { method, url, .. } => {
+                let method = method.as_deref().unwrap_or("any method");
+                write!(f, "to {method} {url}")
+            }
+            Self::Kernel { name, .. } => write!(f, "of kernel {name}"),
+        }
+    }
+}
+
 impl DryRun {
     /// Makes a dry run of `task` in which services answer `answers`, each once, and then
     /// neutrally. Tasks of the plugin itself are looked up in `routes`.
@@ -65,7 +79,7 @@ impl DryRun {
         answers: Vec<DryAnswer>,
     ) -> Self {
         let left = Left {
-            answers,
+            answers: answers.into_iter().enumerate().collect(),
             blobs: HashMap::new(),
         };
         Self {
@@ -114,9 +128,18 @@ impl DryRun {
         let (at, answer) = answers
             .iter()
             .enumerate()
-            .find_map(|(at, answer)| Some((at, fits(answer)?)))?;
+            .find_map(|(at, (_, answer))| Some((at, fits(answer)?)))?;
         answers.remove(at);
         Some(answer)
+    }
+
+    /// Places of the answers that nobody asked for.
+    pub fn unused(&self) -> Vec<usize> {
+        self.left()
+            .answers
+            .iter()
+            .map(|(place, _)| *place)
+            .collect()
     }
 
     /// Keeps a blob for this run alone.
