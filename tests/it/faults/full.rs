@@ -142,10 +142,7 @@ fn a_full_disk_gives_no_receipts_and_packets_flow_again_once_there_is_space() {
     }
     let outcome = stage.finish(stage.sender.sent(), host);
     record(&json!({
-        "row": "14",
-        "lane": "disk full, and freed again",
-        "seed": "",
-        "faults": cycles,
+                "faults": cycles,
         "packets": outcome.packets,
         "tasks": outcome.tasks,
         "lost": outcome.lost,
