@@ -1,10 +1,13 @@
 //! From what listeners read to tasks: matches packets and has them accepted.
 //!
 //! Accepting waits for no queue and no handler. Deliveries that wait together are accepted
-//! together, in one commit.
+//! together, in one commit. Packets that find no space wait for it: listeners read no more
+//! meanwhile than they may have under way, and their senders wait in turn.
 
 use std::collections::{BTreeMap, HashMap};
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, error, info, warn};
@@ -26,6 +29,20 @@ type Receipt = oneshot::Sender<Result<Kept, NotKept>>;
 
 /// Most bytes that are accepted in one commit, unless one packet has more.
 const BATCH_BYTES: usize = 16 << 20;
+
+/// Pause before packets that found no space are tried again.
+const SPACE_DELAY: Duration = Duration::from_secs(1);
+
+/// Most deliveries that are held while others wait for space. It is more than a few connections
+/// may have under way, so that heartbeats come through; those that come and go may have more.
+const HELD: usize = 4096;
+
+/// What listeners hand over, in order.
+struct Line {
+    deliveries: mpsc::Receiver<Delivery>,
+    /// What was taken while packets before it waited for space; no more than [`HELD`].
+    held: Vec<Delivery>,
+}
 
 /// Turns deliveries into tasks until the last listener is gone.
 #[derive(Debug)]
@@ -58,9 +75,13 @@ impl Dispatcher {
     /// Runs until the other end of `deliveries` is closed and all are answered. Tells whether
     /// the ledger has everything that was read; where it has not, the store must not be closed
     /// cleanly, so that the next start marks a gap.
-    pub async fn run(mut self, mut deliveries: mpsc::Receiver<Delivery>) -> bool {
+    pub async fn run(mut self, deliveries: mpsc::Receiver<Delivery>) -> bool {
+        let mut line = Line {
+            deliveries,
+            held: Vec::new(),
+        };
         let mut batch = Vec::with_capacity(BATCH);
-        while deliveries.recv_many(&mut batch, BATCH).await > 0 {
+        while line.next(&mut batch).await {
             let mut packets = Vec::new();
             let mut refusals = Vec::new();
             let mut heartbeats = Vec::new();
@@ -76,13 +97,11 @@ impl Dispatcher {
                 self.refuse(refusals).await;
             }
             for packets in in_batches(packets) {
-                self.accept(packets).await;
+                self.accept(packets, &mut line).await;
             }
             self.pay().await;
             for receipt in heartbeats {
-                let open = self.accept_all(&[]).await;
-                let kept = open.map(|_| Kept::New).map_err(|error| not_kept(&error));
-                answer(receipt, kept);
+                self.beat(receipt).await;
             }
         }
         self.pay().await;
@@ -124,9 +143,16 @@ impl Dispatcher {
         }
     }
 
-    async fn accept(&mut self, packets: Vec<(Packet, Receipt)>) {
+    /// Answers a heartbeat: whether the way of a packet is open, or full.
+    async fn beat(&self, receipt: Receipt) {
+        let open = self.accept_all(&[]).await;
+        let kept = open.map(|_| Kept::New).map_err(|error| not_kept(&error));
+        answer(receipt, kept);
+    }
+
+    async fn accept(&mut self, packets: Vec<(Packet, Receipt)>, line: &mut Line) {
         let (packets, receipts): (Vec<_>, Vec<_>) = packets.into_iter().unzip();
-        match self.accept_all(&packets).await {
+        match self.accept_in_time(&packets, line).await {
             Ok(accepted) => {
                 for ((packet, accepted), receipt) in packets.iter().zip(accepted).zip(receipts) {
                     let (accepted, fate) = accepted;
@@ -136,7 +162,7 @@ impl Dispatcher {
             }
             Err(BrokerError::TooLarge { .. }) if packets.len() > 1 => {
                 for one in packets.into_iter().zip(receipts) {
-                    Box::pin(self.accept(vec![one])).await;
+                    Box::pin(self.accept(vec![one], line)).await;
                 }
             }
             Err(error @ BrokerError::TooLarge { .. }) => {
@@ -158,6 +184,45 @@ impl Dispatcher {
         let not_kept = not_kept(error);
         for receipt in receipts {
             answer(receipt, Err(not_kept.clone()));
+        }
+    }
+
+    /// Accepts as soon as there is space, unless told to stop first.
+    async fn accept_in_time(
+        &self,
+        packets: &[Packet],
+        line: &mut Line,
+    ) -> Result<Vec<(Accepted, usize)>, BrokerError> {
+        let mut has_waited = false;
+        loop {
+            match self.accept_all(packets).await {
+                Err(error @ BrokerError::Full { .. }) if !self.stop.drain.is_cancelled() => {
+                    error!(target: "gwasp::packet", error = %chain(&error), packets = packets.len(), "no space; packets wait and get no receipts");
+                    has_waited = true;
+                    self.pause(line).await;
+                }
+                accepted => {
+                    if has_waited && accepted.is_ok() {
+                        info!(target: "gwasp::packet", packets = packets.len(), "there is space again");
+                    }
+                    return accepted;
+                }
+            }
+        }
+    }
+
+    /// Waits before another try, answers heartbeats, and holds what else comes.
+    async fn pause(&self, line: &mut Line) {
+        let mut over = pin!(tokio::time::sleep(SPACE_DELAY));
+        loop {
+            tokio::select! {
+                () = &mut over => return,
+                () = self.stop.drain.cancelled() => return,
+                Some(delivery) = line.deliveries.recv(), if line.held.len() < HELD => match delivery.arrival {
+                    intake::Arrival::Heartbeat => self.beat(delivery.answer).await,
+                    _ => line.held.push(delivery),
+                },
+            }
         }
     }
 
@@ -214,6 +279,18 @@ impl Dispatcher {
                 self.fail(&error, receipts);
             }
         }
+    }
+}
+
+impl Line {
+    /// Takes what comes next, all that waits up to a batch; false once nothing comes any more.
+    async fn next(&mut self, batch: &mut Vec<Delivery>) -> bool {
+        if self.held.is_empty() {
+            return self.deliveries.recv_many(batch, BATCH).await > 0;
+        }
+        let number = self.held.len().min(BATCH);
+        batch.extend(self.held.drain(..number));
+        true
     }
 }
 

@@ -440,9 +440,8 @@ fn a_host_that_dies_at_any_sync_of_a_run_uploads_once() {
         // Packet, intent and outcome are a sync each.
         assert!(nth - 5 >= 3, "only {deaths} hosts died");
         record(&json!({
-            "lane": format!("kill -9 at each sync of one run with an upload ({asking:?})"),
-            "seed": 0,
-            "kills": deaths,
+            "what": format!("kill -9 at each sync of one run with an upload ({asking:?})"),
+                        "faults": deaths,
             "packets": deaths + 1,
             "tasks": deaths + 1,
             "lost": 0,

@@ -177,9 +177,9 @@ impl Campaign {
             .filter(|times| **times > 1)
             .count();
         record(&json!({
-            "lane": lane,
+            "what": lane,
             "seed": seed,
-            "kills": self.deaths,
+            "faults": self.deaths,
             "packets": ledger.accepted,
             "tasks": ledger.tasks.made,
             "lost": expected.saturating_sub(ledger.tasks.succeeded),

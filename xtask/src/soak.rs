@@ -1,21 +1,37 @@
-//! `cargo xtask soak`: the fault tests at length, and their table in docs/measurements.md.
+//! `cargo xtask soak`: the fault and accuracy lanes at length, and their table in
+//! docs/measurements.md.
+//!
+//! A lane leaves a row, as a line of JSON in the file that `GWASP_RESULTS` names. What a lane
+//! is, and which there are, is in `lanes`.
 
-use std::path::Path;
-use std::process::{Command, ExitCode};
+mod lanes;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
+use anyhow::{Result, ensure};
 
-use crate::build::{self, root};
+use crate::build::{self, Built};
 use crate::{machine, step};
+use lanes::{LANES, Lane};
 
 /// Arguments of `cargo xtask soak`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// How often each lane kills the host.
-    #[arg(long, value_name = "N", default_value_t = 200)]
-    kills: u32,
+    /// Runs this lane alone; may be given several times.
+    #[arg(long = "lane", value_name = "NAME")]
+    lanes: Vec<String>,
+
+    /// Runs each lane at a tenth of its length, with the host as `cargo xtask test` builds it,
+    /// and leaves docs/measurements.md as it is.
+    #[arg(long)]
+    quick: bool,
+
+    /// Shows the lanes and runs none.
+    #[arg(long)]
+    list: bool,
 
     /// Beginning of the random numbers; without it, a new one.
     #[arg(long, value_name = "NUMBER")]
@@ -26,58 +42,77 @@ pub(crate) struct Args {
     yes: bool,
 }
 
-/// The tests that are lanes: each repeats what it does as often as it is told.
-const LANES: [&str; 3] = [
-    "first_slice::a_host_that_is_killed_at_random_loses_and_doubles_nothing",
-    "first_slice::a_host_that_dies_as_it_syncs_loses_and_doubles_nothing",
-    "effects::a_host_that_dies_at_any_sync_of_a_run_uploads_once",
-];
+/// What lanes are run with.
+#[derive(Debug)]
+struct Run {
+    built: Built,
+    /// Where lanes leave their rows.
+    results: PathBuf,
+    seed: u64,
+    quick: bool,
+}
 
 /// Runs the lanes one after another, then writes what they counted.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    machine::install_test_packages(args.yes)?;
-    let built = build::host_and_plugins(args.yes)?;
-    let results = built.target.join("soak.jsonl");
-    if results.exists() {
-        std::fs::remove_file(&results)?;
-    }
-    let seed = args.seed.unwrap_or_else(new_seed);
-    let mut failed = Vec::new();
-    for lane in LANES {
-        let mut test = build::cargo()?;
-        test.args([
-            "test",
-            "--package",
-            "gwasp-tests",
-            "--test",
-            "it",
-            "--",
-            "--exact",
-            lane,
-        ])
-        .arg("--nocapture")
-        .env("GWASP_BIN", &built.binary)
-        .env("GWASP_PLUGINS", &built.plugins)
-        .env("GWASP_TEST_PLUGINS", &built.test_plugins)
-        .env("GWASP_EVERY_SYNC", "1")
-        .env("GWASP_KILLS", args.kills.to_string())
-        .env("GWASP_SEED", seed.to_string())
-        .env("GWASP_RESULTS", &results);
-        if let Err(error) = step::run(
-            &format!("{lane}, {} kills, seed {seed}", args.kills),
-            &mut test,
-        ) {
-            step::say(&format!("{error:#}"));
-            failed.push(lane);
+    let chosen = chosen(&args.lanes)?;
+    if args.list {
+        for lane in chosen {
+            println!("{:<12} row {:<4} {}", lane.name, lane.row, lane.about);
         }
+        return Ok(ExitCode::SUCCESS);
     }
-    write_table(&results)?;
+    machine::install_test_packages(args.yes)?;
+    let built = if args.quick {
+        build::host_and_plugins(args.yes)?
+    } else {
+        build::to_measure(args.yes)?
+    };
+    let run = Run {
+        results: built.target.join("soak.jsonl"),
+        seed: args.seed.unwrap_or_else(new_seed),
+        quick: args.quick,
+        built,
+    };
+    let mut failed = Vec::new();
+    let mut rows = Vec::new();
+    for lane in chosen {
+        if run.results.exists() {
+            std::fs::remove_file(&run.results)?;
+        }
+        if let Err(error) = lane.run(&run) {
+            step::say(&format!("lane `{}`: {error:#}", lane.name));
+            table::note_failure(&run.results, run.seed)?;
+            failed.push(lane.name);
+        }
+        rows.extend(table::rows(&run.results, lane)?);
+    }
+    if run.quick {
+        print!("{}", table::page(&rows));
+    } else {
+        table::write(rows)?;
+    }
     ensure!(
         failed.is_empty(),
-        "failed with seed {seed}: {}",
-        failed.join(", ")
+        "failed with seed {}: {}; `cargo xtask soak --lane NAME --seed {}` repeats one",
+        run.seed,
+        failed.join(", "),
+        run.seed
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// The lanes with these names; all of them without a name.
+fn chosen(names: &[String]) -> Result<Vec<&'static Lane>> {
+    for name in names {
+        let known: Vec<&str> = LANES.iter().map(|lane| lane.name).collect();
+        ensure!(
+            known.contains(&name.as_str()),
+            "there is no lane `{name}`; there are {}",
+            known.join(", ")
+        );
+    }
+    let is_chosen = |lane: &&Lane| names.is_empty() || names.iter().any(|name| name == lane.name);
+    Ok(LANES.iter().filter(is_chosen).collect())
 }
 
 fn new_seed() -> u64 {
@@ -85,64 +120,4 @@ fn new_seed() -> u64 {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     now.as_secs() << 20 | u64::from(now.subsec_micros())
-}
-
-/// Writes the table of `docs/measurements.md` between its two marks.
-fn write_table(results: &Path) -> Result<()> {
-    const BEGIN: &str = "<!-- soak: begin -->";
-    const END: &str = "<!-- soak: end -->";
-    let file = root()?.join("docs/measurements.md");
-    let text =
-        std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
-    let (before, rest) = text
-        .split_once(BEGIN)
-        .context("docs/measurements.md lacks its first mark")?;
-    let (_, after) = rest
-        .split_once(END)
-        .context("docs/measurements.md lacks its second mark")?;
-    let table = table(&std::fs::read_to_string(results).unwrap_or_default())?;
-    std::fs::write(&file, format!("{before}{BEGIN}\n{table}{END}{after}"))
-        .with_context(|| format!("writing {}", file.display()))?;
-    step::say(&format!("{} has the results", file.display()));
-    Ok(())
-}
-
-fn table(results: &str) -> Result<String> {
-    let mut table = format!("{}, {}\n\n", today()?, this_machine());
-    table.push_str("| lane | seed | kills | packets | tasks | lost | doubled |\n");
-    table.push_str("|---|---|---|---|---|---|---|\n");
-    for line in results.lines() {
-        let row: Value = serde_json::from_str(line).context("reading a lane's result")?;
-        let columns = [
-            "lane", "seed", "kills", "packets", "tasks", "lost", "doubled",
-        ];
-        let cells: Vec<String> = columns.iter().map(|&column| cell(&row[column])).collect();
-        table.push_str(&format!("| {} |\n", cells.join(" | ")));
-    }
-    Ok(table)
-}
-
-fn cell(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
-}
-
-fn today() -> Result<String> {
-    let date = step::output(
-        "asking for the date",
-        Command::new("date").args(["-u", "+%Y-%m-%d"]),
-    )?;
-    Ok(date.trim().to_owned())
-}
-
-/// Processor and number of cores: what a reader needs to judge the numbers by.
-fn this_machine() -> String {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpuinfo
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
-        .map_or("an unknown processor", |(_, model)| model);
-    format!("{cores} cores of {model}")
 }

@@ -216,7 +216,7 @@ fn bare(lease: &Lease, version: [u8; 32], step: Step) -> Commit {
     }
 }
 
-/// Commits, again and again while the broker may come back. What it does not take because it is
+/// Commits, again and again while the broker may come back, unless told to stop at once. What it does not take because it is
 /// too large sets the task aside.
 async fn commit(pool: &Pool, lease: &Lease, mut commit: Commit) {
     loop {
@@ -224,7 +224,12 @@ async fn commit(pool: &Pool, lease: &Lease, mut commit: Commit) {
             Some(Ok(())) => return report(lease, &commit),
             Some(Err(BrokerError::Full { .. } | BrokerError::Unavailable { .. })) => {
                 warn!(target: "gwasp::task", task = %lease.task, "the broker keeps nothing just now; trying again");
-                tokio::time::sleep(BROKER_DELAY).await;
+                let now = &pool.shared.stop.now;
+                let pause = tokio::time::sleep(BROKER_DELAY);
+                if now.run_until_cancelled(pause).await.is_none() {
+                    warn!(target: "gwasp::task", task = %lease.task, "outcome not kept; the task is run again at the next start");
+                    return;
+                }
             }
             Some(Err(error @ BrokerError::TooLarge { .. }))
                 if !matches!(commit.step, Step::Fail { .. }) =>

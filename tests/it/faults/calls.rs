@@ -246,8 +246,6 @@ fn a_host_that_dies_at_any_durable_call_of_a_packets_life_does_everything_once()
         assert_eq!(outcome.packets, 1, "{point:?}");
     }
     record(&json!({
-        "row": "4",
-        "lane": "SIGKILL at each durable call of a packet's life",
         "seed": seed,
         "faults": deaths,
         "packets": points.len(),
@@ -313,8 +311,7 @@ fn a_disk_that_fails_under_a_host_ends_it_with_74_and_the_next_one_goes_on() {
             failures += u32::from(ended != Ended::Well);
         }
         record(&json!({
-            "row": "15",
-            "lane": name,
+            "what": name,
             "seed": seed,
             "faults": faults,
             "packets": points.len(),

@@ -41,8 +41,6 @@ fn a_host_that_is_killed_while_packets_come_does_everything_once() {
     let outcome = stage.finish(packets, host);
     let bound = kills * SLOTS;
     record(&json!({
-        "row": "3",
-        "lane": "kill -9 at random moments while packets come",
         "seed": seed,
         "faults": kills,
         "packets": outcome.packets,

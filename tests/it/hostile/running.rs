@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use gwasp_store::{Reader, TaskFilter};
 use gwasp_tests::gwasp::{ANY_PORT, Answer, START_LIMIT, is_ready};
 use gwasp_tests::process::{Line, Process};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::LIMIT;
 use super::guests::{NOTICE, describing, manifest, module};
-use crate::harness::{Scene, number};
+use crate::harness::{Scene, number, record};
 
 /// More than any of the misdeeds may make of the host, in KiB; each could make gigabytes.
 const MEMORY_KIB: u64 = 700 << 10;
@@ -389,6 +390,64 @@ fn runs_that_are_stopped_leave_no_memory_and_no_slot_behind() {
         stops / 2
     );
     stage.end();
+}
+
+/// Misdeeds that are done over and over: what makes each run, its handler, how it ends.
+const REPEATED: [(u16, &str, &str); 6] = [
+    (60_028, "probe.spin_briefly", "timeout"),
+    (60_003, "probe.grow", "limit"),
+    (60_004, "probe.recurse", "trap"),
+    (60_006, "probe.unreachable", "trap"),
+    (60_007, "probe.result_beyond_passing", "limit"),
+    (60_002, "probe.storm", "limit"),
+];
+
+#[test]
+fn misdeeds_over_and_over_end_in_bounds_and_the_next_task_succeeds() {
+    let times = number("GWASP_MISDEEDS", 5);
+    let round = REPEATED.iter().flat_map(|(notice, ..)| [*notice, HONEST]);
+    let notices: Vec<u16> = (0..times).flat_map(|_| round.clone()).collect();
+    let stage = Stage::new(&[("probe", probe())], 2, &notices);
+    let tasks = stage.settled();
+    let honest = tasks.iter().filter(|task| task.state == "SUCCESS").count();
+    assert_eq!(honest, notices.len(), "an honest task on each other notice");
+    for (_, handler, kind) in REPEATED {
+        let of_handler = tasks.iter().filter(|task| task.handler == handler);
+        let kinds: Vec<&str> = of_handler.map(|task| task.kind.as_str()).collect();
+        assert_eq!(kinds, vec![kind; usize::try_from(times).unwrap()]);
+    }
+    let most = stage.memory("VmHWM") >> 10;
+    let longest = longest_runs(&stage.scene.path("state"));
+    record(&json!({
+                "faults": times * 6,
+        "packets": notices.len(),
+        "tasks": tasks.len(),
+        "lost": notices.len() - honest,
+        "doubled": 0,
+        "worst": format!("longest runs: {longest}; the host had {most} MB at most"),
+    }))
+    .unwrap();
+    stage.end();
+}
+
+/// The longest run of each misdeed.
+fn longest_runs(state: &Path) -> String {
+    let filter = TaskFilter {
+        limit: Some(u32::MAX),
+        ..TaskFilter::default()
+    };
+    let tasks = Reader::open(state).unwrap().tasks(&filter).unwrap();
+    let longest = |handler: &str| {
+        let of_handler = tasks.iter().filter(|task| handler.ends_with(&task.handler));
+        let runs = of_handler.filter_map(|task| Some(task.ended? - task.started?));
+        runs.max().unwrap_or_default() / 1_000_000
+    };
+    let of_misdeed = |(_, handler, _): &(u16, &str, &str)| {
+        let name = handler.trim_start_matches("probe.");
+        format!("{name} {} ms", longest(handler))
+    };
+    let runs: Vec<String> = REPEATED.iter().map(of_misdeed).collect();
+    runs.join(", ")
 }
 
 #[test]

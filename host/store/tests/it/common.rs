@@ -242,3 +242,43 @@ pub(crate) fn failure(message: &str) -> Failure {
         detail: None,
     }
 }
+
+/// A number that a longer run sets, else the one of the quick tests.
+pub(crate) fn number(variable: &str, otherwise: u64) -> u64 {
+    let value = std::env::var_os(variable);
+    value
+        .and_then(|value| value.to_str()?.parse().ok())
+        .unwrap_or(otherwise)
+}
+
+/// Appends what a lane counted, a JSON object, to the file that `cargo xtask soak` makes its
+/// table of.
+pub(crate) fn record(result: &str) {
+    use std::io::Write as _;
+    let Some(file) = std::env::var_os("GWASP_RESULTS") else {
+        return;
+    };
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(file);
+    writeln!(file.unwrap(), "{result}").unwrap();
+}
+
+/// Random numbers from a seed (splitmix64: Steele, Lea, Flood 2014, OOPSLA, 453).
+#[derive(Debug)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((mixed ^ (mixed >> 31)) % u64::try_from(end).unwrap()).unwrap()
+    }
+}

@@ -330,6 +330,69 @@ fn a_database_that_is_changed_or_cut_never_gives_a_wrong_record() {
     }
 }
 
+/// Where records begin in a file of a store, and that file.
+struct Bounds {
+    file: &'static str,
+    places: Vec<usize>,
+}
+
+impl Bounds {
+    /// Of the segment, whose three records are those of [`filled`].
+    fn of_segment() -> Self {
+        Self {
+            file: "segments/00000001.segment",
+            places: (0..=3).map(|n| 16 + n * (8 + 32 + 20_000)).collect(),
+        }
+    }
+
+    /// Of the frames of the log.
+    fn of_log(rig: &Rig) -> Self {
+        let file = "store.sqlite-wal";
+        let frame = 24 + 4096;
+        let places = (32..length(rig, file)).step_by(frame).collect();
+        Self { file, places }
+    }
+
+    /// Of the pages of the database.
+    fn of_database(rig: &Rig) -> Self {
+        let file = "store.sqlite";
+        let places = (0..length(rig, file)).step_by(4096).collect();
+        Self { file, places }
+    }
+}
+
+#[test]
+fn a_byte_that_is_changed_or_cut_beside_any_boundary_never_gives_a_wrong_record() {
+    let changes = crate::common::number("GWASP_CHANGES", 60);
+    let seed = crate::common::number("GWASP_SEED", 27);
+    let mut random = crate::common::Random::new(seed);
+    let (crashed, of_crashed) = filled(false);
+    let (closed, of_closed) = filled(true);
+    let kinds = [
+        (&crashed, &of_crashed, Bounds::of_segment()),
+        (&crashed, &of_crashed, Bounds::of_log(&crashed)),
+        (&closed, &of_closed, Bounds::of_database(&closed)),
+    ];
+    let (mut whole, mut fewest) = (0, usize::MAX);
+    for _ in 0..changes {
+        let (rig, truth, bounds) = &kinds[random.below(kinds.len())];
+        let place = bounds.places[random.below(bounds.places.len())];
+        let last = length(rig, bounds.file) - 1;
+        let position = (place + random.below(3)).saturating_sub(1).min(last);
+        let bit = 1 << random.below(8);
+        let read = match random.below(2) {
+            0 => check_changed(rig, truth, bounds.file, |bytes| bytes[position] ^= bit),
+            _ => check_changed(rig, truth, bounds.file, cut(position)),
+        };
+        let all = truth.packets.len() + truth.tasks.len() + truth.values.len();
+        whole += usize::from(read == all);
+        fewest = fewest.min(read);
+    }
+    crate::common::record(&format!(
+        "{{\"seed\":{seed},\"faults\":{changes},\"worst\":\"no record was wrong; {whole} stores gave every record, the worst {fewest}\"}}"
+    ));
+}
+
 #[test]
 fn a_missing_log_index_is_made_anew() {
     let (rig, truth) = filled(false);
