@@ -103,3 +103,16 @@ fn a_dry_run_names_secrets_and_puts_none_in() {
     let row = check("81", None, "succeeded");
     assert!(asked(&row)[0].ends_with("with the secret `key`"), "{row}");
 }
+
+#[test]
+fn a_dry_run_waits_for_nothing_and_sends_to_one_peer() {
+    let row = check("251", None, "succeeded");
+    let asked = asked(&row);
+    assert!(
+        asked[0].starts_with("gwasp:tasks/sleep-until@0.1 20"),
+        "{row}"
+    );
+    assert_eq!(asked[1], "gwasp:gcn/send@0.1 a notice of 14 bytes");
+    assert_eq!(asked[2], "gwasp:gcn/post@0.1 a notice of 14 bytes");
+    assert_eq!(row["log"][0], "dry-run");
+}
