@@ -86,6 +86,23 @@ fn an_answer_that_was_lost_is_asked_for_without_a_crash() {
     stage.check_ledger(1, 0);
 }
 
+/// The handler asks for what this host cannot do.
+#[track_caller]
+fn check_unsupported(notice_type: &str) {
+    let stage = Stage::new(notice_type, Asking::Opaque);
+    let host = stage.host();
+    let task = stage.ended();
+    let (state, kind) = (task.state.as_str(), task.kind.as_str());
+    assert_eq!((state, kind, task.attempts), ("FAILURE", "permanent", 1));
+    stage.stop(host);
+}
+
+#[test]
+fn what_a_host_cannot_do_yet_fails_for_good() {
+    check_unsupported("251");
+    check_unsupported("252");
+}
+
 #[test]
 fn an_upload_that_was_lost_on_its_way_is_made_again() {
     let stage = Stage::new("111", Asking::CanBeAsked);

@@ -93,3 +93,17 @@ fn a_new_plugin_is_not_written_over_an_old_one() {
         0
     );
 }
+
+#[test]
+fn the_front_page_shows_a_program_that_is_built() {
+    let program = std::fs::read_to_string(root().join("tests/guests/effects/src/front_page.rs"));
+    let page = std::fs::read_to_string(root().join("guest-sdk/src/lib.rs")).unwrap();
+    let program = program.unwrap();
+    assert!(program.lines().count() <= 12, "{program}");
+    let printed: String = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("//!"))
+        .map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line)))
+        .collect();
+    assert!(printed.contains(&program), "{program}");
+}

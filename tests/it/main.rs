@@ -16,6 +16,8 @@ mod harness;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod localize;
+#[cfg(test)]
 mod service;
 #[cfg(test)]
 mod tidy;

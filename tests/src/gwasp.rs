@@ -1,6 +1,8 @@
 //! The program under test.
 
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -246,6 +248,20 @@ pub fn write_config(file: &Path, broker: SocketAddr, plugins: &Path, state: &Pat
          [store]\ndirectory = {state:?}\n"
     );
     std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))
+}
+
+/// Adds to a configuration what the example plugin `localize` needs to fetch files from `server`.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn grant_localize(file: &Path, server: SocketAddr) -> Result<()> {
+    let mut config = OpenOptions::new().append(true).open(file)?;
+    write!(
+        config,
+        "\n[services.files]\norigin = \"http://{server}\"\n\n\
+         [grants.localize]\nkv = true\nblobs = true\nservices = [\"files\"]\n"
+    )
+    .with_context(|| format!("writing {}", file.display()))
 }
 
 /// Whether a line says that the host is ready.

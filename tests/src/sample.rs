@@ -1,5 +1,6 @@
 //! The example notices, and what the example plugins are to do with them.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -40,6 +41,23 @@ pub fn notices(dir: &Path) -> Result<Vec<Notice>> {
         anyhow::ensure!(files.contains(&path), "{} is missing", path.display());
     }
     files.into_iter().map(notice).collect()
+}
+
+/// Writes the notice of the made-up candidate, whose files `server` has, into `dir`; the plugin
+/// `localize` runs on it. `original` is the notice of that example.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub fn candidate(original: &Path, dir: &Path, server: SocketAddr) -> Result<Notice> {
+    std::fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
+    let text = std::fs::read_to_string(original)
+        .with_context(|| format!("reading {}", original.display()))?;
+    let file = dir.join("candidate.xml");
+    std::fs::write(&file, text.replace("127.0.0.1:8000", &server.to_string()))?;
+    Ok(Notice {
+        handlers: vec!["localize.localize"],
+        ..notice(file)?
+    })
 }
 
 /// Writes `notices` into `dir`, each under an IVORN of its own that ends in `suffix`, so that

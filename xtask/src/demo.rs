@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use gwasp_tests::files::FileServer;
 use gwasp_tests::gwasp::{self, Gwasp, Replay};
 use gwasp_tests::process::Process;
 use gwasp_tests::sample::{self, Notice};
@@ -50,18 +51,23 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     let built = build::host_and_plugins(args.yes)?;
     let gwasp = built.gwasp().apart();
-    let notices = sample::notices(&root()?.join("examples/notices"))?;
+    let mut notices = sample::notices(&root()?.join("examples/notices"))?;
     let dir = fresh_dir(&built.target.join("demo"))?;
+    let files = FileServer::with_candidate()?;
+    let candidate = root()?.join("examples/localize/notice.xml");
+    notices.push(sample::candidate(&candidate, &dir, files.address)?);
     let mut sender = Sender::new(gwasp.clone(), dir.join("notices"), notices, &args.interval);
     let mut account = Account::default();
     account.expect(sender.round()?);
     let config = dir.join("gwasp.toml");
     let state = dir.join("state");
     gwasp::write_config(&config, sender.address, gwasp.plugins(), &state)?;
+    gwasp::grant_localize(&config, files.address)?;
     say(&format!(
-        "gwasp run --config {}   (a broker with the notices: {})",
+        "gwasp run --config {}   (a broker with the notices: {}; files of a candidate: {})",
         config.display(),
-        sender.address
+        sender.address,
+        files.address
     ));
     let mut host = gwasp.run(&config)?;
     host.wait_for("being ready", gwasp::START_LIMIT, gwasp::is_ready)?;

@@ -127,3 +127,16 @@ fn a_dry_run_names_what_was_read_and_answers_that_nobody_asked_for() {
         "{unused:?}"
     );
 }
+
+#[test]
+fn a_dry_run_waits_for_nothing_and_sends_to_one_peer() {
+    let row = check("251", None, "SUCCESS");
+    let asked = asked(&row);
+    assert!(
+        asked[0].starts_with("gwasp:tasks/sleep-until@0.1 20"),
+        "{row}"
+    );
+    assert_eq!(asked[1], "gwasp:gcn/send@0.1 a notice of 14 bytes");
+    assert_eq!(asked[2], "gwasp:gcn/post@0.1 a notice of 14 bytes");
+    assert_eq!(row["log"][0], "dry-run");
+}

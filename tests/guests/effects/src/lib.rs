@@ -7,6 +7,9 @@ use gwasp_sdk::http::{HttpError, Response};
 use gwasp_sdk::prelude::*;
 use gwasp_sdk::random;
 
+/// The second program of the SDK's front page, to the letter.
+mod front_page;
+
 fn url(notice: &VoEvent, path: &str) -> Result<String> {
     Ok(format!("{}{path}", notice.param("Service")?.as_str()?))
 }
@@ -162,4 +165,20 @@ fn upload_with_secret(notice: &VoEvent) -> Result<Vec<String>> {
     let named = ["set-cookie", "x-service"];
     let found = named.iter().filter_map(|name| answered.header(name));
     Ok(found.map(str::to_owned).collect())
+}
+
+/// Waits, and then sends a notice.
+#[handler(251)]
+fn wait_and_send() -> Result<()> {
+    sleep(Duration::from_secs(270))?;
+    send()
+}
+
+/// Sends a notice.
+#[handler(252)]
+fn send() -> Result<()> {
+    let peers = gcn::send("<voe:VOEvent/>")?;
+    gcn::post("<voe:VOEvent/>")?;
+    info!("{}", peers.join(", "));
+    Ok(())
 }
