@@ -7,6 +7,7 @@ mod grants;
 mod listeners;
 mod names;
 mod queues;
+mod retention;
 mod services;
 mod vtp;
 
@@ -19,6 +20,7 @@ use serde::Deserialize;
 pub use grants::Grant;
 pub use listeners::ListenerConfig;
 pub use queues::{ByteSize, QueueConfig, QueueError, Queues};
+pub use retention::{RetentionConfig, RetentionError};
 pub use services::{
     KeyPath, Lookup, Origin, ResolveConfig, SecretConfig, ServiceConfig, ServiceError,
 };
@@ -43,6 +45,8 @@ pub struct Config {
     pub services: BTreeMap<String, ServiceConfig>,
     /// Secrets that plugins may be allowed to use.
     pub secrets: BTreeMap<String, SecretConfig>,
+    /// How long what is kept.
+    pub retention: RetentionConfig,
     /// How the host stops.
     pub drain: DrainConfig,
 }

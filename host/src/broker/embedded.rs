@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use bytes::Bytes;
-use gwasp_store::{OpenError, Options, Store};
+use gwasp_store::{OpenError, Options, Retention, Store};
 
 use super::{
     Accepted, Answer, Arrival, Broker, BrokerError, Commit, Lease, NewRefusal, RouteRecord, TaskId,
@@ -23,8 +23,21 @@ impl Embedded {
     /// # Errors
     /// [`OpenError`]: another process has it, or it is not a store of this version.
     pub fn open(directory: &Path, serial: BTreeSet<String>) -> Result<Self, OpenError> {
+        Self::open_keeping(directory, serial, Retention::default())
+    }
+
+    /// As [`Embedded::open`]; what is kept is kept as long as `retention` says.
+    ///
+    /// # Errors
+    /// As [`Embedded::open`].
+    pub fn open_keeping(
+        directory: &Path,
+        serial: BTreeSet<String>,
+        retention: Retention,
+    ) -> Result<Self, OpenError> {
         let options = Options {
             serial,
+            retention,
             ..Options::default()
         };
         Ok(Self {

@@ -51,10 +51,12 @@ use writer::{Op, Reply, Request};
 
 pub use error::{Cause, OpenError, StoreError};
 pub use ledger::{
-    Account, Difference, Imbalance, Ledger, ListenerCounts, TaskCounts, Verification, day_of,
+    Account, Difference, Imbalance, Ledger, ListenerCounts, RemovedRows, TaskCounts, Verification,
+    day_of,
 };
 pub use options::{
-    Clock, MAX_JOURNAL_BYTES, MAX_JOURNAL_ENTRIES, MAX_KEY, MAX_VALUE, Options, SystemClock,
+    Clock, MAX_DESCENDANTS, MAX_JOURNAL_BYTES, MAX_JOURNAL_ENTRIES, MAX_KEY, MAX_VALUE, Options,
+    Retention, SystemClock,
 };
 pub use reader::Reader;
 pub use record::{
@@ -63,8 +65,8 @@ pub use record::{
     Submission, TaskId, Token,
 };
 pub use view::{
-    Depth, FailedAttempt, GapMark, KvEntry, PacketFilter, PacketView, RefusalView, Running,
-    TaskDetail, TaskFilter, TaskFound, TaskView,
+    Depth, FailedAttempt, GapMark, KvEntry, PacketFilter, PacketView, RefusalView, Removed,
+    Running, TaskDetail, TaskFilter, TaskFound, TaskView,
 };
 
 /// Operations smaller than this do not wait for [`Options::waiting_bytes`]: their number is
@@ -380,6 +382,18 @@ impl Store {
             reply,
         })
         .await
+    }
+
+    /// Removes what is older than [`Options::retention`] says, in small pieces between other
+    /// operations, and sweeps blobs; answers what was removed. The store does so by itself
+    /// every [`Retention::every`].
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Failed`] or [`StoreError::Closed`]; what was removed
+    /// by then is counted.
+    pub async fn retain(&self) -> Result<Removed, StoreError> {
+        let op = |reply| Op::Retain { reply: Some(reply) };
+        self.ask(None, op).await
     }
 
     /// Returns the routing table and its generation.

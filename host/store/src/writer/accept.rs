@@ -37,6 +37,8 @@ pub(crate) struct PacketColumns<'a> {
     pub(crate) same_as: Option<i64>,
     pub(crate) place: Option<Place>,
     pub(crate) length: i64,
+    /// When the payload was dropped that stood here.
+    pub(crate) dropped: Option<Nanos>,
 }
 
 impl PacketColumns<'_> {
@@ -60,6 +62,7 @@ impl PacketColumns<'_> {
             .maybe(self.place.map(|place| place.segment))
             .maybe(self.place.map(|place| place.offset))
             .number(self.length)
+            .maybe(self.dropped)
             .column()
     }
 }
@@ -147,6 +150,7 @@ impl Writer<'_> {
         let behind = Behind {
             packet: Some(seq),
             account,
+            root: Some(seq),
         };
         let mut fresh = false;
         for task in tasks {
@@ -187,7 +191,7 @@ impl Writer<'_> {
         let same_as = holder.or(twins.first()).map(|twin| twin.seq);
         let is_large = packet.payload.len() > self.shared.options.segment_threshold;
         let place = if holder.is_none() && is_large {
-            Some(self.segments.append(&packet.digest, &packet.payload)?)
+            Some(self.payloads.append(&packet.digest, &packet.payload)?)
         } else {
             None
         };
@@ -203,8 +207,12 @@ impl Writer<'_> {
             same_as,
             place,
             length: length_column(packet.payload.len()),
+            dropped: None,
         };
         self.write_packet(&columns, inline)?;
+        if holder.is_none() {
+            self.known.payload_bytes += columns.length;
+        }
         self.known.next_packet += 1;
         Ok(columns.seq)
     }
@@ -261,6 +269,7 @@ impl Writer<'_> {
                 length_column(*length),
                 payload.as_ref(),
             ))?;
+            self.known.payload_bytes += length_column(payload.len());
             self.books.count(account, READ);
             self.books.count(account, REFUSED);
             group.sources.entry(source.clone()).or_insert(*received);

@@ -78,6 +78,10 @@ impl Writer<'_> {
             MAX_JOURNAL_ENTRIES,
         )?;
         check_length("a journal", task.journal.bytes, MAX_JOURNAL_BYTES)?;
+        if matches!(commit.step, Step::Succeed { .. }) {
+            let descendants = &self.known.descendants;
+            descendants.check_more(task.root, commit.spawns.len())?;
+        }
         Ok(leased)
     }
 
@@ -88,7 +92,7 @@ impl Writer<'_> {
         leased: Leased,
     ) -> Result<(), StoreError> {
         let Leased { task, since, .. } = leased;
-        let (seq, account) = (task.seq, task.account);
+        let (seq, account, root) = (task.seq, task.account, task.root);
         for entry in &commit.journal {
             let bytes = entry.bytes.as_ref();
             let seal = seal_of(i64::from(entry.seq), bytes);
@@ -96,8 +100,11 @@ impl Writer<'_> {
                 .insert_journal
                 .execute((seq, entry.seq, bytes, seal))?;
         }
+        let goes_on = !matches!(commit.step, Step::Succeed { .. } | Step::Revoke { .. });
         for digest in &commit.blobs {
-            self.mention(digest, group.now)?;
+            if self.mention(digest, group.now)? && goes_on {
+                self.sql.note_mention.execute((seq, digest))?;
+            }
         }
         if matches!(commit.step, Step::Succeed { .. }) {
             self.write_values(&task.handler.plugin, &commit.kv)?;
@@ -105,12 +112,16 @@ impl Writer<'_> {
         let mut becomes = self.step(group, &commit.step, task)?;
         let has_journal = becomes.task.journal.entries > 0;
         becomes.task.pinned = has_journal.then(|| Box::new(commit.version));
+        if becomes.ended.is_some() {
+            self.known.descendants.end(root);
+        }
         self.update(&commit, since, &becomes)?;
         publish(group, &commit, becomes.task);
         if matches!(commit.step, Step::Succeed { .. }) {
             let behind = Behind {
                 packet: None,
                 account,
+                root: Some(root),
             };
             for task in commit.spawns {
                 self.make(group, task, behind)?;

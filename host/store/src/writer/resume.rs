@@ -46,6 +46,7 @@ impl Writer<'_> {
         self.sql.forget_failures.execute([task.seq])?;
         self.update_resumed(&task, group.now)?;
         self.books.count_many(task.account, failed(task.origin), -1);
+        self.known.descendants.begin(task.root);
         group.changes.push(Change::Made(task));
         Ok(())
     }

@@ -17,4 +17,5 @@ mod keeping;
 mod ledger;
 mod reopening;
 mod resuming;
+mod retention;
 mod running;
