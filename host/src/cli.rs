@@ -8,6 +8,7 @@ mod bench;
 mod build;
 mod check;
 mod compile_worker;
+mod events;
 mod ledger;
 mod new;
 mod notice;
@@ -60,6 +61,8 @@ enum Command {
     Task(task::Args),
     /// Looks at packets.
     Packet(packet::Args),
+    /// Shows what happened, in order, and goes on with what happens.
+    Events(events::Args),
     /// Shows what notices say.
     Notice(notice::Args),
     /// Runs a plugin against notice files, without a host.
@@ -86,6 +89,7 @@ pub fn main() -> ExitCode {
         Command::Ledger(args) => ledger::run(&args),
         Command::Task(args) => task::run(&args),
         Command::Packet(args) => packet::run(&args),
+        Command::Events(args) => events::run(&args),
         Command::Notice(args) => notice::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Check(args) => check::run(&args),

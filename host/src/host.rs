@@ -280,6 +280,8 @@ fn retention(config: &Config) -> Retention {
         results: config.results(),
         journals: config.journals(),
         blobs: config.blobs(),
+        events: config.events(),
+        event_count: config.event_count(),
         ..Retention::default()
     }
 }

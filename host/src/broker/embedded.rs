@@ -7,7 +7,8 @@ use bytes::Bytes;
 use gwasp_store::{OpenError, Options, Retention, Store};
 
 use super::{
-    Accepted, Answer, Arrival, Broker, BrokerError, Commit, Lease, NewRefusal, RouteRecord, TaskId,
+    Accepted, Answer, Arrival, Broker, BrokerError, Commit, Events, Lease, NewRefusal, RouteRecord,
+    TaskId,
 };
 
 /// The embedded broker: one process, one store, one writer.
@@ -130,6 +131,14 @@ impl Broker for Embedded {
         self.store.blob(digest)
     }
 
+    fn events(&self, from: u64, max: usize) -> Result<Events, BrokerError> {
+        self.store.events(from, max)
+    }
+
+    fn watch(&self, after: u64) -> Answer<'_, Result<u64, BrokerError>> {
+        Box::pin(self.store.watch(after))
+    }
+
     fn close(&self) -> Answer<'_, Result<(), BrokerError>> {
         Box::pin(self.store.close())
     }
@@ -172,5 +181,6 @@ mod tests {
         the_first_task_to_claim_a_name_has_it,
         the_lowest_priority_number_is_served_first,
         a_blob_is_found_under_its_digest,
+        a_follower_is_told_of_every_event,
     }
 }

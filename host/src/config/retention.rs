@@ -1,6 +1,7 @@
 //! `[retention]`: how long what is kept. Open tasks, those set aside, and what they need are
 //! kept for ever.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -14,17 +15,11 @@ const SHORTEST: Duration = Duration::from_hours(1);
 const FEWEST_BYTES: ByteSize = ByteSize(64 << 20);
 
 /// How long what is kept.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(try_from = "Raw")]
-pub struct RetentionConfig {
-    packets: Duration,
-    packet_bytes: ByteSize,
-    results: Duration,
-    journals: Duration,
-    blobs: Duration,
-}
+pub struct RetentionConfig(Raw);
 
-#[derive(Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 struct Raw {
     #[serde(with = "humantime_serde")]
@@ -36,6 +31,9 @@ struct Raw {
     journals: Duration,
     #[serde(with = "humantime_serde")]
     blobs: Duration,
+    #[serde(with = "humantime_serde")]
+    events: Duration,
+    event_count: NonZeroU64,
 }
 
 impl Default for Raw {
@@ -46,6 +44,8 @@ impl Default for Raw {
             results: 7 * DAY,
             journals: 7 * DAY,
             blobs: 7 * DAY,
+            events: 7 * DAY,
+            event_count: NonZeroU64::MIN.saturating_add(999_999),
         }
     }
 }
@@ -68,51 +68,20 @@ impl TryFrom<Raw> for RetentionConfig {
     type Error = RetentionError;
 
     fn try_from(raw: Raw) -> Result<Self, RetentionError> {
-        let Raw {
-            packets,
-            packet_bytes,
-            results,
-            journals,
-            blobs,
-        } = raw;
         let spans = [
-            ("packets", packets),
-            ("results", results),
-            ("journals", journals),
-            ("blobs", blobs),
+            ("packets", raw.packets),
+            ("results", raw.results),
+            ("journals", raw.journals),
+            ("blobs", raw.blobs),
+            ("events", raw.events),
         ];
         if let Some((key, _)) = spans.into_iter().find(|(_, span)| *span < SHORTEST) {
             return Err(RetentionError::TooShort { key });
         }
-        if packet_bytes < FEWEST_BYTES {
+        if raw.packet_bytes < FEWEST_BYTES {
             return Err(RetentionError::TooFew);
         }
-        Ok(Self {
-            packets,
-            packet_bytes,
-            results,
-            journals,
-            blobs,
-        })
-    }
-}
-
-impl Default for RetentionConfig {
-    fn default() -> Self {
-        let Raw {
-            packets,
-            packet_bytes,
-            results,
-            journals,
-            blobs,
-        } = Raw::default();
-        Self {
-            packets,
-            packet_bytes,
-            results,
-            journals,
-            blobs,
-        }
+        Ok(Self(raw))
     }
 }
 
@@ -120,27 +89,37 @@ impl RetentionConfig {
     /// Payloads of packets, and refused bytes. That a packet came is remembered for 30 days at
     /// least.
     pub const fn packets(&self) -> Duration {
-        self.packets
+        self.0.packets
     }
 
     /// Most bytes of payloads and refused bytes; beyond it those of the oldest go.
     pub const fn packet_bytes(&self) -> ByteSize {
-        self.packet_bytes
+        self.0.packet_bytes
     }
 
     /// Results of tasks, after their end.
     pub const fn results(&self) -> Duration {
-        self.results
+        self.0.results
     }
 
     /// Journals and arguments of tasks, after their end.
     pub const fn journals(&self) -> Duration {
-        self.journals
+        self.0.journals
     }
 
     /// Blobs, after they were last mentioned by a task.
     pub const fn blobs(&self) -> Duration {
-        self.blobs
+        self.0.blobs
+    }
+
+    /// Events.
+    pub const fn events(&self) -> Duration {
+        self.0.events
+    }
+
+    /// Most events.
+    pub const fn event_count(&self) -> u64 {
+        self.0.event_count.get()
     }
 }
 
@@ -157,11 +136,8 @@ mod tests {
     #[test]
     fn what_is_left_out_has_its_default() {
         let parsed: RetentionConfig = toml::from_str("packets = \"90d\"").unwrap();
-        let expected = RetentionConfig {
-            packets: 90 * DAY,
-            ..RetentionConfig::default()
-        };
-        assert_eq!(parsed, expected);
+        assert_eq!(parsed.packets(), 90 * DAY);
+        assert_eq!(parsed.journals(), RetentionConfig::default().journals());
     }
 
     #[test]
@@ -173,6 +149,8 @@ mod tests {
         assert_eq!(config.results(), store.results);
         assert_eq!(config.journals(), store.journals);
         assert_eq!(config.blobs(), store.blobs);
+        assert_eq!(config.events(), store.events);
+        assert_eq!(config.event_count(), store.event_count);
     }
 
     #[test]

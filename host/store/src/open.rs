@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::Inner;
 use crate::cache::Cache;
@@ -80,6 +80,7 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<Inner, OpenError> {
     queues.publish(tasks);
     let cache = Arc::new(Cache::new(options.cache_bytes));
     let commits = Arc::default();
+    let (news, last_event) = watch::channel(0);
     let retained = meta(&connection, "retained");
     let (sender, receiver) = mpsc::channel(options.channel.max(1));
     let shared = Shared {
@@ -88,6 +89,7 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<Inner, OpenError> {
         queues: Arc::clone(&queues),
         cache: Arc::clone(&cache),
         commits: Arc::clone(&commits),
+        news,
     };
     let threads = Threads::default();
     let thread = WriterThread {
@@ -106,6 +108,7 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<Inner, OpenError> {
         queues,
         cache,
         commits,
+        last_event,
         pool: Pool::new(dir),
         threads,
         options,

@@ -15,8 +15,8 @@ pub const MAX_KEY: usize = 1024;
 pub const MAX_JOURNAL_ENTRIES: usize = 10_000;
 /// Most bytes in the journal of one run.
 pub const MAX_JOURNAL_BYTES: usize = 16 * 1024 * 1024;
-/// Most tasks that descend from one packet, or from one task without a packet, and have not
-/// ended. A commit that would make more is refused.
+/// Most tasks that descend from one packet, or from one task without a packet, and are open or
+/// set aside. A commit that would make more is refused.
 pub const MAX_DESCENDANTS: usize = 10_000;
 
 /// Tells the time.
@@ -53,6 +53,10 @@ pub struct Retention {
     pub journals: Duration,
     /// Blobs, after they were last mentioned in a commit.
     pub blobs: Duration,
+    /// Events.
+    pub events: Duration,
+    /// Most events.
+    pub event_count: u64,
     /// From one pass over the store to the next.
     pub every: Duration,
 }
@@ -65,6 +69,8 @@ impl Default for Retention {
             results: 7 * DAY,
             journals: 7 * DAY,
             blobs: 7 * DAY,
+            events: 7 * DAY,
+            event_count: 1_000_000,
             every: Duration::from_hours(1),
         }
     }

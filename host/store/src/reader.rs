@@ -18,6 +18,7 @@ use crate::segments::{self, Place};
 use crate::view::{GapMark, KvEntry, RefusalView};
 
 mod books;
+mod events;
 mod packets;
 mod tasks;
 mod verify;

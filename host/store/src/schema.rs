@@ -97,6 +97,9 @@ CREATE INDEX blobs_mentioned ON blobs(mentioned);
 CREATE INDEX blobs_segment ON blobs(segment) WHERE segment IS NOT NULL;
 CREATE TABLE mentions(
     task INTEGER NOT NULL, digest BLOB NOT NULL, PRIMARY KEY(task, digest)) WITHOUT ROWID;
+CREATE TABLE events(
+    first INTEGER PRIMARY KEY, last INTEGER NOT NULL, at INTEGER NOT NULL,
+    bytes BLOB NOT NULL, seal INTEGER NOT NULL);
 CREATE TABLE segments(number INTEGER PRIMARY KEY, end INTEGER NOT NULL, last INTEGER NOT NULL);
 CREATE VIEW task_list AS
     SELECT t.seq, lower(hex(t.id)) AS id, h.plugin, h.handler, h.queue,

@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::mpsc::error::TryRecvError;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
 use crate::cache::Cache;
 use crate::error::StoreError;
+use crate::event::Page;
 use crate::options::Options;
 use crate::queues::{Change, Queues};
 use crate::record::{Nanos, PacketRecord};
@@ -28,6 +29,7 @@ mod books;
 mod checkpoint;
 mod commit;
 mod descendants;
+mod events;
 mod op;
 mod resume;
 mod retention;
@@ -60,6 +62,7 @@ struct Group {
     leases: HashMap<u64, commit::Progress>,
     /// Segment files that go when this is on disk.
     unlink: Vec<i64>,
+    events: Page,
 }
 
 impl Group {
@@ -75,6 +78,7 @@ impl Group {
             sources: HashMap::new(),
             leases: HashMap::new(),
             unlink: Vec::new(),
+            events: Page::default(),
         }
     }
 }
@@ -86,6 +90,8 @@ pub(crate) struct Shared {
     pub(crate) incarnation: u64,
     pub(crate) queues: Arc<Queues>,
     pub(crate) cache: Arc<Cache>,
+    /// The number of the last event.
+    pub(crate) news: watch::Sender<u64>,
     /// Group commits since the store was opened.
     pub(crate) commits: Arc<AtomicU64>,
 }
@@ -96,6 +102,9 @@ struct Known {
     generation: u64,
     next_packet: i64,
     next_task: i64,
+    next_event: i64,
+    /// The first event that is kept.
+    oldest_event: i64,
     /// Bytes of payloads and refused bytes that are kept.
     payload_bytes: i64,
     /// As the rows have it.
@@ -151,6 +160,7 @@ impl<'c> Writer<'c> {
             groups: 0,
         };
         writer.know()?;
+        writer.ring();
         Ok(writer)
     }
 
@@ -161,7 +171,18 @@ impl<'c> Writer<'c> {
             self.connection.query_row(&query, [], |row| row.get(0))
         };
         let payload_bytes = meta(self.connection, "payload_bytes")?;
+        let last_event: Option<i64> = self
+            .connection
+            .query_row(
+                "SELECT last FROM events ORDER BY first DESC LIMIT 1",
+                [],
+                |row| row.get(0),
+            )
+            .optional()?;
+        let oldest_event = self.oldest_event()?;
         self.known = Known {
+            next_event: last_event.unwrap_or(0) + 1,
+            oldest_event,
             payload_bytes,
             payload_bytes_written: payload_bytes,
             generation: unsigned(meta(self.connection, "routes_generation")?),
@@ -365,9 +386,10 @@ impl<'c> Writer<'c> {
             now,
             permits,
             unlink,
+            events,
             ..
         } = group;
-        let committed = written.and_then(|()| self.commit_rows(now, &sources));
+        let committed = written.and_then(|()| self.commit_rows(now, &sources, &events));
         if let Err(error) = &committed {
             self.take_back(error);
         } else {
@@ -376,6 +398,7 @@ impl<'c> Writer<'c> {
             self.blobs.named();
             self.known.payload_bytes_written = self.known.payload_bytes;
             self.unlink(&unlink);
+            self.ring();
             for record in packets {
                 self.shared.cache.insert_packet(record);
             }
@@ -405,7 +428,9 @@ impl<'c> Writer<'c> {
         &mut self,
         now: Nanos,
         sources: &HashMap<String, Nanos>,
+        events: &Page,
     ) -> Result<(), StoreError> {
+        self.write_events(now, events)?;
         self.books.write(&mut self.sql)?;
         self.note_sources(sources)?;
         self.sql.set_meta.execute(("last_commit", now))?;

@@ -9,6 +9,7 @@ use super::books::{ACCEPTED, DUPLICATE, MATCHED, READ, REFUSED, UNCONFIRMED, unm
 use super::tasks::Behind;
 use super::{Group, Writer, Written};
 use crate::error::StoreError;
+use crate::event::EventKind;
 use crate::record::{Accepted, Arrival, Nanos, NewPacket, NewRefusal, PacketRecord, PacketSeq};
 use crate::schema::{Seal, column, join_texts, length_column};
 use crate::segments::Place;
@@ -100,6 +101,7 @@ impl Writer<'_> {
         if let Some(known) = twins.iter().find(|twin| twin.key == packet.key) {
             self.sql.repeat.execute((known.seq, account))?;
             self.books.count(account, DUPLICATE);
+            group.tell(EventKind::Duplicate, Some(known.seq));
             return Ok(Accepted::Duplicate(PacketSeq(known.seq)));
         }
         self.books.count(account, ACCEPTED);
@@ -145,6 +147,7 @@ impl Writer<'_> {
             .is_empty()
             .then(|| reason.unwrap_or_else(|| NO_HANDLER.to_owned()));
         let seq = self.insert_packet(&packet, account, reason.as_deref(), twins)?;
+        group.tell(EventKind::Accepted, Some(seq));
         let counter = reason.as_deref().map_or(MATCHED, unmatched);
         self.books.count(account, counter);
         let behind = Behind {
@@ -272,6 +275,7 @@ impl Writer<'_> {
             self.known.payload_bytes += length_column(payload.len());
             self.books.count(account, READ);
             self.books.count(account, REFUSED);
+            group.tell(EventKind::Refused, None);
             group.sources.entry(source.clone()).or_insert(*received);
         }
         Ok(Ok(()))

@@ -6,6 +6,7 @@ use super::books::{failed, revoked, succeeded};
 use super::tasks::Behind;
 use super::{CommitAnswers, Group, Writer, Written};
 use crate::error::StoreError;
+use crate::event::EventKind;
 use crate::limits::check_length;
 use crate::options::{MAX_JOURNAL_BYTES, MAX_JOURNAL_ENTRIES};
 use crate::queues::Change;
@@ -112,10 +113,13 @@ impl Writer<'_> {
         let mut becomes = self.step(group, &commit.step, task)?;
         let has_journal = becomes.task.journal.entries > 0;
         becomes.task.pinned = has_journal.then(|| Box::new(commit.version));
-        if becomes.ended.is_some() {
+        if !goes_on {
             self.known.descendants.end(root);
         }
         self.update(&commit, since, &becomes)?;
+        if let Some(kind) = kind_of(&commit.step) {
+            group.tell_of_task(kind, &becomes.task, Some((commit.cpu, since)));
+        }
         publish(group, &commit, becomes.task);
         if matches!(commit.step, Step::Succeed { .. }) {
             let behind = Behind {
@@ -253,6 +257,17 @@ impl Writer<'_> {
             moving.seal(task),
         ])?;
         Ok(())
+    }
+}
+
+/// Returns what is told of a step, where anything is.
+fn kind_of(step: &Step) -> Option<EventKind> {
+    match step {
+        Step::Note | Step::GiveBack { .. } => None,
+        Step::Succeed { .. } => Some(EventKind::Succeeded),
+        Step::Retry { .. } => Some(EventKind::Retry),
+        Step::Fail { .. } => Some(EventKind::SetAside),
+        Step::Revoke { .. } => Some(EventKind::Revoked),
     }
 }
 

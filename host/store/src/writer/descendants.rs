@@ -1,6 +1,8 @@
-//! How many tasks descend from one root and have not ended, and which blobs an argument names.
+//! How many tasks descend from one root and live, and which blobs an argument names.
 //!
-//! A root is a packet, or a task that no packet and no task made. The counts are those of the
+//! A root is a packet, or a task that no packet and no task made. A task lives while it is open
+//! or set aside: if those that are set aside did not count, a task that makes two of its kind
+//! would go on for ever, half of them set aside, and fill the disk. The counts are those of the
 //! rows: they are read when the store opens and after a group was taken back, and kept up in
 //! between.
 
@@ -17,47 +19,47 @@ const DIGITS: usize = 64;
 /// Most digests in one argument that are looked at.
 const MOST_DIGESTS: usize = 1_000;
 
-/// Open tasks by root.
+/// Living tasks by root.
 #[derive(Debug, Default)]
 pub(super) struct Descendants {
-    open: HashMap<i64, u32>,
+    living: HashMap<i64, u32>,
 }
 
 impl Descendants {
     /// Counts the rows.
     pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
         let mut statement = connection.prepare_cached(
-            "SELECT root, count(*) FROM tasks WHERE state < 5 AND state < 3 GROUP BY root",
+            "SELECT root, count(*) FROM tasks WHERE state < 5 AND state < 4 GROUP BY root",
         )?;
         let rows = statement.query_map([], |row| {
-            let open: u32 = row.get(1)?;
-            Ok((row.get(0)?, open))
+            let living: u32 = row.get(1)?;
+            Ok((row.get(0)?, living))
         })?;
-        let open = rows.collect::<Result<_, _>>()?;
-        Ok(Self { open })
+        let living = rows.collect::<Result<_, _>>()?;
+        Ok(Self { living })
     }
 
-    /// Counts a task that was made or resumed.
+    /// Counts a task that was made.
     pub(super) fn begin(&mut self, root: i64) {
-        *self.open.entry(root).or_default() += 1;
+        *self.living.entry(root).or_default() += 1;
     }
 
-    /// Counts a task that ended or was set aside.
+    /// Counts a task that succeeded or was revoked.
     pub(super) fn end(&mut self, root: i64) {
-        if let Entry::Occupied(mut open) = self.open.entry(root) {
-            *open.get_mut() = open.get().saturating_sub(1);
-            if *open.get() == 0 {
-                open.remove();
+        if let Entry::Occupied(mut living) = self.living.entry(root) {
+            *living.get_mut() = living.get().saturating_sub(1);
+            if *living.get() == 0 {
+                living.remove();
             }
         }
     }
 
-    /// Checks that an open task of `root` may end and leave `children`.
+    /// Checks that a task of `root` may end and leave `children`.
     pub(super) fn check_more(&self, root: i64, children: usize) -> Result<(), StoreError> {
         let others = self
-            .open
+            .living
             .get(&root)
-            .map_or(0, |open| open.saturating_sub(1));
+            .map_or(0, |living| living.saturating_sub(1));
         let others = usize::try_from(others).unwrap_or(usize::MAX);
         let length = others.saturating_add(children);
         if children > 0 && length > MAX_DESCENDANTS {
@@ -65,7 +67,7 @@ impl Descendants {
                 what: "a number of live descendants of one packet or task",
                 length,
                 limit: MAX_DESCENDANTS,
-                advice: "let tasks end before they make more, and see that each makes fewer",
+                advice: "let tasks end before others are made, those that are set aside too",
             });
         }
         Ok(())

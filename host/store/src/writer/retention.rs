@@ -52,6 +52,7 @@ enum Stage {
     Payloads,
     Gaps,
     Claims,
+    Events,
     Mentions,
     Blobs,
     Segments,
@@ -59,7 +60,7 @@ enum Stage {
 
 /// All stages in their order: a row goes before what it needs, mentions are renewed before
 /// blobs go.
-const STAGES: [Stage; 13] = [
+const STAGES: [Stage; 14] = [
     Stage::Results,
     Stage::Journals,
     Stage::Arguments,
@@ -70,6 +71,7 @@ const STAGES: [Stage; 13] = [
     Stage::Payloads,
     Stage::Gaps,
     Stage::Claims,
+    Stage::Events,
     Stage::Mentions,
     Stage::Blobs,
     Stage::Segments,
@@ -303,6 +305,7 @@ impl Writer<'_> {
             Stage::Payloads => self.drop_payloads(pass),
             Stage::Gaps => self.remove_gaps(pass),
             Stage::Claims => self.remove_claims(pass),
+            Stage::Events => self.remove_events(pass),
             Stage::Mentions | Stage::Blobs if !pass.sweeps_blobs => Ok(true),
             Stage::Mentions => self.renew_mentions(pass),
             Stage::Blobs => self.remove_blobs(pass),

@@ -86,6 +86,11 @@ statements! {
     mention_blob: "UPDATE blobs SET mentioned = max(mentioned, ?2) WHERE digest = ?1";
     insert_blob: "INSERT INTO blobs(digest, mentioned, segment, offset, length, bytes)
         VALUES(?1, ?2, ?3, ?4, ?5, ?6)";
+    insert_events: "INSERT INTO events(first, last, at, bytes, seal)
+        VALUES(?1, ?2, ?3, ?4, ?5)";
+    cut_events: "DELETE FROM events WHERE last < ?1
+        AND first IN (SELECT first FROM events ORDER BY first LIMIT ?2)";
+    oldest_event: "SELECT coalesce(min(first), 1) FROM events";
     name_segment: "INSERT INTO segments(number, end, last) VALUES(?1, ?2, ?3)
         ON CONFLICT(number) DO UPDATE SET end = excluded.end, last = excluded.last";
 }

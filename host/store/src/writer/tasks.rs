@@ -9,6 +9,7 @@ use super::books::made;
 use super::descendants::digests_in;
 use super::{Group, Writer, Written};
 use crate::error::StoreError;
+use crate::event::EventKind;
 use crate::queues::Change;
 use crate::reader::packet_row_of;
 use crate::record::{NewTask, Submission};
@@ -127,7 +128,7 @@ impl Writer<'_> {
             self.write_args(group, seq, args)?;
         }
         self.books.count(behind.account, made(task.origin));
-        group.changes.push(Change::Made(OpenTask {
+        let task = OpenTask {
             seq,
             id: task.id,
             handler,
@@ -144,7 +145,9 @@ impl Writer<'_> {
             cpu: 0,
             journal: Tally::default(),
             pinned: None,
-        }));
+        };
+        group.tell_of_task(EventKind::Made, &task, None);
+        group.changes.push(Change::Made(task));
         Ok(true)
     }
 

@@ -12,6 +12,7 @@ mod common;
 mod crash;
 mod damage;
 mod disk;
+mod events;
 mod injection;
 mod keeping;
 mod ledger;

@@ -443,8 +443,12 @@ fn a_packet_has_ten_thousand_live_descendants_at_most_over_a_crash_too() {
     assert!(matches!(refused, StoreError::TooLarge { .. }), "{refused}");
     let failure = failure("a bomb");
     rig.commit(commit(&child, Step::Fail { failure }));
-    let grandchildren = ["1/0", "1/1"].map(str::to_owned).into_iter();
-    spawn(&rig, &rig.lease(), grandchildren).unwrap();
+    let grandchildren = || ["1/0", "1/1"].map(str::to_owned).into_iter();
+    let next = rig.lease();
+    let refused = spawn(&rig, &next, grandchildren()).unwrap_err();
+    assert!(matches!(refused, StoreError::TooLarge { .. }), "{refused}");
+    rig.commit(success(&rig.lease()));
+    spawn(&rig, &next, grandchildren()).unwrap();
     rig.check_sound();
 }
 

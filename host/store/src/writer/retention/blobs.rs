@@ -1,4 +1,4 @@
-//! Claims, blobs and segment files.
+//! Claims, events, blobs and segment files.
 //!
 //! There are no counts of references: a sweep mentions again what tasks need that are open or
 //! set aside, and then removes what was not mentioned for long.
@@ -14,6 +14,20 @@ impl Writer<'_> {
                  SELECT plugin, name FROM claims WHERE made < ?1 LIMIT ?2)",
             (pass.now.saturating_sub(CLAIM), LOOK),
         )?;
+        Ok(removed == 0)
+    }
+
+    /// Removes pages of events, but never the last, so that no number is given twice.
+    pub(super) fn remove_events(&mut self, pass: &mut Pass) -> Result<bool, StoreError> {
+        let removed = self.run_once(
+            "DELETE FROM events WHERE at < ?1 AND last + 1 < ?2
+                 AND first IN (SELECT first FROM events ORDER BY first LIMIT 8)",
+            (
+                pass.before(self.shared.options.retention.events),
+                self.known.next_event,
+            ),
+        )?;
+        self.known.oldest_event = self.oldest_event()?;
         Ok(removed == 0)
     }
 
