@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 pub use embedded::Embedded;
 pub use gwasp_store::{
-    Accepted, Arrival, Commit, Failure, Input, JournalEntry, KvWrite, Lease, NewPacket, NewRefusal,
+    Accepted, Arrival, Commit, Event, EventKind, Events, Failure, Input, JournalEntry, KvWrite, Lease, NewPacket, NewRefusal,
     NewTask, Origin, PacketRecord, PacketSeq, RetryPolicy, RouteRecord, State, Step, StoreError,
     TaskId, Token,
 };
@@ -107,6 +107,15 @@ pub trait Broker: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// When they are damaged or cannot be read.
     fn blob(&self, digest: &[u8; 32]) -> Result<Option<Bytes>, BrokerError>;
+
+    /// At most `max` events from the number `from` on, and which of them are gone.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn events(&self, from: u64, max: usize) -> Result<Events, BrokerError>;
+
+    /// Waits until there is an event after the number `after`; answers the last number.
+    fn watch(&self, after: u64) -> Answer<'_, Result<u64, BrokerError>>;
 
     /// Stops handing out work and marks a clean end.
     fn close(&self) -> Answer<'_, Result<(), BrokerError>>;

@@ -8,6 +8,7 @@ mod bench;
 mod build;
 mod check;
 mod compile_worker;
+mod events;
 mod ledger;
 mod new;
 mod notice;
@@ -71,6 +72,8 @@ enum Command {
     Task(task::Args),
     /// Looks at packets.
     Packet(packet::Args),
+    /// Shows what happened, in order, and goes on with what happens.
+    Events(events::Args),
     /// Shows what notices say.
     Notice(notice::Args),
     /// Makes, describes and converts gravitational-wave sky maps.
@@ -99,6 +102,7 @@ pub fn main() -> ExitCode {
         Command::Ledger(args) => ledger::run(&args),
         Command::Task(args) => task::run(&args),
         Command::Packet(args) => packet::run(&args),
+        Command::Events(args) => events::run(&args),
         Command::Notice(args) => notice::run(&args),
         Command::Skymap(args) => skymap::run(&args),
         Command::Test(args) => test::run(&args),

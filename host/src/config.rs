@@ -9,6 +9,7 @@ mod kernels;
 mod listeners;
 mod names;
 mod queues;
+mod retention;
 mod services;
 mod vtp;
 
@@ -24,6 +25,7 @@ pub use grants::Grant;
 pub use kernels::KernelsConfig;
 pub use listeners::ListenerConfig;
 pub use queues::{ByteSize, DefaultPool, QueueConfig, QueueError, Queues};
+pub use retention::{RetentionConfig, RetentionError};
 pub use services::{
     KeyPath, Lookup, Origin, ResolveConfig, SecretConfig, ServiceConfig, ServiceError,
 };
@@ -51,6 +53,8 @@ pub struct Config {
     pub secrets: BTreeMap<String, SecretConfig>,
     /// How much of the machine heavy computations may have.
     pub kernels: KernelsConfig,
+    /// How long what is kept.
+    pub retention: RetentionConfig,
     /// How the host stops.
     pub drain: DrainConfig,
 }

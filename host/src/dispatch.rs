@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout_at};
 use tracing::{debug, error, info, warn};
 
 use crate::broker::{
@@ -26,6 +27,9 @@ use crate::text::chain;
 const BATCH: usize = 512;
 
 type Receipt = oneshot::Sender<Result<Kept, NotKept>>;
+
+/// How long a newer routing table is waited for.
+const ROUTES_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Most bytes that are accepted in one commit, unless one packet has more.
 const BATCH_BYTES: usize = 16 << 20;
@@ -192,7 +196,7 @@ impl Dispatcher {
         &self,
         packets: &[Packet],
         line: &mut Line,
-    ) -> Result<Vec<(Accepted, usize)>, BrokerError> {
+    ) -> Result<Vec<(Accepted, Fate)>, BrokerError> {
         let mut has_waited = false;
         loop {
             match self.accept_all(packets).await {
@@ -228,6 +232,7 @@ impl Dispatcher {
 
     /// Accepts under the newest routing table; decides again when it changed meanwhile.
     async fn accept_all(&self, packets: &[Packet]) -> Result<Vec<(Accepted, Fate)>, BrokerError> {
+        let deadline = Instant::now() + ROUTES_DEADLINE;
         loop {
             let routes = Arc::clone(&self.routes.borrow());
             let arrivals: Vec<Arrival> = packets
@@ -236,9 +241,11 @@ impl Dispatcher {
                 .collect();
             let fates: Vec<Fate> = arrivals.iter().map(Fate::of).collect();
             match self.broker.accept(routes.generation(), arrivals).await {
-                Err(BrokerError::Conflict { .. }) => {
+                Err(conflict @ BrokerError::Conflict { .. }) => {
                     debug!(target: "gwasp::packet", "the routing table changed; matching again");
-                    self.newer_than(routes.generation()).await?;
+                    // Where someone else writes the table, news of it may never come.
+                    let newer = self.newer_than(routes.generation());
+                    timeout_at(deadline, newer).await.unwrap_or(Err(conflict))?;
                 }
                 accepted => return Ok(accepted?.into_iter().zip(fates).collect()),
             }
@@ -346,6 +353,7 @@ fn not_kept(error: &BrokerError) -> NotKept {
 }
 
 /// What became of a packet that is new.
+#[derive(Debug)]
 struct Fate {
     tasks: usize,
     unmatched: Option<String>,
@@ -463,4 +471,26 @@ fn new_refusal(refusal: Refusal) -> NewRefusal {
 
 fn nanos(timestamp: jiff::Timestamp) -> i64 {
     i64::try_from(timestamp.as_nanosecond()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::broker::Embedded;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_routing_table_that_nobody_tells_of_is_not_waited_for_for_ever() {
+        let directory = tempfile::tempdir().unwrap();
+        let broker: Arc<dyn Broker> =
+            Arc::new(Embedded::open(directory.path(), BTreeSet::new()).unwrap());
+        let (_known, routes) = watch::channel(Arc::new(Routes::new(0, &[])));
+        let dispatcher = Dispatcher::new(Arc::clone(&broker), routes, StopSignal::default());
+        broker.put_route("other", [0; 32], "{}").await.unwrap();
+        let began = Instant::now();
+        let refused = dispatcher.accept_all(&[]).await.unwrap_err();
+        assert!(matches!(refused, BrokerError::Conflict { .. }), "{refused}");
+        assert_eq!(began.elapsed().as_secs(), ROUTES_DEADLINE.as_secs());
+    }
 }

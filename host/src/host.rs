@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use gwasp_store::Retention;
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -146,12 +147,11 @@ impl Host {
         stop: StopSignal,
     ) -> Result<Self, HostError> {
         let broker: Arc<dyn Broker> = Arc::new(
-            Embedded::open(&places.store, config.queues.serial()).map_err(|source| {
-                HostError::Store {
+            Embedded::open_keeping(&places.store, config.queues.serial(), retention(config))
+                .map_err(|source| HostError::Store {
                     directory: places.store.clone(),
                     source: Box::new(source),
-                }
-            })?,
+                })?,
         );
         let ticker = Ticker::start()?;
         let compiler = Compiler::new(places.program.clone(), places.cache.clone())?;
@@ -283,6 +283,20 @@ async fn drain(slots: Vec<JoinHandle<()>>, deadline: Duration, now: &Cancellatio
         warn!(target: "gwasp::host", "some handlers did not stop; their tasks are run again at the next start");
     }
     if hasty { End::Hasty } else { End::Clean }
+}
+
+fn retention(config: &Config) -> Retention {
+    let config = &config.retention;
+    Retention {
+        packets: config.packets(),
+        packet_bytes: config.packet_bytes().0,
+        results: config.results(),
+        journals: config.journals(),
+        blobs: config.blobs(),
+        events: config.events(),
+        event_count: config.event_count(),
+        ..Retention::default()
+    }
 }
 
 /// The queues that the configuration names, and those of handlers that it has a pool for. The

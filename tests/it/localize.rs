@@ -100,7 +100,7 @@ fn dry(dir: &Path, coinc: &str, map: Option<&str>) -> Value {
 fn a_dry_run_computes_the_map_and_keeps_nothing() {
     let dir = TempDir::new().unwrap();
     let row = dry(dir.path(), &candidate::coinc(), None);
-    assert_eq!(row["outcome"], "succeeded", "{row}");
+    assert_eq!(row["outcome"], "SUCCESS", "{row}");
     let log = row["log"][0].as_str().unwrap();
     assert!(log.starts_with("C7 lies within "), "{log}");
     let asked = &row["asked"];

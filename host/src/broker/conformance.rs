@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    Accepted, Arrival, Broker, BrokerError, Commit, Failure, JournalEntry, KvWrite, Lease,
-    NewPacket, NewTask, Origin, RetryPolicy, Step, TaskId,
+    Accepted, Arrival, Broker, BrokerError, Commit, EventKind, Failure, JournalEntry, KvWrite,
+    Lease, NewPacket, NewTask, Origin, RetryPolicy, Step, TaskId,
 };
 
 /// A broker, and what has to live as long as it.
@@ -397,4 +397,25 @@ pub(super) async fn a_blob_is_found_under_its_digest(fixture: Fixture) {
         Some(Bytes::from_static(b"map"))
     );
     assert_eq!(broker.blob(&[0; 32]).unwrap(), None);
+}
+
+pub(super) async fn a_follower_is_told_of_every_event(fixture: Fixture) {
+    let broker = &*fixture.broker;
+    let mut told = Vec::new();
+    let mut next = 1;
+    accept(broker, vec![arrival(1, vec![task(1)])]).await;
+    for round in 0..2 {
+        broker.watch(next - 1).await.unwrap();
+        let news = broker.events(next, 100).unwrap();
+        assert_eq!(news.gap, None);
+        told.extend(news.events.into_iter().map(|event| event.kind));
+        next = news.next;
+        if round == 0 {
+            let lease = lease(broker).await.unwrap();
+            let commit = commit_of(&lease, Step::Succeed { result: None });
+            broker.commit(vec![commit]).await.pop().unwrap().unwrap();
+        }
+    }
+    let expected = [EventKind::Accepted, EventKind::Made, EventKind::Succeeded];
+    assert_eq!(told, expected);
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use bytes::Bytes;
-use gwasp_store::{OpenError, Options, Store};
+use gwasp_store::{OpenError, Options, Retention, Store};
 
 use super::{
-    Accepted, Answer, Arrival, Broker, BrokerError, Commit, Lease, NewRefusal, RouteRecord, TaskId,
+    Accepted, Answer, Arrival, Broker, BrokerError, Commit, Events, Lease, NewRefusal, RouteRecord,
+    TaskId,
 };
 
 /// The embedded broker: one process, one store, one writer.
@@ -23,8 +24,21 @@ impl Embedded {
     /// # Errors
     /// [`OpenError`]: another process has it, or it is not a store of this version.
     pub fn open(directory: &Path, serial: BTreeSet<String>) -> Result<Self, OpenError> {
+        Self::open_keeping(directory, serial, Retention::default())
+    }
+
+    /// As [`Embedded::open`]; what is kept is kept as long as `retention` says.
+    ///
+    /// # Errors
+    /// As [`Embedded::open`].
+    pub fn open_keeping(
+        directory: &Path,
+        serial: BTreeSet<String>,
+        retention: Retention,
+    ) -> Result<Self, OpenError> {
         let options = Options {
             serial,
+            retention,
             ..Options::default()
         };
         Ok(Self {
@@ -117,6 +131,14 @@ impl Broker for Embedded {
         self.store.blob(digest)
     }
 
+    fn events(&self, from: u64, max: usize) -> Result<Events, BrokerError> {
+        self.store.events(from, max)
+    }
+
+    fn watch(&self, after: u64) -> Answer<'_, Result<u64, BrokerError>> {
+        Box::pin(self.store.watch(after))
+    }
+
     fn close(&self) -> Answer<'_, Result<(), BrokerError>> {
         Box::pin(self.store.close())
     }
@@ -159,5 +181,6 @@ mod tests {
         the_first_task_to_claim_a_name_has_it,
         the_lowest_priority_number_is_served_first,
         a_blob_is_found_under_its_digest,
+        a_follower_is_told_of_every_event,
     }
 }

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use gwasp_store::{Account, GapMark, Ledger, Origin, Reader, TaskCounts, day_of};
+use gwasp_store::{Account, GapMark, Ledger, Origin, Reader, RemovedRows, TaskCounts, day_of};
 use serde::Serialize;
 
 use super::store::StoreArgs;
@@ -75,6 +75,7 @@ struct Row<'a> {
     unmatched: &'a std::collections::BTreeMap<String, u64>,
     tasks: Tasks,
     origins: std::collections::BTreeMap<&'static str, Tasks>,
+    removed: Removed,
 }
 
 #[derive(Clone, Copy, Default, Serialize)]
@@ -117,6 +118,25 @@ impl<'a> Row<'a> {
                 .iter()
                 .map(|(origin, counts)| (name(*origin), Tasks::default().add(counts)))
                 .collect(),
+            removed: Removed::of(account.removed),
+        }
+    }
+}
+
+/// What retention removed of the rows that are counted.
+#[derive(Serialize)]
+struct Removed {
+    packets: u64,
+    refusals: u64,
+    tasks: u64,
+}
+
+impl Removed {
+    const fn of(removed: RemovedRows) -> Self {
+        Self {
+            packets: removed.packets,
+            refusals: removed.refusals,
+            tasks: removed.tasks,
         }
     }
 }
@@ -188,6 +208,7 @@ fn print(ledger: &Ledger, gaps: &[GapMark]) -> anyhow::Result<()> {
         .collect();
     table::print(&HEAD, &rows)?;
     print_unmatched(ledger)?;
+    print_removed(ledger)?;
     for gap in gaps {
         let row = GapRow::of(gap);
         let line = format!(
@@ -195,6 +216,25 @@ fn print(ledger: &Ledger, gaps: &[GapMark]) -> anyhow::Result<()> {
             row.gap, row.last_commit, row.next_start
         );
         table::print(&[line.as_str()], &[])?;
+    }
+    Ok(())
+}
+
+/// Says what retention took out of which account.
+fn print_removed(ledger: &Ledger) -> anyhow::Result<()> {
+    for account in &ledger.accounts {
+        let removed = account.removed;
+        if removed != RemovedRows::default() {
+            let line = format!(
+                "no longer kept: {} packets, {} refused and {} tasks of {} on {}",
+                removed.packets,
+                removed.refusals,
+                removed.tasks,
+                account.source,
+                day(account.day)
+            );
+            table::print(&[line.as_str()], &[])?;
+        }
     }
     Ok(())
 }

@@ -79,6 +79,8 @@ struct Row {
     digest: String,
     flags: Vec<String>,
     unmatched: Option<String>,
+    /// Says so where the payload is no longer kept.
+    payload: Option<String>,
 }
 
 impl Row {
@@ -96,6 +98,9 @@ impl Row {
             digest: Digest::from_bytes(packet.digest).to_string(),
             flags: packet.flags,
             unmatched: packet.unmatched,
+            payload: packet
+                .dropped
+                .map(|since| format!("no longer kept since {}", table::moment(since))),
         }
     }
 }

@@ -239,6 +239,7 @@ impl Ended {
             BrokerError::TooLarge { .. } => Self::failed(FailureKind::Limit, error.to_string()),
             BrokerError::Corrupt { .. }
             | BrokerError::Unknown { .. }
+            | BrokerError::Dropped { .. }
             | BrokerError::Conflict { .. } => Self::failed(FailureKind::Host, chain(error)),
             BrokerError::Full { .. }
             | BrokerError::Unavailable { .. }

@@ -152,7 +152,7 @@ pub enum StoreError {
         cause: Cause,
     },
     /// A bound was passed.
-    #[error("{what} of {length} exceeds the limit of {limit}; make it smaller or use a blob")]
+    #[error("{what} of {length} exceeds the limit of {limit}; {advice}")]
     TooLarge {
         /// What is too large.
         what: &'static str,
@@ -160,6 +160,16 @@ pub enum StoreError {
         length: usize,
         /// How large it may be.
         limit: usize,
+        /// What to do about it.
+        advice: &'static str,
+    },
+    /// It went by age or bytes.
+    #[error(
+        "the payload of packet {packet} is no longer kept; [retention] says for how long it is"
+    )]
+    Dropped {
+        /// The packet's number.
+        packet: i64,
     },
     /// The routing table changed meanwhile.
     #[error(

@@ -28,7 +28,11 @@ impl Inner {
         };
         match self.load(&task) {
             Ok((input, journal)) => Ok(Some(grant(&task, token, input, journal))),
-            Err(error @ (StoreError::Corrupt { .. } | StoreError::Unknown { .. })) => {
+            Err(
+                error @ (StoreError::Corrupt { .. }
+                | StoreError::Unknown { .. }
+                | StoreError::Dropped { .. }),
+            ) => {
                 self.set_aside(&task, token, &error);
                 Err(error)
             }

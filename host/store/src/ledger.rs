@@ -1,7 +1,8 @@
 //! The ledger: every packet and task in exactly one counted place.
 //!
 //! Listeners and broker count apart, per stream and UTC day. The counters are written in the
-//! transaction of what they count; [`Verification`] recounts the rows and compares.
+//! transaction of what they count; what retention removes is counted in the transaction that
+//! removes it. [`Verification`] recounts the rows, adds what was removed, and compares.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -47,6 +48,17 @@ pub struct TaskCounts {
     pub open: u64,
 }
 
+/// What is counted here and has no row any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RemovedRows {
+    /// Packets.
+    pub packets: u64,
+    /// Refused bytes.
+    pub refusals: u64,
+    /// Tasks that succeeded or were revoked.
+    pub tasks: u64,
+}
+
 /// One stream on one day.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Account {
@@ -62,6 +74,8 @@ pub struct Account {
     pub unmatched: BTreeMap<String, u64>,
     /// Tasks by origin.
     pub tasks: BTreeMap<Origin, TaskCounts>,
+    /// What of all this retention removed.
+    pub removed: RemovedRows,
 }
 
 /// All accounts, by day and stream.

@@ -25,10 +25,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 mod cache;
 mod error;
+mod event;
 mod lease;
 mod ledger;
 mod limits;
@@ -50,11 +51,14 @@ use reader::Pool;
 use writer::{Op, Reply, Request};
 
 pub use error::{Cause, OpenError, StoreError};
+pub use event::{Event, EventKind, Events, TaskEvent};
 pub use ledger::{
-    Account, Difference, Imbalance, Ledger, ListenerCounts, TaskCounts, Verification, day_of,
+    Account, Difference, Imbalance, Ledger, ListenerCounts, RemovedRows, TaskCounts, Verification,
+    day_of,
 };
 pub use options::{
-    Clock, MAX_JOURNAL_BYTES, MAX_JOURNAL_ENTRIES, MAX_KEY, MAX_VALUE, Options, SystemClock,
+    Clock, MAX_DESCENDANTS, MAX_JOURNAL_BYTES, MAX_JOURNAL_ENTRIES, MAX_KEY, MAX_VALUE, Options,
+    Retention, SystemClock,
 };
 pub use reader::Reader;
 pub use record::{
@@ -63,8 +67,8 @@ pub use record::{
     Submission, TaskId, Token,
 };
 pub use view::{
-    Depth, FailedAttempt, GapMark, KvEntry, PacketFilter, PacketView, RefusalView, Running,
-    TaskDetail, TaskFilter, TaskFound, TaskView,
+    Depth, FailedAttempt, GapMark, KvEntry, PacketFilter, PacketView, RefusalView, Removed,
+    Running, TaskDetail, TaskFilter, TaskFound, TaskView,
 };
 
 /// Operations smaller than this do not wait for [`Options::waiting_bytes`]: their number is
@@ -100,6 +104,7 @@ struct Inner {
     queues: Arc<Queues>,
     cache: Arc<Cache>,
     commits: Arc<AtomicU64>,
+    last_event: watch::Receiver<u64>,
     pool: Pool,
     threads: open::Threads,
 }
@@ -380,6 +385,36 @@ impl Store {
             reply,
         })
         .await
+    }
+
+    /// Returns at most `max` events from the number `from` on: see [`Reader::events`].
+    ///
+    /// # Errors
+    /// As [`Reader::events`].
+    pub fn events(&self, from: u64, max: usize) -> Result<Events, StoreError> {
+        self.inner.pool.with(|reader| reader.events(from, max))
+    }
+
+    /// Waits until there is an event after the number `after`, and returns the last number.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`] once the store is.
+    pub async fn watch(&self, after: u64) -> Result<u64, StoreError> {
+        let mut news = self.inner.last_event.clone();
+        let last = news.wait_for(|last| *last > after).await;
+        last.map(|last| *last).or(Err(StoreError::Closed))
+    }
+
+    /// Removes what is older than [`Options::retention`] says, in small pieces between other
+    /// operations, and sweeps blobs; answers what was removed. The store does so by itself
+    /// every [`Retention::every`].
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Failed`] or [`StoreError::Closed`]; what was removed
+    /// by then is counted.
+    pub async fn retain(&self) -> Result<Removed, StoreError> {
+        let op = |reply| Op::Retain { reply: Some(reply) };
+        self.ask(None, op).await
     }
 
     /// Returns the routing table and its generation.

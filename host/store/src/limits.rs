@@ -14,6 +14,7 @@ pub(crate) fn check_length(
             what,
             length,
             limit,
+            advice: "make it smaller or use a blob",
         });
     }
     Ok(())

@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::Inner;
 use crate::cache::Cache;
@@ -21,10 +21,13 @@ use crate::queues::Queues;
 use crate::reader::Pool;
 use crate::record::Nanos;
 use crate::schema::{APPLICATION, DATABASE, FORMAT, PAGE_SIZE, TABLES, meta, prepare, unsigned};
-use crate::segments::Appender;
 use crate::writer::{End, Request, Shared, Writer};
 
+mod pacer;
 mod recover;
+
+use pacer::Pacer;
+use recover::Appenders;
 
 pub(crate) use recover::set_aside;
 
@@ -77,6 +80,8 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<Inner, OpenError> {
     queues.publish(tasks);
     let cache = Arc::new(Cache::new(options.cache_bytes));
     let commits = Arc::default();
+    let (news, last_event) = watch::channel(0);
+    let retained = meta(&connection, "retained");
     let (sender, receiver) = mpsc::channel(options.channel.max(1));
     let shared = Shared {
         options: options.clone(),
@@ -84,6 +89,7 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<Inner, OpenError> {
         queues: Arc::clone(&queues),
         cache: Arc::clone(&cache),
         commits: Arc::clone(&commits),
+        news,
     };
     let threads = Threads::default();
     let thread = WriterThread {
@@ -92,7 +98,9 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<Inner, OpenError> {
         segments,
         lock,
     };
-    start(dir, &threads, thread, receiver)?;
+    let retained = retained.map_err(database("read when it was swept"))?;
+    let pacer = Pacer::new(sender.downgrade(), &options, now, retained);
+    start(dir, &threads, thread, (receiver, pacer))?;
     let inner = Inner {
         incarnation,
         sender: Some(sender),
@@ -100,6 +108,7 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<Inner, OpenError> {
         queues,
         cache,
         commits,
+        last_event,
         pool: Pool::new(dir),
         threads,
         options,
@@ -111,7 +120,7 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<Inner, OpenError> {
 struct WriterThread {
     connection: Connection,
     shared: Shared,
-    segments: Appender,
+    segments: Appenders,
     /// Held until all is closed.
     lock: File,
 }
@@ -120,7 +129,7 @@ fn start(
     dir: &Path,
     threads: &Threads,
     writer: WriterThread,
-    receiver: mpsc::Receiver<Request>,
+    (receiver, mut pacer): (mpsc::Receiver<Request>, Pacer),
 ) -> Result<(), OpenError> {
     let spawned = |source| io_error("start a thread for", dir, source);
     let (ready, readiness) = std::sync::mpsc::sync_channel(1);
@@ -133,7 +142,9 @@ fn start(
     let prepared = readiness.recv().unwrap_or(Ok(()));
     prepared.map_err(|source| database_error(dir, "prepare the writer", source))?;
     threads
-        .start("store-timer", move || queues.run_timer())
+        .start("store-timer", move || {
+            queues.run_timer(|now| pacer.tick(now));
+        })
         .map_err(spawned)
 }
 
@@ -148,7 +159,7 @@ fn write_until_end(
         segments,
         lock,
     } = thread;
-    let end = match Writer::new(&connection, shared, segments) {
+    let end = match Writer::new(&connection, shared, segments.payloads, segments.blobs) {
         Ok(writer) => {
             drop(ready.send(Ok(())));
             writer.run(receiver)
@@ -283,7 +294,7 @@ fn make_tables(connection: &Connection, dir: &Path) -> Result<(), OpenError> {
          {TABLES}
          INSERT INTO meta(name, value) VALUES
              ('format', {FORMAT}), ('incarnation', 0), ('routes_generation', 0), ('clean', 1),
-             ('last_commit', 0);
+             ('last_commit', 0), ('payload_bytes', 0), ('retained', 0);
          PRAGMA application_id = {APPLICATION};
          COMMIT;"
     );

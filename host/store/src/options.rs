@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::record::Nanos;
 
@@ -15,6 +15,9 @@ pub const MAX_KEY: usize = 1024;
 pub const MAX_JOURNAL_ENTRIES: usize = 10_000;
 /// Most bytes in the journal of one run.
 pub const MAX_JOURNAL_BYTES: usize = 16 * 1024 * 1024;
+/// Most tasks that descend from one packet, or from one task without a packet, and are open or
+/// set aside. A commit that would make more is refused.
+pub const MAX_DESCENDANTS: usize = 10_000;
 
 /// Tells the time.
 pub trait Clock: fmt::Debug + Send + Sync {
@@ -32,6 +35,44 @@ impl Clock for SystemClock {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         Nanos::try_from(since.as_nanos()).unwrap_or(Nanos::MAX)
+    }
+}
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// How long what is kept? Open tasks, those set aside, and what they need are kept for ever.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Payloads of packets. Rows of packets, with their identities, stay 30 days at least.
+    pub packets: Duration,
+    /// Most bytes of payloads and refused bytes: beyond it those of the oldest go first.
+    pub packet_bytes: u64,
+    /// Results of tasks, after their end.
+    pub results: Duration,
+    /// Journals and arguments of tasks, after their end.
+    pub journals: Duration,
+    /// Blobs, after they were last mentioned in a commit.
+    pub blobs: Duration,
+    /// Events.
+    pub events: Duration,
+    /// Most events.
+    pub event_count: u64,
+    /// From one pass over the store to the next.
+    pub every: Duration,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            packets: 30 * DAY,
+            packet_bytes: 10 << 30,
+            results: 7 * DAY,
+            journals: 7 * DAY,
+            blobs: 7 * DAY,
+            events: 7 * DAY,
+            event_count: 1_000_000,
+            every: Duration::from_hours(1),
+        }
     }
 }
 
@@ -56,6 +97,8 @@ pub struct Options {
     pub cache_bytes: usize,
     /// How much of refused bytes is kept, bytes.
     pub refusal_cut: usize,
+    /// How long what is kept.
+    pub retention: Retention,
     /// The clock.
     pub clock: Arc<dyn Clock>,
 }
@@ -65,13 +108,14 @@ impl Default for Options {
         Self {
             serial: BTreeSet::new(),
             segment_threshold: 16 * 1024,
-            segment_size: 64 * 1024 * 1024,
+            segment_size: 16 * 1024 * 1024,
             group: 1024,
             channel: 1024,
             waiting_bytes: 64 * 1024 * 1024,
             max_payload: 32 * 1024 * 1024,
             cache_bytes: 64 * 1024 * 1024,
             refusal_cut: 64 * 1024,
+            retention: Retention::default(),
             clock: Arc::new(SystemClock),
         }
     }

@@ -20,6 +20,9 @@ use crate::view::{Depth, Running};
 /// the clock is seen.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
+/// The timer looks at the clock at least so often.
+const IDLE_WAIT: Duration = Duration::from_secs(60);
+
 /// What a group commit changes in the schedule, once it is on disk.
 #[derive(Debug)]
 pub(crate) enum Change {
@@ -240,11 +243,13 @@ impl Queues {
         self.alarm.notify_all();
     }
 
-    /// Rings for tasks that become due, until [`Queues::stop`].
-    pub(crate) fn run_timer(&self) {
+    /// Rings for tasks that become due, until [`Queues::stop`]; calls `tick`, which must not
+    /// block, with the time at least every [`IDLE_WAIT`].
+    pub(crate) fn run_timer(&self, mut tick: impl FnMut(Nanos)) {
         let mut state = self.state();
         while !state.ended {
             let now = self.clock.now();
+            tick(now);
             let State {
                 schedule, bells, ..
             } = &mut *state;
@@ -259,12 +264,10 @@ impl Queues {
     }
 
     fn sleep<'a>(&'a self, state: MutexGuard<'a, State>, now: Nanos) -> MutexGuard<'a, State> {
-        let Some(due) = state.timer else {
-            let woken = self.alarm.wait(state);
-            return woken.unwrap_or_else(PoisonError::into_inner);
-        };
-        let delay = u64::try_from(due.saturating_sub(now)).unwrap_or(0);
-        let delay = Duration::from_nanos(delay).min(LONGEST_WAIT);
+        let delay = state.timer.map_or(IDLE_WAIT, |due| {
+            let delay = u64::try_from(due.saturating_sub(now)).unwrap_or(0);
+            Duration::from_nanos(delay).min(LONGEST_WAIT)
+        });
         let (state, _) = self
             .alarm
             .wait_timeout(state, delay)

@@ -18,9 +18,12 @@ use crate::segments::{self, Place};
 use crate::view::{GapMark, KvEntry, RefusalView};
 
 mod books;
+mod events;
 mod packets;
 mod tasks;
 mod verify;
+
+pub(crate) use packets::packet_row_of;
 
 /// Rows of a listing where no limit is given.
 const ROWS: u32 = 100;
@@ -32,6 +35,8 @@ const MOST_KEPT: usize = 4;
 pub struct Reader {
     connection: Connection,
     segments: PathBuf,
+    /// It was opened after a file was found missing.
+    is_newest: bool,
 }
 
 impl Reader {
@@ -56,6 +61,7 @@ impl Reader {
         Ok(Self {
             connection,
             segments: dir.join("segments"),
+            is_newest: false,
         })
     }
 
@@ -131,9 +137,34 @@ impl Reader {
                 })
             })
             .optional()?;
-        stored
-            .map(|stored| stored.read(&self.segments, digest))
-            .transpose()
+        let Some(stored) = stored else {
+            return Ok(None);
+        };
+        let segment = stored.segment;
+        match (stored.read(&self.segments, digest), segment) {
+            (Err(StoreError::Corrupt { .. }), Some(segment))
+                if self.is_from_before(segment, |now| Ok(now.blob(digest)?.is_none()))? =>
+            {
+                Ok(None)
+            }
+            (read, _) => read.map(Some),
+        }
+    }
+
+    /// Returns whether a segment file is missing because this reader still sees rows from
+    /// before it was removed: a new one is asked whether what was in it `has_gone`.
+    fn is_from_before(
+        &self,
+        segment: i64,
+        has_gone: impl FnOnce(&Self) -> Result<bool, StoreError>,
+    ) -> Result<bool, StoreError> {
+        if self.is_newest || segments::path_of(&self.segments, segment).exists() {
+            return Ok(false);
+        }
+        let dir = self.segments.parent().unwrap_or(&self.segments);
+        let mut now = Self::open(dir).map_err(unavailable)?;
+        now.is_newest = true;
+        has_gone(&now)
     }
 
     /// Lists refused bytes, newest first.

@@ -48,6 +48,8 @@ pub(crate) struct OpenTask {
     pub(crate) made: Nanos,
     pub(crate) deadline: Option<Nanos>,
     pub(crate) packet: Option<i64>,
+    /// What it descends from: the number of a packet, or less than 0 that of a task.
+    pub(crate) root: i64,
     pub(crate) account: i64,
     /// Attempts that ended.
     pub(crate) attempts: u32,

@@ -21,7 +21,10 @@ pub(crate) const DATABASE: &str = "store.sqlite";
 pub(crate) const PAGE_SIZE: i64 = 4096;
 
 /// The tables of format 1. Times are nanoseconds since the epoch; `account` is a stream on a
-/// day; `origin` and `state` are the codes of this module.
+/// day; `origin` and `state` are the codes of this module. `packets.dropped` is when a payload
+/// went that the row outlives. `tasks.root` is the number of the packet that a task descends
+/// from, or less than 0 the number of the task. `mentions` are the blobs that open tasks and
+/// those set aside need.
 pub(crate) const TABLES: &str = "
 CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE accounts(
@@ -40,10 +43,12 @@ CREATE TABLE packets(
     identity BLOB NOT NULL, digest BLOB NOT NULL, role TEXT NOT NULL,
     received INTEGER NOT NULL, sent INTEGER, content_type TEXT NOT NULL,
     headers BLOB, flags BLOB, unmatched TEXT, same_as INTEGER,
-    segment INTEGER, offset INTEGER, length INTEGER NOT NULL, seal INTEGER NOT NULL,
-    payload BLOB);
+    segment INTEGER, offset INTEGER, length INTEGER NOT NULL, dropped INTEGER,
+    seal INTEGER NOT NULL, payload BLOB);
 CREATE UNIQUE INDEX packets_identity ON packets(identity, key);
 CREATE INDEX packets_id ON packets(id);
+CREATE INDEX packets_same_as ON packets(same_as) WHERE same_as IS NOT NULL;
+CREATE INDEX packets_segment ON packets(segment) WHERE segment IS NOT NULL;
 CREATE TABLE repeats(
     packet INTEGER NOT NULL, account INTEGER NOT NULL, n INTEGER NOT NULL,
     PRIMARY KEY(packet, account)) WITHOUT ROWID;
@@ -60,13 +65,13 @@ CREATE TABLE handlers(
 CREATE TABLE tasks(
     seq INTEGER PRIMARY KEY, id BLOB NOT NULL, state INTEGER NOT NULL,
     handler INTEGER NOT NULL, origin INTEGER NOT NULL, account INTEGER NOT NULL,
-    packet INTEGER, parent BLOB, priority INTEGER NOT NULL, order_key TEXT,
+    packet INTEGER, parent BLOB, root INTEGER NOT NULL, priority INTEGER NOT NULL, order_key TEXT,
     made INTEGER NOT NULL, deadline INTEGER, seal INTEGER NOT NULL,
     due INTEGER NOT NULL, attempts INTEGER NOT NULL, started INTEGER, ended INTEGER,
     cpu INTEGER NOT NULL, version BLOB,
     journal INTEGER NOT NULL, journal_bytes INTEGER NOT NULL, moving_seal INTEGER NOT NULL);
 CREATE UNIQUE INDEX tasks_id ON tasks(id);
-CREATE INDEX tasks_not_succeeded ON tasks(state) WHERE state < 5;
+CREATE INDEX tasks_not_succeeded ON tasks(state, packet) WHERE state < 5;
 CREATE TABLE args(task INTEGER PRIMARY KEY, bytes BLOB NOT NULL, seal INTEGER NOT NULL);
 CREATE TABLE results(task INTEGER PRIMARY KEY, bytes BLOB NOT NULL, seal INTEGER NOT NULL);
 CREATE TABLE failures(
@@ -81,12 +86,20 @@ CREATE TABLE kv(
 CREATE TABLE claims(
     plugin TEXT NOT NULL, name TEXT NOT NULL, task BLOB NOT NULL, made INTEGER NOT NULL,
     PRIMARY KEY(plugin, name)) WITHOUT ROWID;
+CREATE INDEX claims_made ON claims(made);
 CREATE TABLE routes(
     plugin TEXT PRIMARY KEY, generation INTEGER NOT NULL, digest BLOB NOT NULL,
     manifest TEXT NOT NULL, seal INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE blobs(
     row INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, mentioned INTEGER NOT NULL,
     segment INTEGER, offset INTEGER, length INTEGER NOT NULL, bytes BLOB);
+CREATE INDEX blobs_mentioned ON blobs(mentioned);
+CREATE INDEX blobs_segment ON blobs(segment) WHERE segment IS NOT NULL;
+CREATE TABLE mentions(
+    task INTEGER NOT NULL, digest BLOB NOT NULL, PRIMARY KEY(task, digest)) WITHOUT ROWID;
+CREATE TABLE events(
+    first INTEGER PRIMARY KEY, last INTEGER NOT NULL, at INTEGER NOT NULL,
+    bytes BLOB NOT NULL, seal INTEGER NOT NULL);
 CREATE TABLE segments(number INTEGER PRIMARY KEY, end INTEGER NOT NULL, last INTEGER NOT NULL);
 CREATE VIEW task_list AS
     SELECT t.seq, lower(hex(t.id)) AS id, h.plugin, h.handler, h.queue,

@@ -1,5 +1,8 @@
 //! Segment files: large payloads and blobs, appended and never changed.
 //!
+//! Payloads and blobs do not share files, because they expire apart: a file is removed as a whole
+//! once no row names a record in it. Odd numbers are files of payloads, even ones of blobs.
+//!
 //! A file begins with [`HEADER`] bytes; a record is its length (8 bytes, little endian), its
 //! SHA-256 and its bytes. A row names a record only after the file was synced, so what lies
 //! behind the last named record was never promised. Each read checks all three parts: a damaged
@@ -19,6 +22,38 @@ use crate::error::{Cause, StoreError};
 pub(crate) const HEADER: u64 = 16;
 const MAGIC: &[u8; 12] = b"GWASP-SEG\0\0\x01";
 const PREFIX: usize = 8 + 32;
+
+/// What a segment file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Payloads of packets.
+    Payloads,
+    /// Blobs.
+    Blobs,
+}
+
+impl Kind {
+    /// Returns the number of the first file of this kind; the others follow in steps of
+    /// [`STEP`].
+    pub(crate) fn first(self) -> i64 {
+        match self {
+            Self::Payloads => 1,
+            Self::Blobs => 2,
+        }
+    }
+
+    /// Returns what the file with this number holds.
+    pub(crate) fn of(number: i64) -> Self {
+        if number.rem_euclid(STEP) == 1 {
+            Self::Payloads
+        } else {
+            Self::Blobs
+        }
+    }
+}
+
+/// From the number of a file to the next of its kind.
+pub(crate) const STEP: i64 = 2;
 
 /// Where a record lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +170,16 @@ impl Appender {
         }
     }
 
+    /// Returns the folder of the files.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Returns the number of the file that is written to.
+    pub(crate) fn number(&self) -> i64 {
+        self.number
+    }
+
     /// Appends a record. It is promised only after [`Appender::sync`].
     pub(crate) fn append(&mut self, digest: &[u8; 32], bytes: &[u8]) -> Result<Place, StoreError> {
         if self.end == self.named && self.end > self.limit {
@@ -198,7 +243,7 @@ impl Appender {
 
     fn next_file(&mut self) {
         self.file = None;
-        self.number += 1;
+        self.number += STEP;
         self.end = 0;
         self.named = 0;
     }

@@ -48,6 +48,8 @@ pub struct PacketView {
     pub same_as: Option<PacketSeq>,
     /// Length of the payload, bytes.
     pub length: u64,
+    /// When the payload was dropped, where it is no longer kept.
+    pub dropped: Option<Nanos>,
     /// How often it came again.
     pub repeats: u64,
 }
@@ -216,4 +218,25 @@ pub struct Running {
     pub worker: u32,
     /// When it was leased.
     pub since: Nanos,
+}
+
+/// What retention removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Packets with all that is known of them.
+    pub packets: u64,
+    /// Payloads of packets whose rows stay.
+    pub payloads: u64,
+    /// Tasks that ended.
+    pub tasks: u64,
+    /// Results of tasks.
+    pub results: u64,
+    /// Journals of tasks.
+    pub journals: u64,
+    /// Refused bytes.
+    pub refusals: u64,
+    /// Blobs.
+    pub blobs: u64,
+    /// Segment files.
+    pub segments: u64,
 }

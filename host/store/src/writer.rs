@@ -10,30 +10,37 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use rusqlite::Connection;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use rusqlite::{Connection, OptionalExtension};
+use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
 use crate::cache::Cache;
 use crate::error::StoreError;
+use crate::event::Page;
 use crate::options::Options;
 use crate::queues::{Change, Queues};
 use crate::record::{Nanos, PacketRecord};
 use crate::schedule::HandlerRow;
 use crate::schema::{meta, unsigned};
-use crate::segments::Appender;
+use crate::segments::{Appender, path_of};
 
 mod accept;
 mod books;
 mod checkpoint;
 mod commit;
+mod descendants;
+mod events;
 mod op;
 mod resume;
+mod retention;
 mod sql;
 mod tasks;
 mod values;
 
 use books::Books;
+use descendants::Descendants;
 use op::{Answer, CommitAnswers, Written, settle};
+use retention::Retention;
 use sql::Sql;
 use tasks::Shape;
 
@@ -53,6 +60,9 @@ struct Group {
     sources: HashMap<String, Nanos>,
     /// Commits of this group by lease.
     leases: HashMap<u64, commit::Progress>,
+    /// Segment files that go when this is on disk.
+    unlink: Vec<i64>,
+    events: Page,
 }
 
 impl Group {
@@ -67,6 +77,8 @@ impl Group {
             args: Vec::new(),
             sources: HashMap::new(),
             leases: HashMap::new(),
+            unlink: Vec::new(),
+            events: Page::default(),
         }
     }
 }
@@ -78,6 +90,8 @@ pub(crate) struct Shared {
     pub(crate) incarnation: u64,
     pub(crate) queues: Arc<Queues>,
     pub(crate) cache: Arc<Cache>,
+    /// The number of the last event.
+    pub(crate) news: watch::Sender<u64>,
     /// Group commits since the store was opened.
     pub(crate) commits: Arc<AtomicU64>,
 }
@@ -88,7 +102,15 @@ struct Known {
     generation: u64,
     next_packet: i64,
     next_task: i64,
+    next_event: i64,
+    /// The first event that is kept.
+    oldest_event: i64,
+    /// Bytes of payloads and refused bytes that are kept.
+    payload_bytes: i64,
+    /// As the rows have it.
+    payload_bytes_written: i64,
     handlers: HashMap<Shape, Arc<HandlerRow>>,
+    descendants: Descendants,
 }
 
 /// How the writer ended.
@@ -104,9 +126,11 @@ pub(crate) struct Writer<'c> {
     connection: &'c Connection,
     sql: Sql<'c>,
     shared: Shared,
-    segments: Appender,
+    payloads: Appender,
+    blobs: Appender,
     books: Books,
     known: Known,
+    retention: Retention,
     failed: Option<StoreError>,
     /// The disk was full in the last group.
     is_full: bool,
@@ -118,20 +142,25 @@ impl<'c> Writer<'c> {
     pub(crate) fn new(
         connection: &'c Connection,
         shared: Shared,
-        segments: Appender,
+        payloads: Appender,
+        blobs: Appender,
     ) -> rusqlite::Result<Self> {
+        connection.set_prepared_statement_cache_capacity(64);
         let mut writer = Self {
             connection,
             sql: Sql::new(connection)?,
             shared,
-            segments,
+            payloads,
+            blobs,
             books: Books::default(),
             known: Known::default(),
+            retention: Retention::default(),
             failed: None,
             is_full: false,
             groups: 0,
         };
         writer.know()?;
+        writer.ring();
         Ok(writer)
     }
 
@@ -141,10 +170,25 @@ impl<'c> Writer<'c> {
             let query = format!("SELECT coalesce(max(seq), 0) FROM {table}");
             self.connection.query_row(&query, [], |row| row.get(0))
         };
+        let payload_bytes = meta(self.connection, "payload_bytes")?;
+        let last_event: Option<i64> = self
+            .connection
+            .query_row(
+                "SELECT last FROM events ORDER BY first DESC LIMIT 1",
+                [],
+                |row| row.get(0),
+            )
+            .optional()?;
+        let oldest_event = self.oldest_event()?;
         self.known = Known {
+            next_event: last_event.unwrap_or(0) + 1,
+            oldest_event,
+            payload_bytes,
+            payload_bytes_written: payload_bytes,
             generation: unsigned(meta(self.connection, "routes_generation")?),
             next_packet: last("packets")? + 1,
             next_task: last("tasks")? + 1,
+            descendants: Descendants::read(self.connection)?,
             ..Known::default()
         };
         self.books = Books::default();
@@ -155,18 +199,36 @@ impl<'c> Writer<'c> {
     pub(crate) fn run(mut self, mut receiver: mpsc::Receiver<Request>) -> End {
         let mut requests = Vec::new();
         loop {
-            let count =
-                receiver.blocking_recv_many(&mut requests, self.shared.options.group.max(1));
-            if count == 0 {
+            if !self.receive(&mut receiver, &mut requests) {
                 return End::Dropped;
             }
+            let busy = !requests.is_empty();
             if let Some(reply) = self.work(&mut requests) {
                 receiver.close();
                 let closed = self.close();
                 return End::Closed(reply, closed);
             }
+            self.relieve();
+            self.retain(busy);
             self.checkpoint();
         }
+    }
+
+    /// Takes what waits; waits for something unless retention has something to do. Returns
+    /// whether any handle is left.
+    fn receive(&self, receiver: &mut mpsc::Receiver<Request>, requests: &mut Vec<Request>) -> bool {
+        let most = self.shared.options.group.max(1);
+        if !self.retention.is_under_way() {
+            return receiver.blocking_recv_many(requests, most) > 0;
+        }
+        while requests.len() < most {
+            match receiver.try_recv() {
+                Ok(request) => requests.push(request),
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return !requests.is_empty(),
+            }
+        }
+        true
     }
 
     /// Does what waits, in one or more groups; returns who asked to close.
@@ -190,7 +252,8 @@ impl<'c> Writer<'c> {
                     Err(error) => op.fail(error.clone()),
                 }
             }
-            self.finish(group, begun);
+            // Whoever asked was told.
+            drop(self.finish(group, begun));
             if closing.is_some() {
                 return closing;
             }
@@ -250,6 +313,10 @@ impl<'c> Writer<'c> {
                 let written = self.apply_commits(group, commits);
                 settle(group, reply, written)
             }
+            Op::Retain { reply } => {
+                self.begin_pass(group.now, reply);
+                Ok(())
+            }
             other => self.apply_value(group, other),
         }
     }
@@ -303,12 +370,13 @@ impl<'c> Writer<'c> {
             | Op::Listening { .. }
             | Op::Submit { .. }
             | Op::Commit { .. }
+            | Op::Retain { .. }
             | Op::Close { .. } => Ok(()),
         }
     }
 
     /// Commits or takes back a group, and answers.
-    fn finish(&mut self, group: Group, written: Result<(), StoreError>) {
+    fn finish(&mut self, group: Group, written: Result<(), StoreError>) -> Result<(), StoreError> {
         let Group {
             answers,
             changes,
@@ -317,14 +385,20 @@ impl<'c> Writer<'c> {
             sources,
             now,
             permits,
+            unlink,
+            events,
             ..
         } = group;
-        let committed = written.and_then(|()| self.commit_rows(now, &sources));
+        let committed = written.and_then(|()| self.commit_rows(now, &sources, &events));
         if let Err(error) = &committed {
             self.take_back(error);
         } else {
             self.shared.commits.fetch_add(1, Ordering::Relaxed);
-            self.segments.named();
+            self.payloads.named();
+            self.blobs.named();
+            self.known.payload_bytes_written = self.known.payload_bytes;
+            self.unlink(&unlink);
+            self.ring();
             for record in packets {
                 self.shared.cache.insert_packet(record);
             }
@@ -337,18 +411,37 @@ impl<'c> Writer<'c> {
         for answer in answers {
             answer(committed.as_ref().err());
         }
+        committed
+    }
+
+    /// Removes segment files that no row names any more; one that stays goes at the next start.
+    fn unlink(&self, segments: &[i64]) {
+        for segment in segments {
+            let path = path_of(self.payloads.dir(), *segment);
+            if let Err(error) = std::fs::remove_file(&path) {
+                tracing::warn!(path = %path.display(), %error, "segment file not removed");
+            }
+        }
     }
 
     fn commit_rows(
         &mut self,
         now: Nanos,
         sources: &HashMap<String, Nanos>,
+        events: &Page,
     ) -> Result<(), StoreError> {
+        self.write_events(now, events)?;
         self.books.write(&mut self.sql)?;
         self.note_sources(sources)?;
         self.sql.set_meta.execute(("last_commit", now))?;
-        if let Some((number, end)) = self.segments.sync()? {
-            self.sql.name_segment.execute((number, end, now))?;
+        if self.known.payload_bytes != self.known.payload_bytes_written {
+            let bytes = self.known.payload_bytes;
+            self.sql.set_meta.execute(("payload_bytes", bytes))?;
+        }
+        for segments in [&mut self.payloads, &mut self.blobs] {
+            if let Some((number, end)) = segments.sync()? {
+                self.sql.name_segment.execute((number, end, now))?;
+            }
         }
         self.sql.commit.execute([])?;
         Ok(())
@@ -361,7 +454,8 @@ impl<'c> Writer<'c> {
         }
         // After a failed sync the rows may yet appear, and the records that they name are needed.
         if !error.is_fatal() {
-            self.segments.take_back();
+            self.payloads.take_back();
+            self.blobs.take_back();
         }
         self.is_full = matches!(error, StoreError::Full { .. });
         if !self.connection.is_autocommit()

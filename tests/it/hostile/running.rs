@@ -366,6 +366,41 @@ fn a_task_that_makes_two_of_its_kind_starves_no_neighbour() {
 }
 
 #[test]
+fn a_packet_of_too_many_descendants_has_the_last_set_aside_and_its_neighbours_run() {
+    let stage = Stage::new(&[("probe", probe())], 2, &[60_090, HONEST]);
+    let failed = |line: &Line| line.message() == "task failed";
+    let line = stage.host.wait_for("a refusal", LIMIT, failed).unwrap();
+    assert_eq!(line.field("handler"), "probe.spread", "{}", line.text);
+    assert_eq!(line.field("kind"), "limit", "{}", line.text);
+    let error = line.field("error").as_str().unwrap().to_owned();
+    assert!(error.contains("descendants"), "{error}");
+    assert!(
+        error.contains("11400 exceeds the limit of 10000"),
+        "{error}"
+    );
+    let honest = |line: &Line| line.message() == "task succeeded";
+    let tasks = loop {
+        let tasks = stage.tasks();
+        let well = |task: &&Ended| task.state == "SUCCESS";
+        // The handler, five parts and two neighbours.
+        if tasks.iter().filter(well).count() == 8 {
+            break tasks;
+        }
+        stage.host.wait_for("a success", LIMIT, honest).unwrap();
+    };
+    let of = |name: &str, state: &str| {
+        let of = |task: &&Ended| task.handler == name && task.state == state;
+        tasks.iter().filter(of).count()
+    };
+    assert_eq!(of("probe.spread", "SUCCESS"), 5);
+    assert_eq!(of("probe.spread", "FAILURE"), 1);
+    assert_eq!(of("probe.honest_task", "PENDING"), 5 * 1_900);
+    assert_eq!(of("probe.honest", "SUCCESS"), 1);
+    assert_eq!(of("probe.neighbour", "SUCCESS"), 1);
+    stage.end();
+}
+
+#[test]
 fn runs_that_are_stopped_leave_no_memory_and_no_slot_behind() {
     let stops = usize::try_from(number("GWASP_STOPS", 200)).unwrap();
     let mut notices = vec![60_028; stops];

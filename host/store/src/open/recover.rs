@@ -1,7 +1,8 @@
 //! What a former process left: open tasks and segment files.
 //!
 //! A segment's tail that no row names was never promised and is cut. A file that is damaged
-//! before that end is not written to any more; its damaged part is copied aside for a person.
+//! before that end is not written to any more; its damaged part is copied aside for a person. A
+//! file that retention emptied, and had no time to remove, is removed.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -19,12 +20,12 @@ use crate::schedule::{HandlerRow, OpenTask, Tally};
 use crate::schema::{
     FIRST_END, Fixed, Moving, handler_seal, origin_of, state_code, unsigned, unsigned32,
 };
-use crate::segments::{Appender, HEADER, first_damage, number_of, path_of};
+use crate::segments::{Appender, HEADER, Kind, STEP, first_damage, number_of, path_of};
 
 const QUARANTINE: &str = "quarantine";
 
 /// The columns that [`task`] reads.
-const COLUMNS: &str = "SELECT seq, id, handler, origin, account, packet, parent, priority,
+const COLUMNS: &str = "SELECT seq, id, handler, origin, account, packet, parent, root, priority,
     order_key, made, deadline, seal, state, due, attempts, started, ended, cpu, version, journal,
     journal_bytes, moving_seal FROM tasks";
 
@@ -96,7 +97,7 @@ fn task(
 ) -> rusqlite::Result<Option<OpenTask>> {
     let id = TaskId(row.get(1)?);
     let parent: Option<Vec<u8>> = row.get(6)?;
-    let order_key: Option<String> = row.get(8)?;
+    let order_key: Option<String> = row.get(9)?;
     let fixed = Fixed {
         seq: row.get(0)?,
         id: &id,
@@ -105,17 +106,18 @@ fn task(
         account: row.get(4)?,
         packet: row.get(5)?,
         parent: parent.as_deref(),
-        priority: row.get(7)?,
+        root: row.get(7)?,
+        priority: row.get(8)?,
         order_key: order_key.as_deref(),
-        made: row.get(9)?,
-        deadline: row.get(10)?,
+        made: row.get(10)?,
+        deadline: row.get(11)?,
     };
-    let seal: i64 = row.get(11)?;
+    let seal: i64 = row.get(12)?;
     let (Some(handler), Some(origin)) = (handlers.get(&fixed.handler), origin_of(fixed.origin))
     else {
         return Ok(None);
     };
-    let moving = Moving::read(row, fixed.seq, 12)?;
+    let moving = Moving::read(row, fixed.seq, 13)?;
     let Some(moving) = moving.filter(|_| seal == fixed.seal()) else {
         return Ok(None);
     };
@@ -134,6 +136,7 @@ fn task(
         made: fixed.made,
         deadline: fixed.deadline,
         packet: fixed.packet,
+        root: fixed.root,
         account: fixed.account,
         attempts: unsigned32(moving.attempts),
         cpu: unsigned(moving.cpu),
@@ -146,21 +149,31 @@ fn length_of(column: i64) -> usize {
     usize::try_from(column).unwrap_or(0)
 }
 
-/// Cuts what was never promised and returns where to go on.
+/// Where the writer goes on in the segment files.
+#[derive(Debug)]
+pub(super) struct Appenders {
+    pub(super) payloads: Appender,
+    pub(super) blobs: Appender,
+}
+
+/// Cuts what was never promised, removes what retention left, and returns where to go on.
 pub(super) fn segments(
     connection: &Connection,
     dir: &Path,
     folder: &Path,
     limit: u64,
-) -> Result<Appender, OpenError> {
-    let named = named_segments(connection)
-        .map_err(|source| super::database_error(dir, "read the segments", source))?;
-    let last = named.last().copied();
-    let last_number = last.map_or(0, |(number, _)| number);
+) -> Result<Appenders, OpenError> {
+    let database = |source| super::database_error(dir, "read the segments", source);
+    let named = named_segments(connection).map_err(database)?;
     let failed = |source| io_error("recover the segment files in", folder, source);
     let quarantine = dir.join(QUARANTINE);
-    for path in unnamed_files(folder, last_number).map_err(failed)? {
-        set_file_aside(&quarantine, &path)?;
+    for (number, path) in unnamed_files(folder, &named).map_err(failed)? {
+        let is_last = last_of(Kind::of(number), &named).is_none_or(|(last, _)| number > last);
+        if is_last {
+            set_file_aside(&quarantine, &path)?;
+        } else if !is_needed(connection, number).map_err(database)? {
+            fs::remove_file(&path).map_err(failed)?;
+        }
     }
     for (number, end) in &named {
         let length = fs::metadata(path_of(folder, *number)).map_or(0, |file| file.len());
@@ -173,15 +186,38 @@ pub(super) fn segments(
             );
         }
     }
-    let folder = folder.to_owned();
-    let Some((number, end)) = last else {
-        return Ok(Appender::new(folder, limit, 1, 0));
+    let go_on = |kind: Kind| {
+        let Some((number, end)) = last_of(kind, &named) else {
+            return Ok(Appender::new(folder.to_owned(), limit, kind.first(), 0));
+        };
+        let path = path_of(folder, number);
+        let (number, end) = if is_whole(&quarantine, &path, unsigned(end))? {
+            (number, end)
+        } else {
+            (number + STEP, 0)
+        };
+        Ok(Appender::new(folder.to_owned(), limit, number, end))
     };
-    let path = path_of(&folder, number);
-    if is_whole(&quarantine, &path, unsigned(end))? {
-        return Ok(Appender::new(folder, limit, number, end));
-    }
-    Ok(Appender::new(folder, limit, number + 1, 0))
+    Ok(Appenders {
+        payloads: go_on(Kind::Payloads)?,
+        blobs: go_on(Kind::Blobs)?,
+    })
+}
+
+/// Returns the last file of a kind and its end.
+fn last_of(kind: Kind, named: &[(i64, i64)]) -> Option<(i64, i64)> {
+    let mut of_kind = named.iter().filter(|(number, _)| Kind::of(*number) == kind);
+    of_kind.next_back().copied()
+}
+
+/// Returns whether a row names a record in a file.
+fn is_needed(connection: &Connection, segment: i64) -> rusqlite::Result<bool> {
+    connection.query_row(
+        "SELECT EXISTS(SELECT 1 FROM packets WHERE segment = ?1)
+             OR EXISTS(SELECT 1 FROM blobs WHERE segment = ?1)",
+        [segment],
+        |row| row.get(0),
+    )
 }
 
 fn named_segments(connection: &Connection) -> rusqlite::Result<Vec<(i64, i64)>> {
@@ -190,16 +226,17 @@ fn named_segments(connection: &Connection) -> rusqlite::Result<Vec<(i64, i64)>> 
     rows.collect()
 }
 
-/// Lists files with higher numbers than any that a row names.
-fn unnamed_files(folder: &Path, last: i64) -> io::Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
+/// Lists files that no row of `segments` names.
+fn unnamed_files(folder: &Path, named: &[(i64, i64)]) -> io::Result<Vec<(i64, PathBuf)>> {
+    let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if number_of(&path).is_some_and(|number| number > last) {
-            paths.push(path);
+        let is_named = |found: i64| named.iter().any(|(number, _)| *number == found);
+        if let Some(number) = number_of(&path).filter(|number| !is_named(*number)) {
+            files.push((number, path));
         }
     }
-    Ok(paths)
+    Ok(files)
 }
 
 /// Moves a file aside that no row names; one without a record is removed.

@@ -10,6 +10,9 @@ use crate::ledger::{Account, Ledger, TaskCounts};
 use crate::record::State;
 use crate::schema::{ORIGINS, origin_of, origin_word, state_of, unsigned};
 
+/// How the names of counters begin that count what retention removed.
+const REMOVED: &str = "removed/";
+
 /// Accounts in the making, by the number that rows have them under.
 type Accounts = BTreeMap<i64, Account>;
 
@@ -69,6 +72,7 @@ pub(super) fn recount(snapshot: &Connection, since_day: i64) -> Result<Ledger, S
     let mut accounts = named(snapshot, since_day)?;
     recount_arrivals(snapshot, &mut accounts)?;
     recount_tasks(snapshot, &mut accounts)?;
+    add_removed(snapshot, &mut accounts)?;
     for account in accounts.values_mut() {
         let listener = &mut account.listener;
         listener.read = listener.refused
@@ -180,40 +184,88 @@ fn place_of(counts: &mut TaskCounts, state: State) -> &mut u64 {
     }
 }
 
+/// Adds what retention removed to what the rows say, so that the sums are again those of all
+/// that ever came.
+fn add_removed(connection: &Connection, accounts: &mut Accounts) -> Result<(), StoreError> {
+    each(
+        connection,
+        "SELECT account, name, n FROM counts WHERE name LIKE 'removed/%'",
+        |account, row| {
+            let name: String = row.get(1)?;
+            let n = unsigned(row.get(2)?);
+            let (Some(account), Some(counter)) =
+                (accounts.get_mut(&account), name.strip_prefix(REMOVED))
+            else {
+                return Ok(());
+            };
+            note_removed(account, counter, n);
+            if let Some(place) = place_by_name(account, counter) {
+                *place += n;
+            }
+            if counter == "matched" || counter.starts_with("unmatched/") {
+                account.listener.accepted += n;
+            } else if let Some((_, origin)) = counter.split_once('/')
+                && let Some(made) = place_by_name(account, &format!("made/{origin}"))
+            {
+                *made += n;
+            }
+            Ok(())
+        },
+    )
+}
+
+/// Notes on the account itself what was removed from it.
+fn note_removed(account: &mut Account, counter: &str, n: u64) {
+    let removed = &mut account.removed;
+    let word = counter.split('/').next().unwrap_or_default();
+    let place = match word {
+        "matched" | "unmatched" => &mut removed.packets,
+        "refused" => &mut removed.refusals,
+        "succeeded" | "revoked" => &mut removed.tasks,
+        // What is counted with the packet that came again, and frames without a row to see.
+        _ => return,
+    };
+    *place += n;
+}
+
 /// Sets a counter by its name in the table.
 fn set(account: &mut Account, name: &str, n: u64) {
-    let listener = &mut account.listener;
-    match name {
-        "read" => listener.read = n,
-        "refused" => listener.refused = n,
-        "duplicate" => listener.duplicate = n,
-        "accepted" => listener.accepted = n,
-        "unconfirmed" => listener.unconfirmed = n,
-        "matched" => account.matched = n,
-        _ => set_split(account, name, n),
+    if let Some(counter) = name.strip_prefix(REMOVED) {
+        note_removed(account, counter, n);
+    } else if let Some(place) = place_by_name(account, name) {
+        *place = n;
     }
 }
 
-/// Sets a counter whose name is a word, a stroke and what it is split by.
-fn set_split(account: &mut Account, name: &str, n: u64) {
-    let Some((word, part)) = name.split_once('/') else {
-        return;
-    };
+/// Returns where a counter stands on an account, by its name in the table.
+fn place_by_name<'a>(account: &'a mut Account, name: &str) -> Option<&'a mut u64> {
+    Some(match name {
+        "read" => &mut account.listener.read,
+        "refused" => &mut account.listener.refused,
+        "duplicate" => &mut account.listener.duplicate,
+        "accepted" => &mut account.listener.accepted,
+        "unconfirmed" => &mut account.listener.unconfirmed,
+        "matched" => &mut account.matched,
+        _ => return place_of_part(account, name),
+    })
+}
+
+/// Returns where a counter stands whose name is a word, a stroke and what it is split by.
+fn place_of_part<'a>(account: &'a mut Account, name: &str) -> Option<&'a mut u64> {
+    let (word, part) = name.split_once('/')?;
     if word == "unmatched" {
-        account.unmatched.insert(part.to_owned(), n);
-        return;
+        return Some(account.unmatched.entry(part.to_owned()).or_default());
     }
-    let origin = ORIGINS.iter().find(|origin| origin_word(**origin) == part);
-    let Some(origin) = origin else {
-        return;
-    };
+    let origin = ORIGINS
+        .iter()
+        .find(|origin| origin_word(**origin) == part)?;
     let counts = account.tasks.entry(*origin).or_default();
     match word {
-        "made" => counts.made = n,
-        "succeeded" => counts.succeeded = n,
-        "failed" => counts.failed = n,
-        "revoked" => counts.revoked = n,
-        _ => {}
+        "made" => Some(&mut counts.made),
+        "succeeded" => Some(&mut counts.succeeded),
+        "failed" => Some(&mut counts.failed),
+        "revoked" => Some(&mut counts.revoked),
+        _ => None,
     }
 }
 

@@ -1,31 +1,39 @@
 //! Packets as they are kept.
 
 use bytes::Bytes;
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{Query, Reader, Stored};
 use crate::error::StoreError;
-use crate::record::{NewPacket, PacketRecord, PacketSeq};
-use crate::schema::{split_texts, unsigned};
+use crate::record::{Nanos, NewPacket, PacketRecord, PacketSeq};
+use crate::schema::{join_texts, split_texts, unsigned};
 use crate::segments::Place;
 use crate::view::{PacketFilter, PacketView};
 use crate::writer::PacketColumns;
 
 const COLUMNS: &str = "SELECT seq, account, source, key, id, identity, digest, role, received,
-    sent, content_type, headers, flags, unmatched, same_as, segment, offset, length, seal,
-    (SELECT coalesce(sum(n), 0) FROM repeats WHERE packet = seq)
+    sent, content_type, headers, flags, unmatched, same_as, segment, offset, length, dropped, seal,
+    (SELECT coalesce(sum(n), 0) FROM repeats WHERE packet = seq),
+    payload IS NOT NULL,
+    (SELECT holder.dropped FROM packets holder WHERE holder.seq = packets.same_as)
     FROM packets";
 
 /// A row whose seal holds.
-pub(super) struct PacketRow {
-    pub(super) seq: i64,
+pub(crate) struct PacketRow {
+    pub(crate) seq: i64,
+    pub(crate) account: i64,
     /// The packet, its payload still empty.
-    pub(super) packet: NewPacket,
-    unmatched: Option<String>,
-    pub(super) same_as: Option<i64>,
-    pub(super) place: Option<Place>,
-    length: i64,
+    pub(crate) packet: NewPacket,
+    pub(crate) unmatched: Option<String>,
+    same_as: Option<i64>,
+    place: Option<Place>,
+    pub(crate) length: i64,
+    dropped: Option<Nanos>,
     repeats: i64,
+    /// The payload is in the row itself.
+    is_inline: bool,
+    /// When the payload was dropped of the packet that held it for this one.
+    dropped_there: Option<Nanos>,
 }
 
 impl Reader {
@@ -82,28 +90,35 @@ impl Reader {
     }
 
     fn packet_row(&self, seq: i64) -> Result<Option<PacketRow>, StoreError> {
-        let text = format!("{COLUMNS} WHERE seq = ?1");
-        let mut statement = self.connection.prepare_cached(&text)?;
-        statement
-            .query_row([seq], packet_row)
-            .optional()?
-            .transpose()
+        packet_row_of(&self.connection, seq)
     }
 
     /// Reads the payload of a packet, from the packet that holds it.
     pub(super) fn payload(&self, row: &PacketRow) -> Result<Bytes, StoreError> {
-        let stored = self.stored(row.seq)?;
-        let is_here = stored
-            .as_ref()
-            .is_some_and(|stored| stored.inline.is_some() || stored.segment.is_some());
-        let stored = match row.same_as {
-            Some(holder) if !is_here => self.stored(holder)?,
-            _ => stored,
+        if row.is_dropped() {
+            return Err(StoreError::Dropped { packet: row.seq });
+        }
+        let holder = match row.same_as {
+            Some(holder) if !row.holds_payload() => holder,
+            _ => row.seq,
         };
+        let stored = self.stored(holder)?;
         let stored = stored.ok_or_else(|| StoreError::Corrupt {
             place: format!("payload of packet {}", row.seq),
         })?;
-        stored.read(&self.segments, &row.packet.digest)
+        let segment = stored.segment;
+        let read = stored.read(&self.segments, &row.packet.digest);
+        match (read, segment) {
+            (Err(StoreError::Corrupt { .. }), Some(segment))
+                if self.is_from_before(segment, |now| {
+                    let row = now.packet_row(row.seq)?;
+                    Ok(row.is_none_or(|row| row.is_dropped()))
+                })? =>
+            {
+                Err(StoreError::Dropped { packet: row.seq })
+            }
+            (read, _) => read,
+        }
     }
 
     fn stored(&self, seq: i64) -> Result<Option<Stored>, StoreError> {
@@ -140,7 +155,43 @@ impl Reader {
 }
 
 impl PacketRow {
+    /// Returns whether the payload is kept in or through this row itself.
+    pub(crate) fn holds_payload(&self) -> bool {
+        self.is_inline || self.place.is_some()
+    }
+
+    /// Returns whether the payload is no longer kept.
+    pub(crate) fn is_dropped(&self) -> bool {
+        self.dropped().is_some()
+    }
+
+    /// Returns when the payload was dropped.
+    fn dropped(&self) -> Option<Nanos> {
+        let there = self.dropped_there.filter(|_| !self.holds_payload());
+        self.dropped.or(there)
+    }
+
+    /// Returns the seal of the row once its payload was dropped.
+    pub(crate) fn seal_without_payload(&self, dropped: Nanos) -> i64 {
+        let packet = &self.packet;
+        let pairs = packet.headers.iter();
+        let columns = PacketColumns {
+            seq: self.seq,
+            account: self.account,
+            packet,
+            headers: join_texts(pairs.flat_map(|(name, value)| [name.as_str(), value])),
+            flags: join_texts(packet.flags.iter().map(String::as_str)),
+            unmatched: self.unmatched.as_deref(),
+            same_as: self.same_as,
+            place: None,
+            length: self.length,
+            dropped: Some(dropped),
+        };
+        columns.seal()
+    }
+
     fn view(self) -> PacketView {
+        let dropped = self.dropped();
         let packet = self.packet;
         PacketView {
             seq: PacketSeq(self.seq),
@@ -156,9 +207,21 @@ impl PacketRow {
             unmatched: self.unmatched,
             same_as: self.same_as.map(PacketSeq),
             length: unsigned(self.length),
+            dropped,
             repeats: unsigned(self.repeats),
         }
     }
+}
+
+/// Reads a packet's row.
+pub(crate) fn packet_row_of(
+    connection: &Connection,
+    seq: i64,
+) -> Result<Option<PacketRow>, StoreError> {
+    let text = format!("{COLUMNS} WHERE seq = ?1");
+    let mut statement = connection.prepare_cached(&text)?;
+    let row = statement.query_row([seq], packet_row).optional()?;
+    row.transpose()
 }
 
 fn packet_row(row: &Row<'_>) -> rusqlite::Result<Result<PacketRow, StoreError>> {
@@ -181,6 +244,7 @@ fn packet_row(row: &Row<'_>) -> rusqlite::Result<Result<PacketRow, StoreError>> 
     };
     let found = PacketRow {
         seq,
+        account: row.get(1)?,
         packet: NewPacket {
             source: row.get(2)?,
             key: row.get(3)?,
@@ -200,11 +264,14 @@ fn packet_row(row: &Row<'_>) -> rusqlite::Result<Result<PacketRow, StoreError>> 
         place: Option::zip(row.get(15)?, row.get(16)?)
             .map(|(segment, offset)| place(segment, offset)),
         length,
-        repeats: row.get(19)?,
+        dropped: row.get(18)?,
+        repeats: row.get(20)?,
+        is_inline: row.get(21)?,
+        dropped_there: row.get(22)?,
     };
     let columns = PacketColumns {
         seq,
-        account: row.get(1)?,
+        account: found.account,
         packet: &found.packet,
         headers,
         flags,
@@ -212,8 +279,9 @@ fn packet_row(row: &Row<'_>) -> rusqlite::Result<Result<PacketRow, StoreError>> 
         same_as: found.same_as,
         place: found.place,
         length,
+        dropped: found.dropped,
     };
-    if row.get::<_, i64>(18)? != columns.seal() {
+    if row.get::<_, i64>(19)? != columns.seal() {
         return Ok(Err(corrupt()));
     }
     Ok(Ok(found))

@@ -12,7 +12,7 @@ use crate::schema::{
 use crate::view::{FailedAttempt, TaskDetail, TaskFilter, TaskFound, TaskView};
 
 const COLUMNS: &str = "SELECT t.seq, t.id, t.handler, t.origin, t.account, t.packet, t.parent,
-    t.priority, t.order_key, t.made, t.deadline, t.seal, t.state, t.due, t.attempts, t.started,
+    t.root, t.priority, t.order_key, t.made, t.deadline, t.seal, t.state, t.due, t.attempts, t.started,
     t.ended, t.cpu, t.version, t.journal, t.journal_bytes, t.moving_seal,
     h.plugin, h.handler, h.queue, h.retries, h.backoff_ms, h.max_backoff_ms, h.timeout_ms, h.seal,
     f.kind, f.message, f.detail
@@ -202,7 +202,7 @@ impl Reader {
 fn task_row(row: &Row<'_>) -> rusqlite::Result<Result<(i64, TaskView), StoreError>> {
     let id = TaskId(row.get(1)?);
     let parent: Option<[u8; 16]> = row.get(6)?;
-    let order_key: Option<String> = row.get(8)?;
+    let order_key: Option<String> = row.get(9)?;
     let fixed = Fixed {
         seq: row.get(0)?,
         id: &id,
@@ -211,14 +211,15 @@ fn task_row(row: &Row<'_>) -> rusqlite::Result<Result<(i64, TaskView), StoreErro
         account: row.get(4)?,
         packet: row.get(5)?,
         parent: parent.as_ref().map(<[u8; 16]>::as_slice),
-        priority: row.get(7)?,
+        root: row.get(7)?,
+        priority: row.get(8)?,
         order_key: order_key.as_deref(),
-        made: row.get(9)?,
-        deadline: row.get(10)?,
+        made: row.get(10)?,
+        deadline: row.get(11)?,
     };
     let seq = fixed.seq;
-    let sound = row.get::<_, i64>(11)? == fixed.seal() && is_handler_sound(row)?;
-    let moving = Moving::read(row, seq, 12)?;
+    let sound = row.get::<_, i64>(12)? == fixed.seal() && is_handler_sound(row)?;
+    let moving = Moving::read(row, seq, 13)?;
     let (Some(origin), Some(moving), true) = (origin_of(fixed.origin), moving, sound) else {
         return Ok(Err(corrupt(seq)));
     };
@@ -229,9 +230,9 @@ fn task_row(row: &Row<'_>) -> rusqlite::Result<Result<(i64, TaskView), StoreErro
     let (made, deadline) = (fixed.made, fixed.deadline);
     let task = TaskView {
         id,
-        plugin: row.get(22)?,
-        handler: row.get(23)?,
-        queue: row.get(24)?,
+        plugin: row.get(23)?,
+        handler: row.get(24)?,
+        queue: row.get(25)?,
         origin,
         parent: parent.map(TaskId),
         packet: packet.map(PacketSeq),
@@ -258,21 +259,21 @@ fn corrupt(seq: i64) -> StoreError {
 }
 
 fn is_handler_sound(row: &Row<'_>) -> rusqlite::Result<bool> {
-    let names: [String; 3] = [row.get(22)?, row.get(23)?, row.get(24)?];
-    let numbers = [row.get(25)?, row.get(26)?, row.get(27)?, row.get(28)?];
+    let names: [String; 3] = [row.get(23)?, row.get(24)?, row.get(25)?];
+    let numbers = [row.get(26)?, row.get(27)?, row.get(28)?, row.get(29)?];
     let [plugin, handler, queue] = &names;
-    Ok(row.get::<_, i64>(29)? == handler_seal([plugin, handler, queue], numbers))
+    Ok(row.get::<_, i64>(30)? == handler_seal([plugin, handler, queue], numbers))
 }
 
 fn failure(row: &Row<'_>) -> rusqlite::Result<Option<Failure>> {
-    let kind: Option<String> = row.get(30)?;
+    let kind: Option<String> = row.get(31)?;
     let Some(kind) = kind else {
         return Ok(None);
     };
     Ok(Some(Failure {
         kind,
-        message: row.get(31)?,
-        detail: row.get(32)?,
+        message: row.get(32)?,
+        detail: row.get(33)?,
     }))
 }
 

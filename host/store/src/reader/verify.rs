@@ -6,6 +6,7 @@ use super::Reader;
 use super::books::{count, recount};
 use crate::error::StoreError;
 use crate::ledger::{Account, Difference, Ledger, Verification};
+use crate::schema::meta;
 
 /// Most findings of one kind that are named.
 const MOST_FINDINGS: usize = 100;
@@ -49,10 +50,13 @@ impl Reader {
         };
         self.each_packet(|row| {
             note(row.and_then(|row| {
-                if payloads {
-                    self.payload(&row)?;
+                if !payloads {
+                    return Ok(());
                 }
-                Ok(())
+                match self.payload(&row) {
+                    Ok(_) | Err(StoreError::Dropped { .. }) => Ok(()),
+                    Err(error) => Err(error),
+                }
             }));
         })?;
         self.each_task(|task| {
@@ -64,6 +68,8 @@ impl Reader {
             }));
         })?;
         note(self.kv(None, "", Some(u32::MAX)).map(|_| ()));
+        note(self.check_payload_bytes());
+        note(self.check_needed());
         if payloads {
             for digest in self.blob_digests()? {
                 note(self.blob(&digest).map(|_| ()));
@@ -72,11 +78,53 @@ impl Reader {
         Ok(found)
     }
 
+    /// Compares the bytes that retention believes to be kept with those that are.
+    fn check_payload_bytes(&self) -> Result<(), StoreError> {
+        let counted = meta(&self.connection, "payload_bytes")?;
+        let kept: i64 = self.connection.query_row(
+            "SELECT (SELECT coalesce(sum(length), 0) FROM packets
+                     WHERE payload IS NOT NULL OR segment IS NOT NULL)
+                 + (SELECT coalesce(sum(length(payload)), 0) FROM refusals)",
+            [],
+            |row| row.get(0),
+        )?;
+        sound(kept == counted, || {
+            format!("the count of payload bytes ({counted}, the rows hold {kept})")
+        })
+    }
+
+    /// Looks for tasks that need a packet which is gone, and for records whose file is.
+    fn check_needed(&self) -> Result<(), StoreError> {
+        let tasks: i64 = self.connection.query_row(
+            "SELECT count(*) FROM tasks WHERE state < 5 AND state IN (0, 1, 2, 3)
+                 AND packet IS NOT NULL AND packet NOT IN (SELECT seq FROM packets)",
+            [],
+            |row| row.get(0),
+        )?;
+        sound(tasks == 0, || format!("the packet of {tasks} tasks"))?;
+        let records: i64 = self.connection.query_row(
+            "SELECT (SELECT count(*) FROM packets
+                     WHERE segment IS NOT NULL AND segment NOT IN (SELECT number FROM segments))
+                 + (SELECT count(*) FROM blobs
+                     WHERE segment IS NOT NULL AND segment NOT IN (SELECT number FROM segments))",
+            [],
+            |row| row.get(0),
+        )?;
+        sound(records == 0, || format!("the file of {records} records"))
+    }
+
     fn blob_digests(&self) -> Result<Vec<[u8; 32]>, StoreError> {
         let mut statement = self.connection.prepare("SELECT digest FROM blobs")?;
         let rows = statement.query_map([], |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
+}
+
+fn sound(holds: bool, place: impl FnOnce() -> String) -> Result<(), StoreError> {
+    if holds {
+        return Ok(());
+    }
+    Err(StoreError::Corrupt { place: place() })
 }
 
 fn differences(counted: Ledger, recounted: Ledger) -> Vec<Difference> {

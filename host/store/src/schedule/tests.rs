@@ -29,6 +29,7 @@ fn task(seq: i64, queue: usize, priority: u8, due: Nanos) -> OpenTask {
         made: 0,
         deadline: None,
         packet: None,
+        root: 0,
         account: 1,
         attempts: 0,
         cpu: 0,

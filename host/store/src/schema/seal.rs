@@ -73,6 +73,7 @@ pub(crate) struct Fixed<'a> {
     pub(crate) account: i64,
     pub(crate) packet: Option<i64>,
     pub(crate) parent: Option<&'a [u8]>,
+    pub(crate) root: i64,
     pub(crate) priority: i64,
     pub(crate) order_key: Option<&'a str>,
     pub(crate) made: i64,
@@ -88,6 +89,7 @@ impl Fixed<'_> {
             .number(self.account)
             .maybe(self.packet)
             .maybe_bytes(self.parent)
+            .number(self.root)
             .number(self.priority)
             .maybe_bytes(self.order_key.map(str::as_bytes))
             .number(self.made)

@@ -9,6 +9,7 @@ use super::books::{ACCEPTED, DUPLICATE, MATCHED, READ, REFUSED, UNCONFIRMED, unm
 use super::tasks::Behind;
 use super::{Group, Writer, Written};
 use crate::error::StoreError;
+use crate::event::EventKind;
 use crate::record::{Accepted, Arrival, Nanos, NewPacket, NewRefusal, PacketRecord, PacketSeq};
 use crate::schema::{Seal, column, join_texts, length_column};
 use crate::segments::Place;
@@ -37,6 +38,8 @@ pub(crate) struct PacketColumns<'a> {
     pub(crate) same_as: Option<i64>,
     pub(crate) place: Option<Place>,
     pub(crate) length: i64,
+    /// When the payload was dropped that stood here.
+    pub(crate) dropped: Option<Nanos>,
 }
 
 impl PacketColumns<'_> {
@@ -60,6 +63,7 @@ impl PacketColumns<'_> {
             .maybe(self.place.map(|place| place.segment))
             .maybe(self.place.map(|place| place.offset))
             .number(self.length)
+            .maybe(self.dropped)
             .column()
     }
 }
@@ -97,6 +101,7 @@ impl Writer<'_> {
         if let Some(known) = twins.iter().find(|twin| twin.key == packet.key) {
             self.sql.repeat.execute((known.seq, account))?;
             self.books.count(account, DUPLICATE);
+            group.tell(EventKind::Duplicate, Some(known.seq));
             return Ok(Accepted::Duplicate(PacketSeq(known.seq)));
         }
         self.books.count(account, ACCEPTED);
@@ -142,11 +147,13 @@ impl Writer<'_> {
             .is_empty()
             .then(|| reason.unwrap_or_else(|| NO_HANDLER.to_owned()));
         let seq = self.insert_packet(&packet, account, reason.as_deref(), twins)?;
+        group.tell(EventKind::Accepted, Some(seq));
         let counter = reason.as_deref().map_or(MATCHED, unmatched);
         self.books.count(account, counter);
         let behind = Behind {
             packet: Some(seq),
             account,
+            root: Some(seq),
         };
         let mut fresh = false;
         for task in tasks {
@@ -187,7 +194,7 @@ impl Writer<'_> {
         let same_as = holder.or(twins.first()).map(|twin| twin.seq);
         let is_large = packet.payload.len() > self.shared.options.segment_threshold;
         let place = if holder.is_none() && is_large {
-            Some(self.segments.append(&packet.digest, &packet.payload)?)
+            Some(self.payloads.append(&packet.digest, &packet.payload)?)
         } else {
             None
         };
@@ -203,8 +210,12 @@ impl Writer<'_> {
             same_as,
             place,
             length: length_column(packet.payload.len()),
+            dropped: None,
         };
         self.write_packet(&columns, inline)?;
+        if holder.is_none() {
+            self.known.payload_bytes += columns.length;
+        }
         self.known.next_packet += 1;
         Ok(columns.seq)
     }
@@ -261,8 +272,10 @@ impl Writer<'_> {
                 length_column(*length),
                 payload.as_ref(),
             ))?;
+            self.known.payload_bytes += length_column(payload.len());
             self.books.count(account, READ);
             self.books.count(account, REFUSED);
+            group.tell(EventKind::Refused, None);
             group.sources.entry(source.clone()).or_insert(*received);
         }
         Ok(Ok(()))

@@ -64,6 +64,11 @@ pub(super) fn failed(origin: Origin) -> Counter {
     })
 }
 
+/// Returns what counts rows that retention removed and another counter counts.
+pub(super) fn removed(counter: &Counter) -> Counter {
+    Cow::Owned(format!("removed/{counter}"))
+}
+
 /// Accounts by stream and day, and what the group counts on them.
 #[derive(Debug, Default)]
 pub(super) struct Books {

@@ -6,6 +6,7 @@ use super::books::{failed, revoked, succeeded};
 use super::tasks::Behind;
 use super::{CommitAnswers, Group, Writer, Written};
 use crate::error::StoreError;
+use crate::event::EventKind;
 use crate::limits::check_length;
 use crate::options::{MAX_JOURNAL_BYTES, MAX_JOURNAL_ENTRIES};
 use crate::queues::Change;
@@ -78,6 +79,10 @@ impl Writer<'_> {
             MAX_JOURNAL_ENTRIES,
         )?;
         check_length("a journal", task.journal.bytes, MAX_JOURNAL_BYTES)?;
+        if matches!(commit.step, Step::Succeed { .. }) {
+            let descendants = &self.known.descendants;
+            descendants.check_more(task.root, commit.spawns.len())?;
+        }
         Ok(leased)
     }
 
@@ -88,7 +93,7 @@ impl Writer<'_> {
         leased: Leased,
     ) -> Result<(), StoreError> {
         let Leased { task, since, .. } = leased;
-        let (seq, account) = (task.seq, task.account);
+        let (seq, account, root) = (task.seq, task.account, task.root);
         for entry in &commit.journal {
             let bytes = entry.bytes.as_ref();
             let seal = seal_of(i64::from(entry.seq), bytes);
@@ -96,8 +101,11 @@ impl Writer<'_> {
                 .insert_journal
                 .execute((seq, entry.seq, bytes, seal))?;
         }
+        let goes_on = !matches!(commit.step, Step::Succeed { .. } | Step::Revoke { .. });
         for digest in &commit.blobs {
-            self.mention(digest, group.now)?;
+            if self.mention(digest, group.now)? && goes_on {
+                self.sql.note_mention.execute((seq, digest))?;
+            }
         }
         if matches!(commit.step, Step::Succeed { .. }) {
             self.write_values(&task.handler.plugin, &commit.kv)?;
@@ -105,12 +113,19 @@ impl Writer<'_> {
         let mut becomes = self.step(group, &commit.step, task)?;
         let has_journal = becomes.task.journal.entries > 0;
         becomes.task.pinned = has_journal.then(|| Box::new(commit.version));
+        if !goes_on {
+            self.known.descendants.end(root);
+        }
         self.update(&commit, since, &becomes)?;
+        if let Some(kind) = kind_of(&commit.step) {
+            group.tell_of_task(kind, &becomes.task, Some((commit.cpu, since)));
+        }
         publish(group, &commit, becomes.task);
         if matches!(commit.step, Step::Succeed { .. }) {
             let behind = Behind {
                 packet: None,
                 account,
+                root: Some(root),
             };
             for task in commit.spawns {
                 self.make(group, task, behind)?;
@@ -242,6 +257,17 @@ impl Writer<'_> {
             moving.seal(task),
         ])?;
         Ok(())
+    }
+}
+
+/// Returns what is told of a step, where anything is.
+fn kind_of(step: &Step) -> Option<EventKind> {
+    match step {
+        Step::Note | Step::GiveBack { .. } => None,
+        Step::Succeed { .. } => Some(EventKind::Succeeded),
+        Step::Retry { .. } => Some(EventKind::Retry),
+        Step::Fail { .. } => Some(EventKind::SetAside),
+        Step::Revoke { .. } => Some(EventKind::Revoked),
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::Group;
 use crate::error::StoreError;
 use crate::record::{Accepted, Arrival, Commit, JournalEntry, NewRefusal, Submission, TaskId};
+use crate::view::Removed;
 
 /// Where an answer goes.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -74,6 +75,10 @@ pub(crate) enum Op {
         plugin: String,
         reply: Reply<u64>,
     },
+    Retain {
+        /// `None` where nobody waits for it.
+        reply: Option<Reply<Removed>>,
+    },
     Close {
         reply: Reply<()>,
     },
@@ -100,6 +105,7 @@ impl Op {
             | Self::Resume { .. }
             | Self::PutRoute { .. }
             | Self::RemoveRoute { .. }
+            | Self::Retain { .. }
             | Self::Close { .. } => 1,
         }
     }
@@ -118,6 +124,11 @@ impl Op {
             Self::Claim { reply, .. } | Self::Resume { reply, .. } => send(reply, Err(error)),
             Self::PutRoute { reply, .. } | Self::RemoveRoute { reply, .. } => {
                 send(reply, Err(error));
+            }
+            Self::Retain { reply } => {
+                if let Some(reply) = reply {
+                    send(reply, Err(error));
+                }
             }
         }
     }

@@ -4,6 +4,7 @@ use super::books::failed;
 
 use super::{Group, Writer, Written};
 use crate::error::StoreError;
+use crate::event::EventKind;
 use crate::open::set_aside;
 use crate::queues::Change;
 use crate::record::{JournalEntry, Nanos, State, TaskId};
@@ -46,6 +47,7 @@ impl Writer<'_> {
         self.sql.forget_failures.execute([task.seq])?;
         self.update_resumed(&task, group.now)?;
         self.books.count_many(task.account, failed(task.origin), -1);
+        group.tell_of_task(EventKind::Resumed, &task, None);
         group.changes.push(Change::Made(task));
         Ok(())
     }

@@ -53,9 +53,9 @@ statements! {
     find_handler: "SELECT row FROM handlers WHERE plugin = ?1 AND handler = ?2 AND queue = ?3
         AND retries = ?4 AND backoff_ms = ?5 AND max_backoff_ms = ?6 AND timeout_ms = ?7";
     insert_task: "INSERT INTO tasks(seq, id, state, handler, origin, account, packet, parent,
-            priority, order_key, made, deadline, seal, due, attempts, cpu, journal,
+            root, priority, order_key, made, deadline, seal, due, attempts, cpu, journal,
             journal_bytes, moving_seal)
-        VALUES(?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, 0, 0, 0, 0, ?14)
+        VALUES(?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 0, 0, 0, 0, ?15)
         ON CONFLICT(id) DO NOTHING";
     insert_args: "INSERT INTO args(task, bytes, seal) VALUES(?1, ?2, ?3)";
     update_task: "UPDATE tasks SET state = ?2, due = ?3, attempts = ?4, started = ?5, ended = ?6,
@@ -82,9 +82,15 @@ statements! {
         VALUES(?1, ?2, ?3, ?4, ?5)";
     delete_route: "DELETE FROM routes WHERE plugin = ?1";
 
+    note_mention: "INSERT INTO mentions(task, digest) VALUES(?1, ?2) ON CONFLICT DO NOTHING";
     mention_blob: "UPDATE blobs SET mentioned = max(mentioned, ?2) WHERE digest = ?1";
     insert_blob: "INSERT INTO blobs(digest, mentioned, segment, offset, length, bytes)
         VALUES(?1, ?2, ?3, ?4, ?5, ?6)";
+    insert_events: "INSERT INTO events(first, last, at, bytes, seal)
+        VALUES(?1, ?2, ?3, ?4, ?5)";
+    cut_events: "DELETE FROM events WHERE last < ?1
+        AND first IN (SELECT first FROM events ORDER BY first LIMIT ?2)";
+    oldest_event: "SELECT coalesce(min(first), 1) FROM events";
     name_segment: "INSERT INTO segments(number, end, last) VALUES(?1, ?2, ?3)
         ON CONFLICT(number) DO UPDATE SET end = excluded.end, last = excluded.last";
 }

@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rusqlite::{OptionalExtension, params};
 
 use super::books::made;
+use super::descendants::digests_in;
 use super::{Group, Writer, Written};
 use crate::error::StoreError;
+use crate::event::EventKind;
 use crate::queues::Change;
+use crate::reader::packet_row_of;
 use crate::record::{NewTask, Submission};
 use crate::schedule::{HandlerRow, OpenTask, Tally};
 use crate::schema::{Fixed, Moving, column, handler_seal, origin_code, seal_of};
@@ -34,6 +38,8 @@ pub(super) struct Behind {
     pub(super) packet: Option<i64>,
     /// Where it is counted.
     pub(super) account: i64,
+    /// What it descends from; `None` for a task that stands by itself.
+    pub(super) root: Option<i64>,
 }
 
 impl Writer<'_> {
@@ -50,6 +56,11 @@ impl Writer<'_> {
                 let what = format!("packet {}", packet.unwrap_or_default());
                 return Ok(Err(StoreError::Unknown { what }));
             };
+            if let Some(seq) = packet
+                && packet_row_of(self.connection, seq)?.is_some_and(|row| row.is_dropped())
+            {
+                return Ok(Err(StoreError::Dropped { packet: seq }));
+            }
             behind.push(found);
         }
         for (submission, behind) in submissions.into_iter().zip(behind) {
@@ -69,7 +80,12 @@ impl Writer<'_> {
                 .optional()?,
             None => Some(self.books.account(&mut self.sql, "", group.now)?),
         };
-        Ok(account.map(|account| Behind { packet, account }))
+        let root = packet;
+        Ok(account.map(|account| Behind {
+            packet,
+            account,
+            root,
+        }))
     }
 
     /// Makes a task; returns whether it was not known.
@@ -96,6 +112,7 @@ impl Writer<'_> {
             account: behind.account,
             packet: behind.packet,
             parent: task.parent.as_ref().map(|id| id.0.as_slice()),
+            root: behind.root.unwrap_or(-self.known.next_task),
             priority: i64::from(task.priority),
             order_key: task.order_key.as_deref(),
             made: group.now,
@@ -104,15 +121,14 @@ impl Writer<'_> {
         if !self.insert_task(&fixed, task.due)? {
             return Ok(false);
         }
-        let seq = fixed.seq;
+        let (seq, root) = (fixed.seq, fixed.root);
         self.known.next_task += 1;
+        self.known.descendants.begin(root);
         if let Some(args) = task.args {
-            let seal = seal_of(seq, &args);
-            self.sql.insert_args.execute((seq, args.as_ref(), seal))?;
-            group.args.push((seq, args));
+            self.write_args(group, seq, args)?;
         }
         self.books.count(behind.account, made(task.origin));
-        group.changes.push(Change::Made(OpenTask {
+        let task = OpenTask {
             seq,
             id: task.id,
             handler,
@@ -123,13 +139,29 @@ impl Writer<'_> {
             made: group.now,
             deadline: task.policy.deadline,
             packet: behind.packet,
+            root,
             account: behind.account,
             attempts: 0,
             cpu: 0,
             journal: Tally::default(),
             pinned: None,
-        }));
+        };
+        group.tell_of_task(EventKind::Made, &task, None);
+        group.changes.push(Change::Made(task));
         Ok(true)
+    }
+
+    /// Writes the argument of a task, and that the blobs in it are needed.
+    fn write_args(&mut self, group: &mut Group, task: i64, args: Bytes) -> rusqlite::Result<()> {
+        let seal = seal_of(task, &args);
+        self.sql.insert_args.execute((task, args.as_ref(), seal))?;
+        for digest in digests_in(&args) {
+            if self.mention(&digest, group.now)? {
+                self.sql.note_mention.execute((task, digest))?;
+            }
+        }
+        group.args.push((task, args));
+        Ok(())
     }
 
     fn insert_task(&mut self, fixed: &Fixed<'_>, due: i64) -> rusqlite::Result<bool> {
@@ -145,6 +177,7 @@ impl Writer<'_> {
             fixed.account,
             fixed.packet,
             fixed.parent,
+            fixed.root,
             fixed.priority,
             fixed.order_key,
             fixed.made,

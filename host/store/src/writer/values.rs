@@ -8,7 +8,7 @@ use crate::record::{KvWrite, Nanos, TaskId};
 use crate::schema::{column, kv_seal, length_column, route_seal};
 
 /// How long a claim holds.
-const CLAIM: Nanos = 30 * 86_400 * 1_000_000_000;
+pub(super) const CLAIM: Nanos = 30 * 86_400 * 1_000_000_000;
 
 impl Writer<'_> {
     /// Writes a commit's values.
@@ -120,7 +120,7 @@ impl Writer<'_> {
         if !self.mention(digest, group.now)? {
             let is_large = bytes.len() > self.shared.options.segment_threshold;
             let place = if is_large {
-                Some(self.segments.append(digest, bytes)?)
+                Some(self.blobs.append(digest, bytes)?)
             } else {
                 None
             };

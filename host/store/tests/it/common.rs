@@ -4,11 +4,12 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use gwasp_store::{
     Accepted, Arrival, Clock, Commit, Failure, Lease, Nanos, NewPacket, NewTask, Options, Origin,
-    PacketSeq, RetryPolicy, Step, Store, StoreError, TaskId,
+    PacketSeq, Retention, RetryPolicy, Step, Store, StoreError, TaskId,
 };
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -17,6 +18,9 @@ pub(crate) const SECOND: Nanos = 1_000_000_000;
 /// 2026-01-02T00:00:00Z.
 pub(crate) const START: Nanos = 1_767_312_000 * SECOND;
 pub(crate) const QUEUE: &str = "general";
+
+/// From one pass of retention to the next: they are those that a test asks for.
+const NEVER: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// A clock that stands until it is moved.
 #[derive(Debug)]
@@ -55,6 +59,10 @@ impl Rig {
         let clock = Hand::new();
         let mut options = Options {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            retention: Retention {
+                every: NEVER,
+                ..Retention::default()
+            },
             ..Options::default()
         };
         change(&mut options);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gwasp_store::{
-    Commit, Input, JournalEntry, KvWrite, MAX_JOURNAL_ENTRIES, Options, Origin, State, Step, Store,
-    StoreError, Submission, TaskFilter, TaskFound,
+    Commit, Input, JournalEntry, KvWrite, Lease, MAX_JOURNAL_ENTRIES, Options, Origin, State, Step,
+    Store, StoreError, Submission, TaskFilter, TaskFound,
 };
 
 use crate::common::{
@@ -392,4 +392,82 @@ async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
         })
     })
     .await
+}
+
+/// Ends the leased task with children of these names.
+fn spawn(rig: &Rig, lease: &Lease, names: impl Iterator<Item = String>) -> Result<(), StoreError> {
+    let mut parent = success(lease);
+    parent.spawns = names.map(|name| task(&name)).collect();
+    rig.try_commit(parent)
+}
+
+#[test]
+fn a_packet_has_ten_thousand_live_descendants_at_most_over_a_crash_too() {
+    let mut rig = Rig::new();
+    rig.keep(arrival("1", &["1/a", "1/b"]));
+    rig.keep(arrival("2", &["2/a"]));
+    let first = rig.lease();
+    spawn(&rig, &first, (0..9_999).map(|number| number.to_string())).unwrap();
+    rig.crash();
+
+    let second = rig.lease();
+    assert_eq!(second.task, task_id("1/b"));
+    let mut bomb = success(&second);
+    bomb.spawns = vec![task("x"), task("y")];
+    bomb.kv = vec![KvWrite::Add {
+        key: "made".to_owned(),
+        delta: 2,
+    }];
+    let refused = rig.try_commit(bomb).unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            StoreError::TooLarge {
+                length: 10_001,
+                limit: 10_000,
+                ..
+            }
+        ),
+        "{refused}"
+    );
+    assert_eq!(rig.store().kv_get("fermi-log", "made").unwrap(), None);
+    spawn(&rig, &second, std::iter::once("x".to_owned())).unwrap();
+    let other = rig.lease();
+    assert_eq!(other.task, task_id("2/a"));
+    spawn(&rig, &other, (0..3).map(|number| format!("2/{number}"))).unwrap();
+
+    let child = rig.lease();
+    assert_eq!(child.task, task_id("0"));
+    let grandchildren = ["0/0", "0/1"].map(str::to_owned).into_iter();
+    let refused = spawn(&rig, &child, grandchildren).unwrap_err();
+    assert!(matches!(refused, StoreError::TooLarge { .. }), "{refused}");
+    let failure = failure("a bomb");
+    rig.commit(commit(&child, Step::Fail { failure }));
+    let grandchildren = || ["1/0", "1/1"].map(str::to_owned).into_iter();
+    let next = rig.lease();
+    let refused = spawn(&rig, &next, grandchildren()).unwrap_err();
+    assert!(matches!(refused, StoreError::TooLarge { .. }), "{refused}");
+    rig.commit(success(&rig.lease()));
+    spawn(&rig, &next, grandchildren()).unwrap();
+    rig.check_sound();
+}
+
+#[test]
+fn a_task_without_a_packet_is_the_root_of_its_descendants() {
+    let rig = Rig::new();
+    let submission = |name: &str| Submission {
+        task: task(name),
+        packet: None,
+    };
+    wait(rig.store().submit(vec![submission("a"), submission("b")])).unwrap();
+    for root in ["a", "b"] {
+        let lease = rig.lease();
+        assert_eq!(lease.task, task_id(root));
+        spawn(&rig, &lease, (0..6_000).map(|n| format!("{root}/{n}"))).unwrap();
+    }
+    let names = (0..4_002).map(|n| format!("more/{n}"));
+    assert!(matches!(
+        spawn(&rig, &rig.lease(), names),
+        Err(StoreError::TooLarge { length: 10_001, .. })
+    ));
 }

@@ -185,6 +185,29 @@ fn fork_bomb(_packet: &Packet) -> Result<()> {
     Ok(())
 }
 
+/// Makes more than a packet may have, in six parts.
+#[handler(60090, queue = "hostile", retries = 0)]
+fn wide_bomb(_packet: &Packet) -> Result<()> {
+    for part in 0..6 {
+        tasks::spawn("spread", &part)?;
+    }
+    Ok(())
+}
+
+/// Makes tasks that are not due for long.
+#[task(queue = "hostile", retries = 0)]
+fn spread(_part: u32) -> Result<()> {
+    kv::add("spread", 1)?;
+    for _ in 0..1_900 {
+        let options = Options {
+            delay: Some(Duration::from_secs(86_400)),
+            ..Options::default()
+        };
+        tasks::spawn_with("honest_task", &"later", options)?;
+    }
+    Ok(())
+}
+
 #[handler(60020, queue = "hostile", retries = 0)]
 fn unknown_task(_packet: &Packet) -> Result<()> {
     tasks::spawn("bomp", &0)?;

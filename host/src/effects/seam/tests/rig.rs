@@ -14,8 +14,9 @@ use tokio::sync::{Notify, watch};
 
 use super::super::{Context, External, Leg, Made, Seam, Settled};
 use crate::broker::{
-    Accepted, Answer, Arrival, Broker, BrokerError, Commit, Embedded, Failure, JournalEntry, Lease,
-    NewPacket, NewRefusal, NewTask, Origin, RetryPolicy, RouteRecord, Step, TaskId,
+    Accepted, Answer, Arrival, Broker, BrokerError, Commit, Embedded, Events, Failure,
+    JournalEntry, Lease, NewPacket, NewRefusal, NewTask, Origin, RetryPolicy, RouteRecord, Step,
+    TaskId,
 };
 use crate::config::{Grant, KernelsConfig};
 use crate::effects::Limits;
@@ -177,6 +178,14 @@ impl Broker for Watched {
 
     fn blob(&self, digest: &[u8; 32]) -> Result<Option<Bytes>, BrokerError> {
         self.inner.blob(digest)
+    }
+
+    fn events(&self, from: u64, max: usize) -> Result<Events, BrokerError> {
+        self.inner.events(from, max)
+    }
+
+    fn watch(&self, after: u64) -> Answer<'_, Result<u64, BrokerError>> {
+        self.inner.watch(after)
     }
 
     fn close(&self) -> Answer<'_, Result<(), BrokerError>> {

@@ -1,0 +1,167 @@
+//! Tasks that ended, and what is kept with them.
+
+use std::time::Duration;
+
+use rusqlite::Row;
+
+use super::super::books::{removed, revoked, succeeded};
+use super::{Fate, LOOK, Pass, Writer};
+use crate::error::StoreError;
+use crate::record::{Nanos, State};
+use crate::schema::{origin_of, state_code, state_of};
+
+/// Entries of a journal that are removed at once.
+const ENTRIES: i64 = 64;
+
+/// What says how old a task is.
+#[derive(Clone, Copy, Debug)]
+struct Age {
+    /// `None` where the task is gone.
+    state: Option<i64>,
+    ended: Option<Nanos>,
+    made: Option<Nanos>,
+}
+
+impl Age {
+    /// Reads the columns `state, ended, made` after the first.
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            state: row.get(1)?,
+            ended: row.get(2)?,
+            made: row.get(3)?,
+        })
+    }
+
+    /// Returns whether what belongs to the task may go; what is not done with never may.
+    fn has_gone(self, before: Nanos) -> bool {
+        let Some(state) = self.state else {
+            return true;
+        };
+        let is_done = [State::Success, State::Revoked]
+            .map(state_code)
+            .contains(&state);
+        is_done && self.ended.is_some_and(|ended| ended < before)
+    }
+
+    fn fate(self, before: Nanos) -> Fate {
+        if self.made.is_none_or(|made| made < before) {
+            Fate::Old
+        } else {
+            Fate::Young
+        }
+    }
+}
+
+impl Writer<'_> {
+    pub(super) fn remove_results(&self, pass: &mut Pass) -> Result<bool, StoreError> {
+        let before = pass.before(self.shared.options.retention.results);
+        let rows = self.rows(
+            "SELECT r.task, t.state, t.ended, t.made FROM results r
+             LEFT JOIN tasks t ON t.seq = r.task WHERE r.task > ?1 ORDER BY r.task LIMIT ?2",
+            (pass.cursor, LOOK),
+            Age::read,
+        )?;
+        pass.walk(rows, |pass, task, age| {
+            if age.has_gone(before) {
+                self.run_once("DELETE FROM results WHERE task = ?1", [task])?;
+                pass.removed.results += 1;
+            }
+            Ok(age.fate(before))
+        })
+    }
+
+    pub(super) fn remove_arguments(&self, pass: &mut Pass) -> Result<bool, StoreError> {
+        let before = pass.before(self.shared.options.retention.journals);
+        let rows = self.rows(
+            "SELECT a.task, t.state, t.ended, t.made FROM args a
+             LEFT JOIN tasks t ON t.seq = a.task WHERE a.task > ?1 ORDER BY a.task LIMIT ?2",
+            (pass.cursor, LOOK),
+            Age::read,
+        )?;
+        pass.walk(rows, |_, task, age| {
+            if age.has_gone(before) {
+                self.run_once("DELETE FROM args WHERE task = ?1", [task])?;
+            }
+            Ok(age.fate(before))
+        })
+    }
+
+    /// Removes journals from their ends, a few entries at once.
+    pub(super) fn remove_journals(&self, pass: &mut Pass) -> Result<bool, StoreError> {
+        let before = pass.before(self.shared.options.retention.journals);
+        let rows = self.rows(
+            "SELECT j.task, t.state, t.ended, t.made
+             FROM (SELECT min(task) AS task FROM journal WHERE task > ?1) j
+             LEFT JOIN tasks t ON t.seq = j.task WHERE j.task IS NOT NULL",
+            [pass.cursor],
+            Age::read,
+        )?;
+        let Some((task, age)) = rows.first().copied() else {
+            return Ok(true);
+        };
+        while age.has_gone(before) {
+            let removed = self.run_once(
+                "DELETE FROM journal WHERE task = ?1 AND seq IN (
+                     SELECT seq FROM journal WHERE task = ?1 ORDER BY seq DESC LIMIT ?2)",
+                (task, ENTRIES),
+            )?;
+            if removed == 0 {
+                pass.removed.journals += 1;
+                break;
+            }
+            if pass.is_over() {
+                return Ok(false);
+            }
+        }
+        pass.walk(rows, |_, _, age| Ok(age.fate(before)))
+    }
+
+    /// Removes tasks whose results and journals have gone, and of whose packets none is
+    /// remembered any more.
+    pub(super) fn remove_tasks(&mut self, pass: &mut Pass) -> Result<bool, StoreError> {
+        let retention = &self.shared.options.retention;
+        let kept = self.packet_rows().max(retention.results);
+        let before = pass.before(kept.max(retention.journals));
+        let rows = self.rows(
+            "SELECT seq, state, ended, made, account, origin FROM tasks
+             WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+            (pass.cursor, LOOK),
+            |row| Ok((Age::read(row)?, row.get(4)?, row.get(5)?)),
+        )?;
+        pass.walk(rows, |pass, task, (age, account, origin)| {
+            // The last number is never given again.
+            let is_last = task + 1 >= self.known.next_task;
+            if age.has_gone(before) && !is_last {
+                self.remove_task(task, age, account, origin)?;
+                pass.removed.tasks += 1;
+            }
+            Ok(age.fate(before))
+        })
+    }
+
+    fn remove_task(
+        &mut self,
+        task: i64,
+        age: Age,
+        account: i64,
+        origin: i64,
+    ) -> rusqlite::Result<()> {
+        self.run_once("DELETE FROM failures WHERE task = ?1", [task])?;
+        self.run_once("DELETE FROM tasks WHERE seq = ?1", [task])?;
+        let Some(origin) = origin_of(origin) else {
+            return Ok(());
+        };
+        let counter = match age.state.and_then(state_of) {
+            Some(State::Revoked) => revoked(origin),
+            _ => succeeded(origin),
+        };
+        self.books.count(account, removed(&counter));
+        Ok(())
+    }
+
+    /// Returns how long rows of packets are kept: identities are remembered for 30 days.
+    pub(super) fn packet_rows(&self) -> Duration {
+        const IDENTITY: Duration = Duration::from_hours(30 * 24);
+        self.shared.options.retention.packets.max(IDENTITY)
+    }
+}
