@@ -124,8 +124,8 @@ fn list(args: &PacketListArgs) -> anyhow::Result<ExitCode> {
                 row.source,
                 row.key,
                 row.role,
-                row.id,
                 fate,
+                row.id,
             ]
         })
         .collect();
@@ -136,8 +136,8 @@ fn list(args: &PacketListArgs) -> anyhow::Result<ExitCode> {
             "SOURCE",
             "KEY",
             "ROLE",
-            "ID",
             "UNMATCHED",
+            "ID",
         ],
         &cells,
     )?;
