@@ -273,7 +273,7 @@ async fn drain(slots: Vec<JoinHandle<()>>, deadline: Duration, now: &Cancellatio
             }
         };
     let reason = if hasty {
-        "told to"
+        "a second signal"
     } else {
         "the drain deadline"
     };

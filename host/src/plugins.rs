@@ -155,7 +155,9 @@ fn is_name(name: &str) -> bool {
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
     /// It cannot be listed.
-    #[error("the plugin directory {path} cannot be read")]
+    #[error(
+        "the plugin directory {path} cannot be read; `gwasp build` makes ./plugins, `--plugins DIR` names another"
+    )]
     Read {
         /// The directory.
         path: PathBuf,

@@ -222,3 +222,26 @@ fn a_mistake_in_the_configuration_is_told_once_and_in_its_place() {
         check_says(&answer, code, &["line 2, column 1", "`concurrency` meant?"]);
     }
 }
+
+#[test]
+fn a_host_starts_although_a_plugin_that_it_knows_has_lost_its_queue() {
+    let site = Site::new("[queues.hostile]\n[queues.neighbour]\n")
+        .with_plugin("GWASP_TEST_PLUGINS", "hostile-probe");
+    for queues in ["[queues.hostile]\n[queues.neighbour]\n", "[queues.other]\n"] {
+        let text = fs::read_to_string(site.config()).unwrap();
+        let (_, rest) = text.split_once("\n[plugins]").unwrap();
+        fs::write(site.config(), format!("{queues}\n[plugins]{rest}")).unwrap();
+        let mut host = site.scene.gwasp.run(&site.config()).unwrap();
+        host.wait_for("being ready", START_LIMIT, is_ready).unwrap();
+        host.terminate().unwrap();
+        assert!(host.wait(LIMIT).unwrap().success(), "{}", host.last_lines());
+    }
+    let check = site.gwasp(&["check"]);
+    let waits = "plugin `hostile-probe` is in the store and does not load";
+    assert!(!check.stderr.contains(waits), "{}", check.stderr);
+    check_says(
+        &check,
+        1,
+        &["`hostile-probe` would be refused: there is no queue `hostile`"],
+    );
+}

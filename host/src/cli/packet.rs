@@ -129,8 +129,8 @@ fn list(args: &PacketListArgs) -> anyhow::Result<ExitCode> {
                 row.source,
                 row.key,
                 row.role,
-                row.id,
                 fate,
+                row.id,
             ]
         })
         .collect();
@@ -141,8 +141,8 @@ fn list(args: &PacketListArgs) -> anyhow::Result<ExitCode> {
             "SOURCE",
             "KEY",
             "ROLE",
-            "ID",
             "UNMATCHED",
+            "ID",
         ],
         &cells,
     )?;

@@ -6,14 +6,14 @@ use std::fmt;
 #[derive(Clone, Debug)]
 pub struct Fault {
     error: Box<toml::de::Error>,
-    nearest: Option<String>,
+    advice: Option<String>,
 }
 
 impl Fault {
     pub(super) fn new(mut error: toml::de::Error, text: &str) -> Self {
         error.set_input(Some(text));
         Self {
-            nearest: nearest(error.message()),
+            advice: advice(error.message()),
             error: Box::new(error),
         }
     }
@@ -22,11 +22,27 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.error.to_string().trim_end())?;
-        match &self.nearest {
-            Some(nearest) => write!(f, "\nis `{nearest}` meant?"),
+        match &self.advice {
+            Some(advice) => write!(f, "\n{advice}"),
             None => Ok(()),
         }
     }
+}
+
+/// What to write instead, where serde's words do not say it.
+fn advice(message: &str) -> Option<String> {
+    if let Some(nearest) = nearest(message) {
+        return Some(format!("is `{nearest}` meant?"));
+    }
+    let (_, expected) = message.rsplit_once("expected ")?;
+    let text = match expected {
+        "a duration" => "write it with its unit: \"90s\", \"2m\", \"1h 30m\"",
+        "a nonzero u16" => "write a number from 1 to 65535, without quotes",
+        "a nonzero u32" => "write a number of bytes from 1 on, without quotes",
+        "a boolean" => "write true or false, without quotes",
+        _ => return None,
+    };
+    Some(text.to_owned())
 }
 
 /// Of the names that serde expected in the place of an unknown one, the most similar:

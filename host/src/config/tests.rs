@@ -86,7 +86,8 @@ fn a_mistake_in_any_other_table_is_shown_in_its_place() {
         (4, 9),
         &["`{}`"],
     );
-    check("[drain]\ndeadline = 25", (2, 12), &["duration"]);
+    check("[drain]\ndeadline = 25", (2, 12), &["\"90s\""]);
+    check("[queues.a]\nserial = \"yes\"", (2, 10), &["true or false"]);
     check(
         "[store]\ndirectry = \"x\"",
         (2, 1),

@@ -125,6 +125,12 @@ pub fn packet_of(source: &str, document: Bytes, received: Timestamp) -> Result<P
     }
 }
 
+/// A wait as people read it.
+fn to_tenths(wait: Duration) -> Duration {
+    let tenths = wait.subsec_millis() / 100;
+    Duration::from_secs(wait.as_secs()) + Duration::from_millis(100) * tenths
+}
+
 /// One broker's connection, over and over.
 struct Link {
     config: Arc<VtpConfig>,
@@ -151,7 +157,7 @@ impl Link {
             } else {
                 backoff.after_loss((self.jitter)())
             };
-            warn!(?wait, reason, "connection to broker ended");
+            warn!(wait = ?to_tenths(wait), reason, "connection to broker ended; connecting again");
             let until = SignedDuration::try_from(wait).map_or(time, |wait| time + wait);
             self.state.enter(Phase::Waiting { until });
             if self

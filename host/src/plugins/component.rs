@@ -4,7 +4,7 @@
 //! custom section; it is encoded here, so that authors need no tool beside cargo.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 
 use wasmparser::{Encoding, Parser, Payload};
@@ -15,6 +15,9 @@ const MAX_FILE: u64 = 64 << 20;
 /// Why a file is no plugin.
 #[derive(Debug, thiserror::Error)]
 pub enum ComponentError {
+    /// There is no such file.
+    #[error("there is no such file; `gwasp build` puts plugins into ./plugins")]
+    Missing,
     /// It cannot be read.
     #[error("the file cannot be read; may the user who runs gwasp read it?")]
     Read(#[source] std::io::Error),
@@ -50,7 +53,10 @@ pub enum ComponentError {
 
 /// Reads a plugin's file, which may be anything and may grow while it is read.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, ComponentError> {
-    let metadata = std::fs::metadata(path).map_err(ComponentError::Read)?;
+    let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => ComponentError::Missing,
+        _ => ComponentError::Read(error),
+    })?;
     if !metadata.is_file() {
         return Err(ComponentError::NotFile);
     }
