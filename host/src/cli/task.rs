@@ -11,8 +11,6 @@ use clap::Subcommand;
 use gwasp_store::{PacketSeq, Reader, State, TaskDetail, TaskFilter, TaskFound, TaskView};
 use serde::Serialize;
 
-use effects::Effect;
-
 use super::store::StoreArgs;
 use super::table;
 
@@ -87,7 +85,7 @@ struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    effects: Vec<Effect>,
+    effects: Vec<effects::Effect>,
 }
 
 impl Row {
