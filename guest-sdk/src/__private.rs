@@ -151,7 +151,7 @@ impl<'a, T: Deserialize<'a>> TaskArgument<'a> for T {}
 
 pub fn packet(input: Input) -> Result<Packet> {
     match input {
-        Input::Packet(packet) => Ok(packet),
+        Input::Packet(packet) => Ok(*packet),
         other => Err(mismatch("a handler", "a packet", &other)),
     }
 }

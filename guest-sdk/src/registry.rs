@@ -59,7 +59,7 @@ pub enum Key {
 #[derive(Debug)]
 pub enum Input {
     /// A packet arrived.
-    Packet(Packet),
+    Packet(Box<Packet>),
     /// Called by name, with its arguments as JSON.
     Call(Vec<u8>),
     /// Its schedule was due at this moment.

@@ -27,7 +27,7 @@ use crate::boundary;
 /// # Ok::<(), tasks::TaskError>(())
 /// ```
 pub fn spawn<T: Serialize + ?Sized>(name: &str, arguments: &T) -> Result<String, TaskError> {
-    spawn_with(name, arguments, Options::default())
+    spawn_with(name, arguments, &Options::default())
 }
 
 /// Makes a task as [`spawn`] does, with another queue, a delay or a priority.
@@ -40,17 +40,17 @@ pub fn spawn<T: Serialize + ?Sized>(name: &str, arguments: &T) -> Result<String,
 /// use gwasp_sdk::tasks::{self, Options};
 ///
 /// let later = Options { delay: Some(Duration::from_secs(300)), ..Options::default() };
-/// tasks::spawn_with("annotate.plot", "S190425z", later)?;
+/// tasks::spawn_with("annotate.plot", "S190425z", &later)?;
 /// # assert_eq!(gwasp_sdk::testing::spawned()[0].options.delay, Some(Duration::from_secs(300)));
 /// # Ok::<(), tasks::TaskError>(())
 /// ```
 pub fn spawn_with<T: Serialize + ?Sized>(
     name: &str,
     arguments: &T,
-    options: Options,
+    options: &Options,
 ) -> Result<String, TaskError> {
     let json = serde_json::to_vec(arguments).map_err(TaskError::Arguments)?;
-    boundary::spawn(name, &json, &options)
+    boundary::spawn(name, &json, options)
 }
 
 /// What a new task has other than its function says.

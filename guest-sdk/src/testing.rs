@@ -89,7 +89,7 @@ pub fn argument_from<T: for<'a> FromPacket<'a>>(payload: impl AsRef<[u8]>) -> Re
 /// # Ok::<(), Error>(())
 /// ```
 pub fn handle(name: &str, packet: Packet) -> Result<Option<Vec<u8>>> {
-    registry::run(name, Input::Packet(packet))
+    registry::run(name, Input::Packet(Box::new(packet)))
 }
 
 /// Runs the task registered under `name` with arguments as JSON.

@@ -1,7 +1,7 @@
 //! A candidate of a merger that nobody saw: its files as a search would write them.
 //!
 //! Two detectors have a trigger each of a binary of neutron stars; their noise is that of a
-//! design curve. The same bytes every time.
+//! design curve. The same bytes every time; `ligo.skymap` reads them, too.
 
 /// Prefix, SNR, phase (radians) and arrival (nanoseconds after the second) of each trigger. The
 /// arrivals are 4 ms apart: light takes 10 ms between the two.
@@ -25,7 +25,7 @@ pub fn coinc() -> String {
         let event = format!("{comma}0,{number},\"sngl_inspiral\"");
         let single = format!(
             "{comma}{number},\"{detector}\",{snr},{phase},{SECOND},{nanoseconds},{mass1},{mass2},\
-             0.02,0.01,2048"
+             0,0,0.02,0,0,0.01,2048"
         );
         rows[0].push_str(&event);
         rows[1].push_str(&single);
@@ -37,9 +37,19 @@ pub fn coinc() -> String {
             "0,\"gstlal_inspiral\"",
         ),
         table(
+            "coinc_definer",
+            "coinc_def_id:int_8s search:lstring search_coinc_type:int_4u description:lstring",
+            "0,\"inspiral\",0,\"sngl_inspiral&lt;--&gt;sngl_inspiral coincidences\"",
+        ),
+        table(
             "coinc_event",
-            "coinc_event_id:int_8s process_id:int_8s time_slide_id:int_8s",
-            "0,0,0",
+            "coinc_event_id:int_8s process_id:int_8s coinc_def_id:int_8s time_slide_id:int_8s",
+            "0,0,0,0",
+        ),
+        table(
+            "time_slide",
+            "time_slide_id:int_8s instrument:lstring offset:real_8",
+            "0,\"H1\",0,0,\"L1\",0",
         ),
         table(
             "coinc_event_map",
@@ -49,8 +59,8 @@ pub fn coinc() -> String {
         table(
             "sngl_inspiral",
             "event_id:int_8s ifo:lstring snr:real_4 coa_phase:real_4 end_time:int_4s \
-             end_time_ns:int_4s mass1:real_4 mass2:real_4 spin1z:real_4 spin2z:real_4 \
-             f_final:real_4",
+             end_time_ns:int_4s mass1:real_4 mass2:real_4 spin1x:real_4 spin1y:real_4 \
+             spin1z:real_4 spin2x:real_4 spin2y:real_4 spin2z:real_4 f_final:real_4",
             &rows[1],
         ),
     ];
@@ -68,9 +78,10 @@ pub fn psd() -> String {
     let first = FREQUENCIES.start();
     let series = TRIGGERS.map(|(detector, ..)| {
         format!(
-            "<LIGO_LW Name=\"REAL8FrequencySeries\"><Param Name=\"f0:param\" Type=\"real_8\">\
-             {first}</Param><Array Name=\"PSD:array\" Type=\"real_8\"><Dim Scale=\"1\">{len}</Dim>\
-             <Dim>2</Dim><Stream Type=\"Local\" Delimiter=\" \">{stream}</Stream></Array><Param \
+            "<LIGO_LW Name=\"REAL8FrequencySeries\"><Time Name=\"epoch\" Type=\"GPS\">{SECOND}</Time>\
+             <Param Name=\"f0:param\" Type=\"real_8\" Unit=\"s^-1\">{first}</Param>\
+             <Array Name=\"PSD:array\" Type=\"real_8\" Unit=\"s\"><Dim Name=\"Frequency\" \
+             Unit=\"s^-1\" Start=\"0\" Scale=\"1\">{len}</Dim><Dim Name=\"Frequency,Real\">2</Dim><Stream Type=\"Local\" Delimiter=\" \">{stream}</Stream></Array><Param \
              Name=\"instrument:param\" Type=\"lstring\">{detector}</Param></LIGO_LW>\n"
         )
     });

@@ -62,7 +62,7 @@ fn report_panics() {
 impl From<types::Input> for Input {
     fn from(input: types::Input) -> Self {
         match input {
-            types::Input::Packet(packet) => Self::Packet(packet.into()),
+            types::Input::Packet(packet) => Self::Packet(Box::new(packet.into())),
             types::Input::Call(arguments) => Self::Call(arguments),
             types::Input::Tick(due) => Self::Tick(due.into()),
         }

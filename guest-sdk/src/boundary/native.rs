@@ -237,10 +237,6 @@ pub(crate) fn http_send(request: Request<'_>) -> Result<Response, HttpError> {
 }
 
 /// The id is the task's number in this test.
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "the host's answer may be an error"
-)]
 pub(crate) fn spawn(name: &str, arguments: &[u8], options: &Options) -> Result<String, TaskError> {
     with(|state| {
         state.spawned.push(Spawned {

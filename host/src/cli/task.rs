@@ -1,5 +1,6 @@
 //! `gwasp task`.
 
+mod effects;
 mod resume;
 
 use std::io::Write;
@@ -82,6 +83,8 @@ struct Row {
     error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    effects: Vec<effects::Effect>,
 }
 
 impl Row {
@@ -105,6 +108,7 @@ impl Row {
             kind,
             error,
             result: None,
+            effects: Vec::new(),
         }
     }
 }
@@ -149,15 +153,19 @@ fn cells(task: TaskView) -> Vec<String> {
 }
 
 fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
-    let detail = find(&args.store.open()?, &args.id)?;
+    let reader = args.store.open()?;
+    let detail = find(&reader, &args.id)?;
+    let effects = effects::of(&reader.journal(detail.task.id)?)?;
     if args.json {
         let mut row = Row::of(detail.task);
         row.result = detail
             .result
             .map(|result| String::from_utf8_lossy(&result).into_owned());
+        row.effects = effects;
         table::print_json(&[row])?;
     } else {
         print(detail)?;
+        effects::print(&effects)?;
     }
     Ok(ExitCode::SUCCESS)
 }

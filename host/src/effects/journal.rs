@@ -315,6 +315,11 @@ impl Entry {
         describe(&self.function, &self.head)
     }
 
+    /// What was asked of the function, for a person; a long request is cut.
+    pub fn request_text(&self) -> String {
+        request_text(&self.head)
+    }
+
     /// Adds the answer.
     pub(super) fn answered(mut self, answer: Vec<u8>, phase: Phase) -> Self {
         self.answer = Some(ByteVec::from(answer));
@@ -323,11 +328,42 @@ impl Entry {
     }
 }
 
-/// The head of a request may be cut in the middle; what is whole of it is shown.
 fn describe(function: &str, head: &[u8]) -> String {
-    let request = minicbor::display(head).to_string();
-    let whole = request.split(" !!!").next().unwrap_or_default();
-    format!("`{function}` with {whole}")
+    format!("`{function}` with {}", request_text(head))
+}
+
+/// The head of a request may be cut in the middle; what is whole of it is shown. Of a map the
+/// values tell a person enough.
+fn request_text(head: &[u8]) -> String {
+    let mut decoder = minicbor::Decoder::new(head);
+    let Ok(Some(fields)) = decoder.map() else {
+        return whole(head);
+    };
+    let mut values = Vec::new();
+    for _ in 0..fields {
+        if decoder.skip().is_err() {
+            break;
+        }
+        let begin = decoder.position();
+        let is_whole = decoder.skip().is_ok();
+        let end = if is_whole {
+            decoder.position()
+        } else {
+            head.len()
+        };
+        values.push(whole(&head[begin.min(end)..end]));
+        if !is_whole {
+            break;
+        }
+    }
+    values.retain(|value| !value.is_empty());
+    values.join(", ")
+}
+
+/// The text of a value, up to where it is cut.
+fn whole(value: &[u8]) -> String {
+    let text = minicbor::display(value).to_string();
+    text.split(" !!!").next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

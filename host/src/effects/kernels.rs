@@ -32,15 +32,6 @@ use threads::KernelStopped;
 
 /// Name of this kernel in an answers file.
 const BAYESTAR: &str = "bayestar.localize";
-/// Of a file that holds the candidate and its spectra: far above any, and parsed it stays within
-/// a few hundred megabytes.
-const INPUT_LIMITS: Limits = Limits {
-    bytes: 128 << 20,
-    rows: 100_000,
-    columns: 512,
-    numbers: 1 << 23,
-    depth: 32,
-};
 
 impl Host for Run {
     async fn localize(
@@ -180,7 +171,7 @@ fn compute(
     work: &Work<'_>,
 ) -> Result<Vec<u8>, KernelAnswer> {
     let parsed = |file: &str, bytes: &[u8]| {
-        Document::parse(bytes, &INPUT_LIMITS).map_err(|error| of_document(file, &error))
+        Document::parse(bytes, &input_limits(work)).map_err(|error| of_document(file, &error))
     };
     let coinc = parsed("coinc file", &files.coinc)?;
     let psd = files.psd.as_ref();
@@ -194,6 +185,17 @@ fn compute(
         ..Provenance::default()
     };
     Ok(map.to_fits(&provenance))
+}
+
+/// Of each of the two files: a quarter of the memory for its text, and one for its numbers.
+fn input_limits(work: &Work<'_>) -> Limits {
+    let far_above = Limits::default();
+    let quarter = work.max_bytes / 4;
+    Limits {
+        bytes: far_above.bytes.min(quarter),
+        numbers: far_above.numbers.min(quarter / size_of::<f64>()),
+        ..far_above
+    }
 }
 
 /// The kernel's own options; those that cannot be are named.

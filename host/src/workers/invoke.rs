@@ -156,3 +156,47 @@ fn datetime(nanos: i64) -> types::Datetime {
         nanoseconds: u32::try_from(nanos.rem_euclid(BILLION)).unwrap_or(0),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+
+    use super::{guest_input, types};
+    use crate::broker::{Input, NewPacket, PacketRecord, PacketSeq};
+    use crate::packet::Digest;
+
+    #[test]
+    fn what_the_host_says_of_a_packet_is_apart_from_its_senders_headers() {
+        let payload = Bytes::from_static(b"{}");
+        let digest = Digest::of(&payload);
+        let headers = vec![("role".to_owned(), "utility".to_owned())];
+        let packet = NewPacket {
+            source: "gcn".to_owned(),
+            key: "igwn.gwalert".to_owned(),
+            id: "1".to_owned(),
+            identity: [1; 32],
+            digest: *digest.as_bytes(),
+            role: "test".to_owned(),
+            received: 2_500_000_000,
+            sent: Some(1_000_000_001),
+            content_type: "application/json".to_owned(),
+            headers: headers.clone(),
+            flags: vec!["odd-ivorn".to_owned()],
+            payload,
+        };
+        let record = PacketRecord {
+            seq: PacketSeq(1),
+            packet,
+        };
+        let types::Input::Packet(packet) = guest_input(&Input::Packet(Arc::new(record))) else {
+            panic!("no packet");
+        };
+        assert_eq!((packet.role.as_str(), packet.headers), ("test", headers));
+        assert_eq!((packet.flags.len(), packet.digest), (1, digest.to_string()));
+        let sent = packet.sent.map(|sent| (sent.seconds, sent.nanoseconds));
+        assert_eq!(sent, Some((1, 1)));
+        assert_eq!(packet.received.nanoseconds, 500_000_000);
+    }
+}

@@ -60,3 +60,15 @@ fn keys_of_a_later_host_are_skipped() {
     let read: Entry = minicbor::decode(&bytes).unwrap();
     assert_eq!(read, answered(0, b"a"));
 }
+
+#[test]
+fn a_request_is_told_by_its_values_as_far_as_it_is_kept() {
+    let whole = b"\xa2\x00\x64POST\x01\x68http://x";
+    let told = |request: &[u8]| Entry::new(0, &CLOCK_NOW, request, 0).request_text();
+    assert_eq!(told(whole), r#""POST", "http://x""#);
+    assert_eq!(told(b"\x64last"), r#""last""#);
+    assert!(told(&whole[..12]).starts_with(r#""POST""#));
+    for end in 0..whole.len() {
+        told(&whole[..end]);
+    }
+}

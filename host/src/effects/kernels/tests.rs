@@ -69,3 +69,20 @@ fn an_option_that_cannot_be_is_named() {
     let rescale = "rescale-loglikelihood";
     check_invalid(|options| options.rescale_loglikelihood = 0.0, rescale);
 }
+
+#[test]
+fn a_file_that_is_larger_than_its_share_of_the_memory_is_refused() {
+    let files = Files {
+        coinc: Bytes::from(vec![b' '; 1_000]),
+        psd: None,
+    };
+    let work = Work {
+        max_bytes: 1_000,
+        ..Work::default()
+    };
+    let made = compute(&files, &checked(&options()).unwrap(), None, &work);
+    let Err(KernelAnswer::Input(reason)) = made else {
+        panic!("{made:?}");
+    };
+    assert!(reason.contains("more than 250 bytes"), "{reason}");
+}

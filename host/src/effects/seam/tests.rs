@@ -1,10 +1,16 @@
 mod rig;
 
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 
-use super::super::function::{CLOCK_NOW, HTTP_SEND};
+use super::super::Run;
+use super::super::bindings::gwasp::plugin::kernels::{Error, Host as _, SkyMapOptions};
+use super::super::function::{CLOCK_NOW, HTTP_SEND, KERNELS_LOCALIZE};
 use super::super::journal::{JournalError, Phase};
+use super::super::noted::{KernelAnswer, LocalizeRequest};
 use super::{Made, Seam, SeamError, Settled};
+use crate::broker::Broker as _;
+use crate::packet::Digest;
 use rig::{Fake, Kept, Rig};
 
 /// Reads the clock, then makes an effect, as handlers do.
@@ -385,4 +391,85 @@ async fn an_old_token_makes_nothing() {
         SeamError::Broker(crate::broker::BrokerError::Fenced { .. })
     );
     assert!(fenced && fake.keys().is_empty(), "{error:?}");
+}
+
+/// What localizes no candidate: a computation would say so.
+const NO_COINC: &[u8] = b"<LIGO_LW/>";
+
+/// The sky map that a run gets for a file without a candidate.
+async fn localize(run: &mut Run) -> wasmtime::Result<Result<Bytes, Error>> {
+    let bytes = Bytes::from_static(NO_COINC);
+    let coinc = run.hold_blob(Digest::of(&bytes), bytes)?;
+    let options = SkyMapOptions {
+        waveform: "TaylorF2".to_owned(),
+        f_low: 15.0,
+        f_high_truncate: 0.95,
+        min_distance: 0.0,
+        max_distance: None,
+        distance_power: 2,
+        cosmology: false,
+        use_snr_series: true,
+        rescale_loglikelihood: 0.83,
+        disabled_detectors: Vec::new(),
+        object: None,
+    };
+    let map = run.localize(coinc, None, options).await?;
+    Ok(match map {
+        Ok(map) => Ok(run.table().get(&map)?.bytes.clone()),
+        Err(error) => Err(error),
+    })
+}
+
+/// Notes that the file without a candidate was localized, and what its map is.
+async fn note_map(seam: &mut Seam, map: &[u8]) {
+    let coinc = Digest::of(NO_COINC).to_string();
+    let request = LocalizeRequest {
+        coinc: &coinc,
+        psd: None,
+        waveform: "TaylorF2",
+        f_low: 15.0,
+        f_high_truncate: 0.95,
+        min_distance: 0.0,
+        max_distance: None,
+        distance_power: 2,
+        cosmology: false,
+        use_snr_series: true,
+        rescale: 0.83,
+        disabled_detectors: &[],
+        object: None,
+    };
+    let answer = KernelAnswer::Blob(Digest::of(map).to_string());
+    let live = async { Ok(answer) };
+    seam.answered(&KERNELS_LOCALIZE, &request, live)
+        .await
+        .unwrap();
+    seam.save().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_replay_gives_the_noted_map_and_computes_nothing() {
+    let mut rig = Rig::new().await;
+    let map = Bytes::from_static(b"a sky map");
+    rig.broker.put_blob(map.clone()).await.unwrap();
+    note_map(&mut rig.seam(), &map).await;
+    rig.crash().await;
+    let mut run = Run::new(rig.seam(), 1 << 20);
+    assert_eq!(localize(&mut run).await.unwrap().unwrap(), map);
+    // The next one is new, and computed.
+    let computed = localize(&mut run).await.unwrap();
+    assert!(matches!(computed, Err(Error::Input(_))), "{computed:?}");
+}
+
+#[tokio::test]
+async fn a_noted_map_that_is_gone_ends_the_run() {
+    let mut rig = Rig::new().await;
+    note_map(&mut rig.seam(), b"never kept").await;
+    rig.crash().await;
+    let mut run = Run::new(rig.seam(), 1 << 20);
+    let error = localize(&mut run).await.unwrap_err();
+    let error = error.downcast_ref::<SeamError>();
+    assert!(
+        matches!(error, Some(SeamError::BlobGone { .. })),
+        "{error:?}"
+    );
 }

@@ -220,7 +220,7 @@ fn unknown_queue(_packet: &Packet) -> Result<()> {
         queue: Some("nowhere\u{1b}[31m".to_owned()),
         ..Options::default()
     };
-    tasks::spawn_with("honest_task", &0, options)?;
+    tasks::spawn_with("honest_task", &0, &options)?;
     Ok(())
 }
 
