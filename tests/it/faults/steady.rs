@@ -11,9 +11,9 @@ use gwasp_tests::process::Process;
 use gwasp_tests::sample;
 use serde_json::json;
 
+use super::LIMIT;
 use super::sender::{Again, Sender};
-use super::{LIMIT, test_plugins};
-use crate::harness::{Scene, number, record, root};
+use crate::harness::{Scene, number, record, root, test_plugin};
 
 /// Handlers that run on each of the example notices, in the order of their files.
 const HANDLERS: [&[&str]; 15] = [
@@ -69,12 +69,9 @@ impl Mix {
         let sender = Sender::start(Again::All, move |number| {
             documents[kind(number)].replace("#NUMBER", &format!("#{number}"))
         });
-        let plugins = scene.path("plugins");
-        std::fs::create_dir(&plugins).unwrap();
-        let probe = test_plugins().join("faults-probe.wasm");
         let example = scene.gwasp.plugins().join("fermi-log.wasm");
-        std::fs::copy(probe, plugins.join("faults-probe.wasm")).unwrap();
-        std::fs::copy(example, plugins.join("fermi-log.wasm")).unwrap();
+        let files = [test_plugin("faults-probe"), example];
+        let plugins = scene.plugins(&files).unwrap();
         let config = scene.path("gwasp.toml");
         write_config(&config, sender.address, &plugins, &scene.path("state")).unwrap();
         let mut text = std::fs::read_to_string(&config).unwrap();
