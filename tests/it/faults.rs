@@ -19,7 +19,7 @@ use gwasp_store::Reader;
 use gwasp_tests::gwasp::{Gwasp, START_LIMIT, is_ready};
 use gwasp_tests::process::Process;
 
-use crate::harness::Scene;
+use crate::harness::{Scene, test_plugin};
 use sender::{Again, Sender};
 use sink::{Seen, Sink};
 
@@ -52,14 +52,6 @@ struct Outcome {
     lost: u64,
     doubled: u64,
     repeated_runs: u64,
-}
-
-/// The directory with the plugins of `tests/guests`.
-fn test_plugins() -> PathBuf {
-    let missing = "GWASP_TEST_PLUGINS is not set; run the tests by `cargo xtask test`";
-    std::env::var_os("GWASP_TEST_PLUGINS")
-        .expect(missing)
-        .into()
 }
 
 /// A packet for the probe; `padding` makes it longer.
@@ -97,10 +89,7 @@ impl Stage {
         let sink = Sink::start();
         let services = format!("http://{}", sink.address);
         let sender = Sender::start(again, move |number| document(number, &services, padding));
-        let plugins = scene.path("plugins");
-        std::fs::create_dir(&plugins).unwrap();
-        let plugin = "faults-probe.wasm";
-        std::fs::copy(test_plugins().join(plugin), plugins.join(plugin)).unwrap();
+        scene.plugins(&[test_plugin("faults-probe")]).unwrap();
         let stage = Self {
             scene,
             state,

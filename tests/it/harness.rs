@@ -45,6 +45,18 @@ impl Scene {
         self.dir.path().join(name)
     }
 
+    /// Makes a plugin directory of its own, with these files in it.
+    pub(crate) fn plugins(&self, files: &[PathBuf]) -> Result<PathBuf> {
+        let directory = self.path("plugins");
+        if !directory.exists() {
+            std::fs::create_dir(&directory)?;
+        }
+        for file in files {
+            std::fs::copy(file, directory.join(file.file_name().unwrap_or_default()))?;
+        }
+        Ok(directory)
+    }
+
     /// Starts the host; its state is what earlier ones left.
     pub(crate) fn host(&self, broker: SocketAddr) -> Result<Process> {
         let config = self.path("gwasp.toml");
@@ -113,6 +125,13 @@ impl Scene {
         }
         Ok((dir, notices))
     }
+}
+
+/// One of the plugins of `tests/guests`, as `cargo xtask test` builds it.
+pub(crate) fn test_plugin(name: &str) -> PathBuf {
+    let missing = "GWASP_TEST_PLUGINS is not set; run the tests by `cargo xtask test`";
+    let directory = std::env::var_os("GWASP_TEST_PLUGINS").expect(missing);
+    Path::new(&directory).join(format!("{name}.wasm"))
 }
 
 /// A number that a longer run sets, else the one of the quick tests.

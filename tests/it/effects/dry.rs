@@ -6,7 +6,8 @@ use gwasp_tests::gwasp::{Answer, Gwasp};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::stage::{notice, probe_directory};
+use super::stage::notice;
+use crate::harness::test_plugin;
 
 /// Nothing listens here: a dry run that asked would fail.
 const NOBODY: &str = "http://127.0.0.1:9";
@@ -30,7 +31,7 @@ fn run(dir: &Path, notice_type: &str, answers: Option<&Value>) -> (Answer, Value
 }
 
 fn probe() -> PathBuf {
-    probe_directory().join("effects-probe.wasm")
+    test_plugin("effects-probe")
 }
 
 #[track_caller]

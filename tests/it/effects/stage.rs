@@ -16,7 +16,7 @@ use gwasp_tests::process::Process;
 use serde_json::Value;
 
 use super::LIMIT;
-use crate::harness::Scene;
+use crate::harness::{Scene, test_plugin};
 use crate::service::Service;
 
 /// Where nobody listens.
@@ -54,14 +54,6 @@ pub(super) struct Task {
     /// JSON; empty where there is none.
     pub(super) result: String,
     packet: Option<i64>,
-}
-
-/// Where `cargo xtask test` puts the plugins of `tests/guests`.
-pub(super) fn probe_directory() -> PathBuf {
-    let missing = "GWASP_TEST_PLUGINS is not set; run the tests by `cargo xtask test`";
-    std::env::var_os("GWASP_TEST_PLUGINS")
-        .expect(missing)
-        .into()
 }
 
 /// Whether hosts can be killed at a sync; says so where not.
@@ -172,23 +164,13 @@ impl Stage {
         self.scene.path("state")
     }
 
-    /// A directory with the one plugin that is to run.
-    fn plugins(&self) -> PathBuf {
-        let plugins = self.scene.path("plugins");
-        if !plugins.exists() {
-            std::fs::create_dir(&plugins).unwrap();
-            let probe = "effects-probe.wasm";
-            std::fs::copy(probe_directory().join(probe), plugins.join(probe)).unwrap();
-        }
-        plugins
-    }
-
     fn write_config(&self) -> PathBuf {
+        let plugins = self.scene.plugins(&[test_plugin("effects-probe")]).unwrap();
         let text = format!(
             "[listeners.gcn]\nkind = \"vtp\"\nbrokers = [\"{}\"]\n\n\
              [plugins]\ndirectory = {:?}\n\n[store]\ndirectory = {:?}\n\n{}",
             self.replay.address,
-            self.plugins(),
+            plugins,
             self.state(),
             self.config
         );

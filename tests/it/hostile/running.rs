@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::LIMIT;
 use super::guests::{NOTICE, describing, manifest, module};
-use crate::harness::{Scene, number, record};
+use crate::harness::{Scene, number, record, test_plugin};
 
 /// More than any of the misdeeds may make of the host, in KiB; each could make gigabytes.
 const MEMORY_KIB: u64 = 700 << 10;
@@ -163,9 +163,7 @@ fn write_notices(scene: &Scene, types: &[u16]) -> PathBuf {
 
 /// The plugin whose handlers do wrong.
 fn probe() -> Vec<u8> {
-    let guests = std::env::var_os("GWASP_TEST_PLUGINS");
-    let guests = guests.expect("GWASP_TEST_PLUGINS is not set; use `cargo xtask test`");
-    std::fs::read(Path::new(&guests).join("hostile-probe.wasm")).unwrap()
+    std::fs::read(test_plugin("hostile-probe")).unwrap()
 }
 
 /// Handlers of the probe: what makes each run, how it ends, and what its failure says.

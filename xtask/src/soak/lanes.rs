@@ -101,7 +101,7 @@ pub(super) const LANES: &[Lane] = &[
     Lane {
         name: "hostile",
         row: "12",
-        about: "handlers that do wrong, a thousand times each",
+        about: "handlers that do wrong, over and over",
         work: Work::Test {
             package: "gwasp-tests",
             name: "hostile::running::misdeeds_over_and_over_end_in_bounds_and_the_next_task_succeeds",
