@@ -12,6 +12,9 @@
 //! Leases live in memory: after a crash every open task is ready again, and the bumped
 //! incarnation makes all former tokens void.
 //!
+//! What is old goes, as [`Retention`] says; open tasks, those set aside, and what they need never
+//! do.
+//!
 //! In the directory: `store.sqlite` with its log, `segments/`, `lock` (who writes), and
 //! `quarantine/` for what was damaged.
 //!

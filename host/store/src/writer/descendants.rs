@@ -62,7 +62,7 @@ impl Descendants {
             .map_or(0, |living| living.saturating_sub(1));
         let others = usize::try_from(others).unwrap_or(usize::MAX);
         let length = others.saturating_add(children);
-        if children > 0 && length > MAX_DESCENDANTS {
+        if length > MAX_DESCENDANTS {
             return Err(StoreError::TooLarge {
                 what: "a number of live descendants of one packet or task",
                 length,

@@ -11,6 +11,7 @@
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use gwasp_sdk::prelude::*;
 use gwasp_sdk::tasks::Options;
