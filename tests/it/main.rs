@@ -14,6 +14,8 @@ mod hostile;
 #[cfg(test)]
 mod service;
 #[cfg(test)]
+mod skymap;
+#[cfg(test)]
 mod tidy;
 #[cfg(test)]
 mod vtp_peers;
