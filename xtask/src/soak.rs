@@ -1,5 +1,7 @@
 //! `cargo xtask soak`: the fault tests at length, and their table in docs/measurements.md.
 
+mod pp;
+
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -71,6 +73,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             failed.push(lane);
         }
     }
+    pp::run(&built)?;
     write_table(&results)?;
     ensure!(
         failed.is_empty(),
