@@ -24,6 +24,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [1, 2])]
     threads: Vec<u32>,
 
+    /// Measures ours alone: how it scales with samples and threads.
+    #[arg(long)]
+    alone: bool,
+
     /// Only events whose name contains this; may be repeated.
     #[arg(long, value_name = "TEXT")]
     event: Vec<String>,
@@ -62,7 +66,7 @@ struct Series {
 struct Bench {
     gwasp: PathBuf,
     measure: PathBuf,
-    venv: PathBuf,
+    target: PathBuf,
     scratch: PathBuf,
 }
 
@@ -70,6 +74,12 @@ struct Bench {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let bench = Bench::new()?;
     let events = bench.events(&args.event)?;
+    let scaling = bench.scaling(&events, args)?;
+    println!("{scaling}");
+    crate::marks::replace("bayestar-scaling", &scaling)?;
+    if args.alone {
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut found = Vec::new();
     for event in &events {
         for &threads in &args.threads {
@@ -99,7 +109,7 @@ impl Bench {
         std::fs::create_dir_all(&scratch)?;
         Ok(Self {
             measure: release.join("examples/measure"),
-            venv: peers::skymap(target)?,
+            target: target.to_owned(),
             scratch,
             gwasp,
         })
@@ -167,13 +177,61 @@ impl Bench {
         })
     }
 
+    /// Seconds of the call alone, by samples and threads.
+    fn scaling(&self, events: &[Event], args: &Args) -> Result<String> {
+        step::say("measuring ours alone");
+        let mut rows = Vec::new();
+        for event in events {
+            let mut cells = Vec::new();
+            let mut samples = 0;
+            for &threads in &args.threads {
+                let mut call = pinned(&self.measure, threads);
+                call.args([&event.coinc, &event.psd])
+                    .arg(threads.to_string());
+                call.arg(event.waveform).arg(args.runs.max(5).to_string());
+                let said = quiet(&mut call)?;
+                let runs = said.lines().map(serde_json::from_str);
+                let runs = runs.collect::<Result<Vec<Value>, _>>()?;
+                samples = runs.first().and_then(|run| run["n"].as_u64()).unwrap_or(0);
+                for key in ["cpu", "wall"] {
+                    let values = runs.iter().filter_map(|run| run[key].as_f64());
+                    cells.push(format!("{:.3}", median(values.collect())));
+                }
+            }
+            let floor = floor_seconds(samples);
+            let cells = cells.join(" | ");
+            let row = format!("| {} | {samples} | {floor:.3} | {cells} |\n", event.name);
+            rows.push((samples, row));
+        }
+        rows.sort();
+        let heads = args
+            .threads
+            .iter()
+            .map(|n| format!(" CPU, {n} threads | wall, {n} threads |"));
+        let mut text = format!(
+            "{}, {}; medians, s; load {}\n\n| event | samples | floor |{}\n|---|---|---|{}\n",
+            crate::marks::today()?,
+            crate::marks::this_machine(),
+            load(),
+            heads.collect::<String>(),
+            "---|---|".repeat(args.threads.len())
+        );
+        text.extend(rows.into_iter().map(|(_, row)| row));
+        Ok(text)
+    }
+
+    /// The Python that has ligo.skymap.
+    fn python(&self) -> Result<PathBuf> {
+        Ok(peers::skymap(&self.target)?.join("bin/python"))
+    }
+
     fn ours(&self, event: &Event, threads: u32, samples: &mut u64) -> Result<Run> {
         let mut call = pinned(&self.measure, threads);
         call.args([&event.coinc, &event.psd]);
         call.arg(threads.to_string()).arg(event.waveform).arg("1");
         let call: Value = serde_json::from_str(&quiet(&mut call)?)?;
         *samples = call["n"].as_u64().unwrap_or(0);
-        let mut whole = self.measured(threads);
+        let mut whole = self.measured(threads)?;
         whole.arg(&self.gwasp).args(["skymap", "localize"]);
         whole.args([&event.coinc, &event.psd]);
         whole.args([
@@ -188,9 +246,9 @@ impl Bench {
 
     fn theirs(&self, event: &Event, threads: u32) -> Result<Run> {
         let call = self.scratch.join("call.json");
-        let mut whole = self.measured(threads);
+        let mut whole = self.measured(threads)?;
         whole
-            .arg(self.venv.join("bin/python"))
+            .arg(self.python()?)
             .arg(root()?.join("tests/peers/bayestar.py"))
             .arg(&call)
             .args(["--loglevel", "CRITICAL", "--f-low", "15"])
@@ -204,11 +262,10 @@ impl Bench {
     }
 
     /// A command that measures the command that is appended, on the first `threads` cores.
-    fn measured(&self, threads: u32) -> Command {
-        let mut command = pinned(&self.venv.join("bin/python"), threads);
-        let script = root().map(|root| root.join("tests/peers/measure.py"));
-        command.args(script.ok());
-        command
+    fn measured(&self, threads: u32) -> Result<Command> {
+        let mut command = pinned(&self.python()?, threads);
+        command.arg(root()?.join("tests/peers/measure.py"));
+        Ok(command)
     }
 }
 
