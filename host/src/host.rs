@@ -247,6 +247,16 @@ impl Host {
     }
 }
 
+/// Waits for `deadline`, and says so where it is not cut short soon.
+async fn wait_aloud(deadline: Duration) {
+    let soon = deadline.min(SOON);
+    tokio::time::sleep(soon).await;
+    let rest = deadline - soon;
+    let until = Timestamp::now() + rest;
+    info!(target: "gwasp::host", until = %format_args!("{until:.0}"), "waiting for running handlers; then their tasks are given back");
+    tokio::time::sleep(rest).await;
+}
+
 /// Waits for the slots to end; after the deadline, or when told, gives back what runs.
 async fn drain(slots: Vec<JoinHandle<()>>, deadline: Duration, now: &CancellationToken) -> End {
     let mut joined = tokio::task::spawn_blocking(move || {
@@ -256,22 +266,11 @@ async fn drain(slots: Vec<JoinHandle<()>>, deadline: Duration, now: &Cancellatio
             }
         }
     });
-    let told = deadline.min(SOON);
-    let told = tokio::select! {
+    let hasty = tokio::select! {
         _ended = &mut joined => return End::Clean,
-        () = tokio::time::sleep(told) => false,
+        () = wait_aloud(deadline) => false,
         () = now.cancelled() => true,
     };
-    let hasty = told
-        || {
-            let until = Timestamp::now() + deadline.saturating_sub(SOON);
-            info!(target: "gwasp::host", until = %format_args!("{until:.0}"), "waiting for running handlers; then their tasks are given back");
-            tokio::select! {
-                _ended = &mut joined => return End::Clean,
-                () = tokio::time::sleep(deadline.saturating_sub(SOON)) => false,
-                () = now.cancelled() => true,
-            }
-        };
     let reason = if hasty {
         "a second signal"
     } else {

@@ -20,6 +20,8 @@ mod localize;
 #[cfg(test)]
 mod service;
 #[cfg(test)]
+mod skymap;
+#[cfg(test)]
 mod tidy;
 #[cfg(test)]
 mod vtp_peers;

@@ -73,7 +73,7 @@ const MODULES: [(&str, &[&str]); 20] = [
 ];
 
 /// Packages, which of ours each may depend on, and which of others it must not.
-const PACKAGES: [(&str, &[&str], &[&str]); 9] = [
+const PACKAGES: [(&str, &[&str], &[&str]); 10] = [
     (
         "gwasp",
         &["gwasp-formats", "gwasp-store", "gwasp-kernels"],
@@ -85,6 +85,7 @@ const PACKAGES: [(&str, &[&str], &[&str]); 9] = [
         &[],
         &["tokio", "reqwest", "wasmtime", "rustls", "rusqlite"],
     ),
+    ("gwasp-kernels-fuzz", &["gwasp-kernels"], &["tokio"]),
     (
         "gwasp-formats",
         &[],

@@ -1,5 +1,7 @@
-//! `cargo xtask bench`: the host beside its floors, as a process, and beside other programs.
+//! `cargo xtask bench`: the host beside its floors, as a process, and beside other programs;
+//! `cargo xtask bench bayestar`: sky localization beside ligo.skymap.
 
+mod bayestar;
 mod beside;
 mod figures;
 mod process;
@@ -13,7 +15,11 @@ use crate::{machine, peers, step};
 
 /// Arguments of `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    part: Option<Part>,
+
     /// Leaves out Comet and pygcn.
     #[arg(long)]
     quick: bool,
@@ -31,8 +37,18 @@ pub(crate) struct Args {
     yes: bool,
 }
 
+/// What has a bench of its own.
+#[derive(Debug, clap::Subcommand)]
+enum Part {
+    /// Measures sky localization beside ligo.skymap, and writes docs/measurements.md.
+    Bayestar(bayestar::Args),
+}
+
 /// Builds what is released, and measures it.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    if let Some(Part::Bayestar(args)) = &args.part {
+        return bayestar::run(args);
+    }
     if !args.quick {
         machine::install_test_packages(args.yes)?;
     }

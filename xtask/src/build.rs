@@ -49,6 +49,11 @@ pub(crate) fn host_and_plugins(yes: bool) -> Result<Built> {
     with_plugins(host(&[])?, yes)
 }
 
+/// Builds the host as it is released, without plugins.
+pub(crate) fn released() -> Result<PathBuf> {
+    host(&["--release"])
+}
+
 /// Builds the host as it is released and, with it, the same plugins.
 pub(crate) fn to_measure(yes: bool) -> Result<Built> {
     with_plugins(host(&["--release"])?, yes)

@@ -13,6 +13,7 @@ mod bench;
 mod build;
 mod demo;
 mod machine;
+mod marks;
 mod peers;
 mod soak;
 mod step;

@@ -5,6 +5,7 @@
 //! is, and which there are, is in `lanes`.
 
 mod lanes;
+mod pp;
 mod table;
 
 use std::path::PathBuf;

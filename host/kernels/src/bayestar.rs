@@ -102,11 +102,18 @@ impl From<TableError> for LocalizeError {
 
 /// Localizes a candidate.
 ///
-/// Takes `options.waveform` for the template, conditions the candidate and evaluates the sky.
-/// The map's `history` names the waveform model that was really used.
+/// Takes `options.waveform` for the template, conditions the candidate and evaluates the sky
+/// (Singer & Price 2016, PRD 93 024013; distances: Singer et al. 2016, Astrophys. J. 829 L15).
+/// The map has 19,200 rows of orders 4 to 11, with densities in 1/sr that integrate to one over
+/// the sphere, and distances in Mpc; its `history` names the waveform model that was really used.
+/// Times and costs grow with the number of SNR samples and with nothing else. `work.progress`
+/// hears fractions from 0 to 1.
 ///
 /// # Errors
-/// [`LocalizeError`].
+/// [`LocalizeError`]: [`Condition`](LocalizeError::Condition) for what is wrong with the
+/// candidate, [`Prior`](LocalizeError::Prior) for distances, [`Cancelled`](LocalizeError::Cancelled)
+/// within milliseconds of the token's, [`OutOfMemory`](LocalizeError::OutOfMemory) before anything
+/// is computed.
 pub fn localize(
     candidate: &Candidate,
     options: &Options,
@@ -119,10 +126,13 @@ pub fn localize(
     Ok(map)
 }
 
-/// Localizes a conditioned network.
+/// Localizes a network that [`condition`] made, or a caller: every channel with `n` samples,
+/// horizons in Mpc, times in seconds and locations in light-seconds as [`Channel`] has them.
+/// Of the options the waveform and what conditioning takes are not looked at; the map's `history`
+/// is empty.
 ///
 /// # Errors
-/// [`LocalizeError`].
+/// [`LocalizeError`], as for [`localize`], but for conditioning.
 pub fn localize_network(
     network: &Network,
     options: &Options,

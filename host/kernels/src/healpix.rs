@@ -5,7 +5,8 @@
 
 mod ring;
 
-use std::f64::consts::{FRAC_PI_4, PI};
+use crate::numeric::integer;
+use std::f64::consts::{FRAC_PI_2, FRAC_PI_4, PI};
 
 /// The finest order that a UNIQ number can carry in 64 bits.
 pub const MAX_ORDER: u8 = 29;
@@ -117,6 +118,46 @@ impl Pixel {
                 nest: nest + 3,
             },
         ])
+    }
+
+    /// The pixel of `order` (the finest, if it is larger) that holds a direction: `ra` any finite
+    /// angle, `dec` in `[-π/2, π/2]`, radians.
+    pub fn containing(order: u8, ra: f64, dec: f64) -> Self {
+        let order = order.min(MAX_ORDER);
+        let nside = 1_i64 << order;
+        let scale = nside as f64;
+        let z = dec.sin();
+        // Longitude in quarter turns, [0, 4).
+        let turn = (ra / FRAC_PI_2).rem_euclid(4.0);
+        let clamped = |x: f64| integer(x.floor()).clamp(0, nside - 1);
+        let (face, x, y) = if z.abs() <= 2.0 / 3.0 {
+            let (a, b) = (scale * (0.5 + turn), scale * 0.75 * z);
+            let (falling, rising) = (integer((a - b).floor()), integer((a + b).floor()));
+            let (p, m) = (falling >> order, rising >> order);
+            let face = match p.cmp(&m) {
+                std::cmp::Ordering::Equal => (p & 3) | 4,
+                std::cmp::Ordering::Less => p & 3,
+                std::cmp::Ordering::Greater => (m & 3) + 8,
+            };
+            let (x, y) = (rising & (nside - 1), nside - 1 - (falling & (nside - 1)));
+            (face, x, y)
+        } else {
+            let quarter = integer(turn).clamp(0, 3);
+            let within = turn - quarter as f64;
+            // √(3 (1 - |z|)), without the cancellation near a pole.
+            let from_pole = scale * 6_f64.sqrt() * (0.5 * (FRAC_PI_2 - dec.abs())).sin();
+            let (a, b) = (
+                clamped(within * from_pole),
+                clamped((1.0 - within) * from_pole),
+            );
+            if z > 0.0 {
+                (quarter, nside - 1 - b, nside - 1 - a)
+            } else {
+                (quarter + 8, a, b)
+            }
+        };
+        let nest = (face.cast_unsigned() << (2 * order)) | ring::spread(x) | (ring::spread(y) << 1);
+        Self { order, nest }
     }
 
     /// Centre as right ascension in `[0, 2π)` and declination in `[-π/2, π/2]`, radians.

@@ -217,6 +217,15 @@ impl Simulation {
         horizons.fold(0.0, f64::max)
     }
 
+    /// The SNR of a source in each detector, without noise.
+    pub fn snr(&self, source: &Source) -> Vec<f64> {
+        let loudness = |listener: &Listener| {
+            let (_, response) = arrive(&listener.site.detector, source);
+            response.norm() * listener.horizon / source.distance
+        };
+        self.listeners.iter().map(loudness).collect()
+    }
+
     /// What the network sees of a source: one trigger per detector, however faint. With a seed
     /// the noise is drawn from it; without, there is none. The candidate's id is 0.
     pub fn observe(&self, source: &Source, seed: Option<u64>) -> Candidate {

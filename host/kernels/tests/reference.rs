@@ -12,7 +12,8 @@ use gwasp_kernels::waveform::{Approximant, WaveformChoice};
 use gwasp_kernels::work::{CancelToken, Work};
 use std::f64::consts::{FRAC_PI_3, PI};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Mutex;
 
 /// A file of the shared data, or `None` after saying so.
@@ -127,10 +128,15 @@ fn header_value(cards: &[String], keyword: &str) -> f64 {
 /// taken over the common ones.
 #[track_caller]
 fn check_map(name: &str, map: &SkyMap) {
-    let Some(file) = shared(&format!("reference/{name}.multiorder.fits")) else {
-        return;
-    };
-    let (reference, cards) = read_map(&file);
+    if let Some(file) = shared(&format!("reference/{name}.multiorder.fits")) {
+        check_against(name, &file, map);
+    }
+}
+
+/// As [`check_map`], with the reference's map as `file`.
+#[track_caller]
+fn check_against(name: &str, file: &[u8], map: &SkyMap) {
+    let (reference, cards) = read_map(file);
     let (ours, our_cards) = read_map(&map.to_fits(&Provenance::default()));
     let relative = |key: &str| header_value(&our_cards, key) / header_value(&cards, key) - 1.0;
     let absolute = |key: &str| header_value(&our_cards, key) - header_value(&cards, key);
@@ -247,6 +253,87 @@ fn every_event_is_localized_as_by_the_reference() {
             check_map(name, &map);
         }
     }
+}
+
+/// Localizes an event with options of which no map is stored, here and with ligo.skymap.
+#[track_caller]
+fn check_options(venv: &Path, event: &str, arguments: &[&str], options: &Options) {
+    let Some(map) = localized(event, options, &Work::default()) else {
+        return;
+    };
+    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("options");
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let &(_, coinc, psd) = EVENTS
+        .iter()
+        .find(|(name, ..)| *name == event)
+        .expect("known");
+    for name in [coinc, psd] {
+        let bytes = shared(&format!("inputs/{name}")).expect("read before");
+        std::fs::write(directory.join(name), bytes).expect("written");
+    }
+    let status = Command::new(venv.join("bin/bayestar-localize-coincs"))
+        .args(arguments)
+        .args(["--loglevel", "CRITICAL", "--output", "."])
+        .args([coinc, psd])
+        .current_dir(&directory)
+        .status()
+        .expect("started");
+    assert!(status.success(), "bayestar-localize-coincs: {status}");
+    let file = std::fs::read(directory.join("0.fits")).expect("a map");
+    check_against(&format!("{event} {arguments:?}"), &file, &map);
+}
+
+#[test]
+fn options_without_stored_maps_do_what_they_do_in_the_reference() {
+    let venv = std::env::var_os("GWASP_SKYMAP_VENV").map(PathBuf::from);
+    let Some(venv) = venv.filter(|_| std::env::var_os("GWASP_SOAK").is_some()) else {
+        eprintln!("skipped: `cargo xtask soak` compares options with those of ligo.skymap");
+        return;
+    };
+    let check = |event, arguments: &[&str], options: Options| {
+        let arguments = [&["--f-low", "15"], arguments].concat();
+        check_options(&venv, event, &arguments, &options);
+    };
+    let single = "sim04_L1_single_bns";
+    let cosmology = Options {
+        cosmology: true,
+        ..options()
+    };
+    check(single, &["--cosmology"], cosmology);
+    let logarithmic = Options {
+        min_distance: 20.0,
+        max_distance: Some(400.0),
+        distance_power: -1,
+        ..options()
+    };
+    let arguments = [
+        "--min-distance",
+        "20",
+        "--max-distance",
+        "400",
+        "--prior-distance-power",
+        "-1",
+    ];
+    check(single, &arguments, logarithmic);
+    let plain = Options {
+        rescale_loglikelihood: 1.0,
+        ..options()
+    };
+    check(single, &["--rescale-loglikelihood", "1"], plain);
+    let silent = Options {
+        enable_snr_series: false,
+        ..options()
+    };
+    check(single, &["--disable-snr-series"], silent);
+    let disabled = Options {
+        disabled_detectors: vec!["V1".to_owned()],
+        ..options()
+    };
+    check(
+        "sim03_HLV_bns_Vsub",
+        &["--disable-detector", "V1"],
+        disabled,
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -99,6 +100,10 @@ async fn serve(config: &Config, places: &Places) -> Result<End, HostError> {
     .await
 }
 
+/// Signals that come within this time are one: `timeout` and some shells send to the process and
+/// to its group.
+const TOGETHER: Duration = Duration::from_millis(200);
+
 /// The first SIGTERM or SIGINT drains, the second stops at once.
 fn watch_signals(stop: StopSignal) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
@@ -106,12 +111,19 @@ fn watch_signals(stop: StopSignal) -> std::io::Result<()> {
     // A terminal that goes away must not end a host without a drain.
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
+        let mut last: Option<Instant> = None;
         for token in [&stop.drain, &stop.now] {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-                _ = hangup.recv() => {}
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                    _ = hangup.recv() => {}
+                }
+                if last.is_none_or(|last| last.elapsed() > TOGETHER) {
+                    break;
+                }
             }
+            last = Some(Instant::now());
             drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
             token.cancel();
         }

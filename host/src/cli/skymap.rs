@@ -12,7 +12,7 @@ mod localize;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use gwasp_kernels::work::{CancelToken, Cancelled};
+use gwasp_kernels::work::CancelToken;
 
 use super::exit;
 
@@ -41,7 +41,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Command::Flatten(args) => flatten::run(args, &cancel),
     };
     match result {
-        Err(error) if error.chain().any(|cause| cause.is::<Cancelled>()) => {
+        // Whatever it says then, it was stopped.
+        Err(_) if cancel.is_cancelled() => {
             super::complain(&anyhow::anyhow!("interrupted: nothing was written"));
             Ok(ExitCode::from(exit::INTERRUPTED))
         }

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::{Run, table};
+use super::{Run, pp, table};
 use crate::build;
 use crate::step;
 
@@ -144,6 +144,12 @@ pub(super) const LANES: &[Lane] = &[
             lengths: &[("GWASP_CHANGES", 2_000, 200)],
         },
     },
+    Lane {
+        name: "skymaps",
+        row: "",
+        about: "sky maps beside ligo.skymap's, and the P-P test; an hour or more",
+        work: Work::Program(skymaps),
+    },
 ];
 
 impl Lane {
@@ -201,4 +207,15 @@ fn neighbours(run: &Run, lane: &Lane) -> Result<()> {
         &run.results,
         &serde_json::json!({ "worst": format!("{last}, {rounds} rounds") }),
     )
+}
+
+/// Compares sky maps with the reference, and true positions with their credible levels.
+fn skymaps(run: &Run, lane: &Lane) -> Result<()> {
+    if run.quick {
+        step::say(&format!("skipped in a quick run: lane `{}`", lane.name));
+        return Ok(());
+    }
+    pp::run(&run.built)?;
+    let page = "see the P-P test below";
+    table::note(&run.results, &serde_json::json!({ "worst": page }))
 }

@@ -3,17 +3,12 @@
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 use super::lanes::Lane;
-use crate::build::root;
-use crate::step;
-
-const BEGIN: &str = "<!-- soak: begin -->";
-const END: &str = "<!-- soak: end -->";
+use crate::marks;
 
 /// What is known of a lane.
 const HEAD: [&str; 3] = ["row", "lane", "date"];
@@ -39,11 +34,8 @@ pub(super) fn note_failure(results: &Path, seed: u64) -> Result<()> {
 
 /// Reads the rows that a lane left.
 pub(super) fn rows(results: &Path, lane: &Lane) -> Result<Vec<Row>> {
-    let date = step::output(
-        "asking for the date",
-        Command::new("date").args(["-u", "+%Y-%m-%d"]),
-    )?;
-    let head = [lane.row, lane.name, date.trim()].map(str::to_owned);
+    let date = marks::today()?;
+    let head = [lane.row, lane.name, &date].map(str::to_owned);
     let text = std::fs::read_to_string(results).unwrap_or_default();
     let read = |line: &str| {
         let mut said: Value = serde_json::from_str(line).context("reading a lane's result")?;
@@ -67,20 +59,7 @@ fn cell(value: &Value) -> String {
 /// Writes rows between the two marks of docs/measurements.md; those of lanes that did not run
 /// stay.
 pub(super) fn write(rows: Vec<Row>) -> Result<()> {
-    let file = root()?.join("docs/measurements.md");
-    let text =
-        std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
-    let (before, rest) = text
-        .split_once(BEGIN)
-        .context("docs/measurements.md lacks its first mark")?;
-    let (known, after) = rest
-        .split_once(END)
-        .context("docs/measurements.md lacks its second mark")?;
-    let page = page(&merged(known, rows));
-    std::fs::write(&file, format!("{before}{BEGIN}\n{page}{END}{after}"))
-        .with_context(|| format!("writing {}", file.display()))?;
-    step::say(&format!("{} has the results", file.display()));
-    Ok(())
+    marks::change("soak", |known| page(&merged(known, rows)))
 }
 
 /// The rows of a page and newer ones, which take the place of those of the same lane.
@@ -101,24 +80,17 @@ fn merged(page: &str, newer: Vec<Row>) -> Vec<Row> {
 /// Rows as a page of Markdown.
 pub(super) fn page(rows: &[Row]) -> String {
     let columns = [&HEAD[..], &COLUMNS[..]].concat();
-    let mut page = format!("{}\n\n| {} |\n|", this_machine(), columns.join(" | "));
+    let mut page = format!(
+        "{}\n\n| {} |\n|",
+        marks::this_machine(),
+        columns.join(" | ")
+    );
     page.push_str(&"---|".repeat(columns.len()));
     page.push('\n');
     for row in rows {
         page.push_str(&format!("| {} |\n", row.join(" | ")));
     }
     page
-}
-
-/// Processor and number of cores: what a reader needs to judge the numbers by.
-fn this_machine() -> String {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpuinfo
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
-        .map_or("an unknown processor", |(_, model)| model);
-    format!("{cores} cores of {model}")
 }
 
 #[cfg(test)]

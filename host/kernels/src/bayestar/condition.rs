@@ -98,10 +98,18 @@ impl From<FilterError> for ConditionError {
     }
 }
 
-/// Prepares a candidate for localization.
+/// Prepares a candidate for localization: leaves out disabled detectors, weighs the others by
+/// the inverse square of their timing errors (Fairhurst 2009, NJP 11 123006), and cuts all SNR
+/// series about their triggers to one odd length, long enough for the light to cross the network;
+/// where no detector has a series, makes them from the template's autocorrelation without noise
+/// (Singer & Price 2016, PRD 93 024013, §III).
+///
+/// Of the options, waveform, `f_low` (Hz, from 1 to the template's final frequency),
+/// `f_high_truncate`, `enable_snr_series` and `disabled_detectors` count. The result's horizons
+/// are in Mpc at SNR 1, its times in seconds since its epoch, its locations in light-seconds.
 ///
 /// # Errors
-/// [`ConditionError`].
+/// [`ConditionError`], which names the detector that is wrong.
 pub fn condition(
     candidate: &Candidate,
     options: &Options,

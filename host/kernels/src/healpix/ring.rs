@@ -116,7 +116,7 @@ fn south(number: i64, nside: i64) -> Place {
 }
 
 /// Puts bits 0, 1, 2, … of a number of at most 29 bits at 0, 2, 4, ….
-const fn spread(number: i64) -> u64 {
+pub(super) const fn spread(number: i64) -> u64 {
     let mut v = number.cast_unsigned() & 0x1fff_ffff;
     v = (v | (v << 16)) & 0x0000_ffff_0000_ffff;
     v = (v | (v << 8)) & 0x00ff_00ff_00ff_00ff;

@@ -127,3 +127,39 @@ fn ring_numbers_agree_with_another_implementation() {
     check(29, 1_234_567_890_123_456_789, 2_112_834_960_432_907_595);
     check(29, 3_300_000_000_000_000_000, 2_678_179_976_352_429_696);
 }
+
+#[test]
+fn a_pixel_contains_its_own_center_and_those_of_finer_ones() {
+    for order in [0, 1, 4, 6] {
+        for pixel in Pixel::all(order) {
+            let (ra, dec) = pixel.center();
+            assert_eq!(Pixel::containing(order, ra, dec), pixel);
+            assert_eq!(Pixel::containing(order, ra - 4.0 * PI, dec), pixel);
+            for child in pixel.children().expect("not the finest") {
+                let (ra, dec) = child.center();
+                assert_eq!(Pixel::containing(order, ra, dec), pixel);
+            }
+        }
+    }
+}
+
+/// Values of `healpy` 1.20.1, `ang2pix` with `nest=True`.
+#[test]
+fn directions_are_in_the_pixels_of_another_implementation() {
+    let check = |order, ra, dec, nest| {
+        let pixel = Pixel::containing(order, ra, dec);
+        assert_eq!(pixel.nest(), nest, "order {order}, ra {ra}, dec {dec}");
+    };
+    check(0, 5.0554, 0.6635, 3);
+    check(0, 3.2362, -0.4427, 6);
+    check(0, 0.3387, -0.2354, 4);
+    check(3, 2.5652, -1.142, 582);
+    check(3, 0.3062, 1.5134, 63);
+    check(3, 4.0969, -0.5598, 667);
+    check(11, 2.7315, 1.2481, 7_834_865);
+    check(11, 5.6374, 0.7594, 14_318_348);
+    check(11, 2.4643, -0.014, 27_932_599);
+    check(24, 4.2496, -1.0725, 2_846_581_945_074_796);
+    check(24, 3.4891, -0.4747, 3_022_191_696_964_314);
+    check(24, 5.5242, -1.0584, 3_150_807_897_696_908);
+}

@@ -27,7 +27,7 @@ use super::{file, interrupt};
   gwasp skymap localize coinc.xml psd.xml.gz -o HL.fits --disable-detector V1
   gwasp skymap info HL.fits")]
 pub(super) struct Args {
-    /// Coincident triggers: LIGO_LW XML, perhaps gzipped.
+    /// Coincident triggers, as a search uploads them; perhaps gzipped.
     #[arg(value_name = "COINC.xml")]
     coinc: PathBuf,
     /// Noise spectra, where the first file does not have them.
@@ -64,8 +64,13 @@ pub(super) struct Args {
 /// How the signal is modelled.
 #[derive(Debug, clap::Args)]
 struct Signal {
-    /// Waveform model: o2-uberbank (by mass), TaylorF2 or IMRPhenomD.
-    #[arg(long, value_name = "NAME", default_value = "o2-uberbank", value_parser = waveform)]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "o2-uberbank",
+        value_parser = waveform,
+        help = "Waveform model: o2-uberbank (by mass), TaylorF2 or IMRPhenomD"
+    )]
     waveform: WaveformChoice,
     /// Lowest frequency, Hz.
     #[arg(long, value_name = "HZ", default_value_t = 15.0)]

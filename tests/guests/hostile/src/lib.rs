@@ -204,7 +204,7 @@ fn spread(_part: u32) -> Result<()> {
             delay: Some(Duration::from_secs(86_400)),
             ..Options::default()
         };
-        tasks::spawn_with("honest_task", &"later", options)?;
+        tasks::spawn_with("honest_task", &"later", &options)?;
     }
     Ok(())
 }
