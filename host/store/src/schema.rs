@@ -71,7 +71,7 @@ CREATE TABLE tasks(
     cpu INTEGER NOT NULL, version BLOB,
     journal INTEGER NOT NULL, journal_bytes INTEGER NOT NULL, moving_seal INTEGER NOT NULL);
 CREATE UNIQUE INDEX tasks_id ON tasks(id);
-CREATE INDEX tasks_not_succeeded ON tasks(state, packet) WHERE state < 5;
+CREATE INDEX tasks_not_succeeded ON tasks(state) WHERE state < 5;
 CREATE TABLE args(task INTEGER PRIMARY KEY, bytes BLOB NOT NULL, seal INTEGER NOT NULL);
 CREATE TABLE results(task INTEGER PRIMARY KEY, bytes BLOB NOT NULL, seal INTEGER NOT NULL);
 CREATE TABLE failures(

@@ -54,6 +54,11 @@ impl Descendants {
         }
     }
 
+    /// Returns whether a task lives that descends from `root`.
+    pub(super) fn are_alive(&self, root: i64) -> bool {
+        self.living.contains_key(&root)
+    }
+
     /// Checks that a task of `root` may end and leave `children`.
     pub(super) fn check_more(&self, root: i64, children: usize) -> Result<(), StoreError> {
         let others = self

@@ -55,7 +55,7 @@ impl Writer<'_> {
         })
     }
 
-    /// Removes packets that no open task, no task set aside and no other packet needs.
+    /// Removes packets from which no living task descends, and whose payload no other shares.
     pub(super) fn remove_packets(&mut self, pass: &mut Pass) -> Result<bool, StoreError> {
         let before = pass.before(self.packet_rows());
         let rows = self.rows(
@@ -163,16 +163,16 @@ impl Writer<'_> {
         pass.is_pressed && unsigned(self.known.payload_bytes) > limit - limit / 16
     }
 
-    /// Returns whether a task that is open or set aside needs a packet, or one that shares its
+    /// Returns whether a task lives that descends from a packet, or from one that shares its
     /// payload.
     fn is_needed(&self, packet: i64) -> rusqlite::Result<bool> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT EXISTS(SELECT 1 FROM tasks
-                     WHERE state < 5 AND state IN (0, 1, 2, 3) AND packet = ?1)
-                 OR EXISTS(SELECT 1 FROM packets twin JOIN tasks ON packet = twin.seq
-                     WHERE twin.same_as = ?1 AND state < 5 AND state IN (0, 1, 2, 3))",
-        )?;
-        statement.query_row([packet], |row| row.get(0))
+        let descendants = &self.known.descendants;
+        if descendants.are_alive(packet) {
+            return Ok(true);
+        }
+        let twins = "SELECT seq FROM packets WHERE same_as = ?1";
+        let twins = self.rows(twins, [packet], |_| Ok(()))?;
+        Ok(twins.iter().any(|(twin, ())| descendants.are_alive(*twin)))
     }
 
     fn has_twin(&self, packet: i64) -> rusqlite::Result<bool> {
