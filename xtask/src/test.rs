@@ -54,6 +54,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if args.quick {
         step::say("skipped: tests against comet and pygcn; `cargo xtask test` runs them");
     }
+    if std::env::var_os("GWASP_SKYMAP_VENV").is_none() {
+        step::say(
+            "skipped: ligo.skymap, healpy and astropy reading our sky maps; `cargo xtask soak` \
+             runs that, and so do tests with GWASP_SKYMAP_VENV, their Python environment",
+        );
+    }
     Ok(ExitCode::SUCCESS)
 }
 

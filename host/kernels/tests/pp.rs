@@ -119,7 +119,10 @@ fn levels(rows: &[Row], source: &Source) -> Levels {
         nearer += probability * row.distance.cdf(source.distance);
         // Within this distance of the peak the density is above that at the source.
         let above = ln_density(row, mu) - threshold;
-        if above > 0.0 {
+        if above == f64::INFINITY {
+            // The source's own pixel has no usable distance: everything else is denser.
+            denser += probability;
+        } else if above > 0.0 {
             let half = sigma * (2.0 * above).sqrt();
             let within = row.distance.cdf(mu + half) - row.distance.cdf(mu - half);
             denser += probability * within;
@@ -231,7 +234,9 @@ fn sources_are_found_at_the_credible_levels_that_the_reference_gives() {
         // The level of a distance is a cumulative probability: it has no "denser".
         if name != "distance" {
             assert!(half > 0.5, "{name}: {half} are within the 50 % region");
-            assert!((0.85..=0.97).contains(&most), "{name}: {most} within 90 %");
+            // A Gaussian posterior on the sky that is too wide by 1/0.83 finds
+            // 1 - 0.1^(1/0.83²) = 0.965 of its sources within 90 %; of 250, give or take 0.012.
+            assert!((0.85..=0.99).contains(&most), "{name}: {most} within 90 %");
         }
         assert!(ks_plain <= 0.16, "{name}: D {ks_plain} at rescale 1.0");
     }
