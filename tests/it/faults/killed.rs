@@ -31,7 +31,9 @@ fn a_host_that_is_killed_while_packets_come_does_everything_once() {
         stage
             .sender
             .allow((stage.sender.sent() + burst).min(packets));
-        thread::sleep(Duration::from_micros(random.below(20_000)));
+        // A receipt takes a sync, on a good disk a fraction of a millisecond.
+        let longest = 1 + random.below(20_000);
+        thread::sleep(Duration::from_micros(random.below(longest)));
         host.kill().unwrap();
         if number % 10 == 0 {
             stage.gwasp().ledger(&stage.state).unwrap();
@@ -60,9 +62,7 @@ fn a_host_that_is_killed_while_packets_come_does_everything_once() {
     assert!(outcome.repeated_runs <= bound, "{outcome:?}");
     // Hosts that are killed as they start are among them, and not the rule.
     assert!(stage.sender.connections() > kills / 2, "{:?}", stage.sender);
-    assert!(
-        stage.sender.repeats() + stage.sender.given_up() > 0,
-        "{:?}",
-        stage.sender
-    );
+    // A few kills may all come while nothing is on the wire.
+    let unacknowledged = stage.sender.repeats() + stage.sender.given_up();
+    assert!(kills < 20 || unacknowledged > 0, "{:?}", stage.sender);
 }
