@@ -17,9 +17,9 @@ use bytes::Bytes;
 
 pub use embedded::Embedded;
 pub use gwasp_store::{
-    Accepted, Arrival, Commit, Event, EventKind, Events, Failure, Input, JournalEntry, KvWrite, Lease, NewPacket, NewRefusal,
-    NewTask, Origin, PacketRecord, PacketSeq, RetryPolicy, RouteRecord, State, Step, StoreError,
-    TaskId, Token,
+    Accepted, Arrival, Commit, Event, EventKind, Events, Failure, Input, JournalEntry, KvWrite,
+    Lease, NewPacket, NewRefusal, NewTask, Origin, PacketRecord, PacketSeq, RetryPolicy,
+    RouteRecord, State, Step, StoreError, TaskId, Token,
 };
 
 /// A future that a broker answers with.

@@ -152,7 +152,13 @@ impl DryPlugin {
     fn dry_run(&self, task: TaskId, answers: &[DryAnswer]) -> Arc<DryRun> {
         let (routes, kernels) = (Arc::clone(&self.routes), self.kernels.clone());
         let answers = answers.to_vec();
-        Arc::new(DryRun::new(Timestamp::now(), task, kernels, routes, answers))
+        Arc::new(DryRun::new(
+            Timestamp::now(),
+            task,
+            kernels,
+            routes,
+            answers,
+        ))
     }
 
     fn seam(&self, handler: &str, dry: Arc<DryRun>) -> Seam {
