@@ -21,7 +21,7 @@ use crate::packet::{Digest, Flag, Packet, Refusal};
 use crate::routes::{Route, Routes};
 use crate::stop::StopSignal;
 use crate::task::{packet_task_id, policy_of};
-use crate::text::chain;
+use crate::text::{chain, one_line};
 
 /// Most deliveries that are accepted in one commit.
 const BATCH: usize = 512;
@@ -33,6 +33,12 @@ const ROUTES_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Most bytes that are accepted in one commit, unless one packet has more.
 const BATCH_BYTES: usize = 16 << 20;
+
+/// Most bytes of a refusal's reason in a line of a log.
+const MAX_REASON: usize = 4_096;
+
+/// Most bytes of a packet's name in a line of a log.
+const MAX_NAME: usize = 512;
 
 /// Pause before packets that found no space are tried again.
 const SPACE_DELAY: Duration = Duration::from_secs(1);
@@ -266,7 +272,7 @@ impl Dispatcher {
         for refusal in &refusals {
             warn!(
                 target: "gwasp::packet",
-                source = %refusal.source, reason = %refusal.reason, bytes = refusal.payload.len(),
+                source = %refusal.source, reason = %one_line(&refusal.reason, MAX_REASON), bytes = refusal.payload.len(),
                 "packet refused"
             );
         }
@@ -370,9 +376,10 @@ impl Fate {
 
 fn report(packet: &Packet, accepted: Accepted, fate: &Fate) {
     let role = packet.role.as_str();
-    let Packet {
-        source, key, id, ..
-    } = packet;
+    let source = &packet.source;
+    // The sender's own words.
+    let key = one_line(&packet.key.to_string(), MAX_NAME);
+    let id = one_line(&packet.id, MAX_NAME);
     match (accepted, &fate.unmatched) {
         (Accepted::Duplicate(_), _) => {
             info!(target: "gwasp::packet", %source, %key, %id, role, "packet is a duplicate");
@@ -492,5 +499,52 @@ mod tests {
         let refused = dispatcher.accept_all(&[]).await.unwrap_err();
         assert!(matches!(refused, BrokerError::Conflict { .. }), "{refused}");
         assert_eq!(began.elapsed().as_secs(), ROUTES_DEADLINE.as_secs());
+    }
+
+    /// Takes what a subscriber writes.
+    #[derive(Clone, Default)]
+    struct Written(Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_packet_forges_no_line_of_the_log() {
+        let packet = Packet {
+            source: "gcn".to_owned(),
+            key: crate::packet::Key::None,
+            id: "ivo://a.b/c#1\nINFO forged\u{9b}2J".to_owned(),
+            identity: Digest::of(b"a"),
+            role: gwasp_formats::Role::Test,
+            received: jiff::Timestamp::UNIX_EPOCH,
+            sent: None,
+            content_type: "application/xml",
+            headers: Vec::new(),
+            flags: Vec::new(),
+            payload: bytes::Bytes::new(),
+        };
+        let written = Written::default();
+        let writer = written.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .with_ansi(false)
+            .finish();
+        let fate = Fate {
+            tasks: 0,
+            unmatched: None,
+        };
+        let accepted = Accepted::New(gwasp_store::PacketSeq(1));
+        tracing::subscriber::with_default(subscriber, || report(&packet, accepted, &fate));
+        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(text.contains("INFO forged\\u{9b}2J"), "{text}");
     }
 }

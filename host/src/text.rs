@@ -9,7 +9,7 @@ pub(crate) fn one_line(text: &str, max: usize) -> String {
             line.push('…');
             break;
         }
-        if character.is_control() {
+        if drives(character) {
             line.extend(character.escape_default());
         } else {
             line.push(character);
@@ -22,13 +22,20 @@ pub(crate) fn one_line(text: &str, max: usize) -> String {
 pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_control() && !matches!(character, '\n' | '\t') {
+        if drives(character) && !matches!(character, '\n' | '\t') {
             shown.extend(character.escape_default());
         } else {
             shown.push(character);
         }
     }
     shown
+}
+
+/// Whether a character moves a terminal's cursor, ends a line, or turns the order of what follows
+/// (Unicode Standard Annex 9), so that a line seems to say something else.
+pub(crate) fn drives(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// An error with its causes, in one line.
@@ -55,6 +62,14 @@ mod tests {
     fn a_line_cannot_drive_a_terminal_or_forge_another_line() {
         let line = one_line("a\x1b[31mb\nINFO forged\u{9b}31m\r", 4_096);
         assert_eq!(line, "a\\u{1b}[31mb\\nINFO forged\\u{9b}31m");
+    }
+
+    #[test]
+    fn a_line_does_not_turn_the_order_of_its_text() {
+        assert_eq!(
+            one_line("a\u{202e}b\u{2028}c", 100),
+            "a\\u{202e}b\\u{2028}c"
+        );
     }
 
     #[test]

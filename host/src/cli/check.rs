@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::anyhow;
 use gwasp_store::{Reader, State, TaskFilter};
 
-use super::{exit, places};
+use super::{exit, places, table};
 use crate::config::{Config, ListenerConfig};
 use crate::effects;
 use crate::host::Places;
@@ -145,9 +145,11 @@ fn plugins(places: &Places, findings: &mut Findings) -> anyhow::Result<Vec<Plugi
         match loader.load(&path) {
             Ok(plugin) => {
                 let digest = plugin.digest.to_string();
-                writeln!(out, "plugin    {} {}", plugin.name, &digest[..12])?;
+                let name = table::clean(&plugin.name);
+                writeln!(out, "plugin    {name} {}", &digest[..12])?;
                 for entry in &plugin.manifest.entries {
-                    writeln!(out, "  {:<24} {}", entry.name, describe(&entry.kind))?;
+                    let line = format!("  {:<24} {}", entry.name, describe(&entry.kind));
+                    writeln!(out, "{}", table::clean(&line))?;
                 }
                 plugins.push(plugin);
             }
@@ -177,7 +179,7 @@ fn queues(config: &Config, plugins: &[Plugin], findings: &mut Findings) -> anyho
     }
     let mut out = std::io::stdout().lock();
     for pool in config.queues.by_default(&named.keys().copied().collect()) {
-        writeln!(out, "note      {pool}")?;
+        writeln!(out, "note      {}", table::clean(&pool.to_string()))?;
     }
     Ok(())
 }

@@ -145,7 +145,7 @@ fn print(read: &Events, args: &Args) -> anyhow::Result<()> {
             cpu.unwrap_or_default(),
             row.handler.unwrap_or_default()
         );
-        writeln!(out, "{}", line.trim_end())?;
+        writeln!(out, "{}", table::clean(&line))?;
     }
     Ok(())
 }

@@ -248,6 +248,7 @@ fn print_unmatched(ledger: &Ledger) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     for (reason, packets) in reasons {
         let advice = Unmatched::named(reason).map_or("", Unmatched::advice);
+        let reason = table::clean(reason);
         writeln!(out, "unmatched: {packets} {reason}: {advice}")?;
     }
     Ok(())

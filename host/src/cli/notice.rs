@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use gwasp_formats::NoticeSummary;
 use serde::Serialize;
 
+use super::table;
 use crate::text::chain;
 
 /// Shows what a notice says: type, IVORN, role, author, time and position.
@@ -49,21 +50,21 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         failed |= read.is_err();
         match (read, args.json) {
             (Ok(notice), true) => {
-                serde_json::to_writer(
-                    &mut out,
-                    &Row {
-                        file: &file,
-                        notice,
-                    },
-                )?;
-                writeln!(out)?;
+                let row = Row {
+                    file: &file,
+                    notice,
+                };
+                writeln!(out, "{}", table::json(&row)?)?;
             }
             (Err(error), true) => {
-                serde_json::to_writer(&mut out, &Failure { file: &file, error })?;
-                writeln!(out)?;
+                let failure = Failure { file: &file, error };
+                writeln!(out, "{}", table::json(&failure)?)?;
             }
             (Ok(notice), false) => print(&mut out, &file, &notice)?,
-            (Err(error), false) => writeln!(out, "{file}\n  error         {error}")?,
+            (Err(error), false) => {
+                let (file, error) = (table::clean(&file), table::clean(&error));
+                writeln!(out, "{file}\n  error         {error}")?;
+            }
         }
     }
     Ok(if failed {
@@ -75,13 +76,18 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// Every field that the notice has, in the order of its JSON form.
 fn print(out: &mut impl std::io::Write, file: &str, notice: &NoticeSummary) -> anyhow::Result<()> {
-    writeln!(out, "{file}")?;
+    writeln!(out, "{}", table::clean(file))?;
     if let serde_json::Value::Object(fields) = serde_json::to_value(notice)? {
         for (name, value) in fields {
             match value {
                 serde_json::Value::Null => {}
-                serde_json::Value::String(text) => writeln!(out, "  {name:<13} {text}")?,
-                other => writeln!(out, "  {name:<13} {other}{}", unit(&name))?,
+                serde_json::Value::String(text) => {
+                    writeln!(out, "  {name:<13} {}", table::clean(&text))?;
+                }
+                other => {
+                    let (value, unit) = (table::json(&other)?, unit(&name));
+                    writeln!(out, "  {name:<13} {value}{unit}")?;
+                }
             }
         }
     }

@@ -1,10 +1,11 @@
 //! Columns of text on stdout, or one JSON object a line.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{IsTerminal as _, Write};
 
 use serde::Serialize;
 
 use super::places;
+use crate::text::{drives, one_line};
 
 /// Writes `rows` under `head`, each column as wide as its widest cell. On a terminal a line ends
 /// at its edge.
@@ -12,16 +13,29 @@ use super::places;
 /// # Errors
 /// When stdout is closed.
 pub(super) fn print(head: &[&str], rows: &[Vec<String>]) -> std::io::Result<()> {
-    let mut widths: Vec<usize> = head.iter().map(|cell| cell.chars().count()).collect();
-    for row in rows {
+    let mut out = std::io::stdout().lock();
+    write(&mut out, head, rows, edge())
+}
+
+/// A cell may hold a stranger's text: what would drive the terminal is written as its code.
+fn write(
+    out: &mut impl Write,
+    head: &[&str],
+    rows: &[Vec<String>],
+    edge: usize,
+) -> std::io::Result<()> {
+    let head = head.iter().map(|cell| clean(cell)).collect();
+    let rows = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| clean(cell)).collect());
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
+    let mut widths = vec![0; rows.first().map_or(0, Vec::len)];
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
-    let edge = edge();
-    let mut out = std::io::stdout().lock();
-    let head: Vec<String> = head.iter().map(|cell| (*cell).to_owned()).collect();
-    for row in std::iter::once(&head).chain(rows) {
+    for row in &rows {
         let cells: Vec<String> = row
             .iter()
             .zip(&widths)
@@ -30,6 +44,11 @@ pub(super) fn print(head: &[&str], rows: &[Vec<String>]) -> std::io::Result<()> 
         writeln!(out, "{}", cut(cells.join("  ").trim_end(), edge))?;
     }
     Ok(())
+}
+
+/// `text` in one line, whole, without what drives a terminal.
+pub(super) fn clean(text: &str) -> String {
+    one_line(text, usize::MAX)
 }
 
 /// `line` with at most so many characters.
@@ -62,10 +81,28 @@ fn edge() -> usize {
 pub(super) fn print_json<T: Serialize>(rows: &[T]) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     for row in rows {
-        serde_json::to_writer(&mut out, row)?;
-        writeln!(out)?;
+        writeln!(out, "{}", json(row)?)?;
     }
     Ok(())
+}
+
+/// `row` as JSON in one line; characters that drive a terminal are escaped, which changes
+/// nothing of what a program reads.
+///
+/// # Errors
+/// When `row` has no JSON form.
+pub(super) fn json<T: Serialize>(row: &T) -> serde_json::Result<String> {
+    let text = serde_json::to_string(row)?;
+    let mut line = String::with_capacity(text.len());
+    for character in text.chars() {
+        // Those below U+0020 are escaped already; the others stand in strings only.
+        if drives(character) {
+            line.push_str(&format!("\\u{:04x}", u32::from(character)));
+        } else {
+            line.push(character);
+        }
+    }
+    Ok(line)
 }
 
 /// A moment as people and machines read it: UTC, RFC 3339, milliseconds.
@@ -84,7 +121,7 @@ pub(super) fn second(nanos: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{cut, second};
+    use super::{cut, json, second, write};
 
     #[test]
     fn a_line_ends_at_the_edge() {
@@ -92,6 +129,24 @@ mod tests {
         assert_eq!(cut("abcde", 4), "abc…");
         assert_eq!(cut("äöüß", 3), "äö…");
         assert_eq!(cut("abc", usize::MAX), "abc");
+    }
+
+    #[test]
+    fn a_cell_neither_drives_a_terminal_nor_forges_a_row() {
+        let mut out = Vec::new();
+        let ivorn = "ivo://a#\u{9b}2J\n9 forged\r";
+        let rows = [vec!["1".to_owned(), ivorn.to_owned()]];
+        write(&mut out, &["NUMBER", "ID"], &rows, usize::MAX).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text, "NUMBER  ID\n1       ivo://a#\\u{9b}2J\\n9 forged\n");
+    }
+
+    #[test]
+    fn json_drives_no_terminal_and_reads_back_as_it_was() {
+        let ivorn = "ivo://a#\u{9b}2J\n\u{7f}\u{202e}é";
+        let line = json(&ivorn).unwrap();
+        assert!(!line.contains(super::drives), "{line}");
+        assert_eq!(serde_json::from_str::<String>(&line).unwrap(), ivorn);
     }
 
     #[test]

@@ -214,7 +214,9 @@ fn print(detail: TaskDetail) -> std::io::Result<()> {
     )?;
     if let Some(result) = detail.result {
         let result = String::from_utf8_lossy(&result);
-        writeln!(out, "result    {}", printable(&result))?;
+        // Lines of a result stand under it, so that none reads as a line of this table.
+        let result = printable(&result).replace('\n', "\n          ");
+        writeln!(out, "result    {result}")?;
     }
     if row.state == "FAILURE" {
         let decision = match row.kind.as_deref() {
@@ -243,10 +245,10 @@ fn print_failed(out: &mut impl Write, failed: &[FailedAttempt]) -> std::io::Resu
         }
         writeln!(out, "attempt {number} failed {at}")?;
         // A message is kept as one line for logs; here its lines may stand.
-        let message = failure.message.replace("\\n", "\n    ");
+        let message = table::clean(&failure.message).replace("\\n", "\n    ");
         writeln!(out, "  {}: {}", failure.kind, message.trim_end())?;
         for line in failure.detail.iter().flat_map(|detail| detail.lines()) {
-            writeln!(out, "    {line}")?;
+            writeln!(out, "    {}", printable(line))?;
         }
     }
     Ok(())
@@ -261,5 +263,39 @@ pub(super) const fn state(state: State) -> &'static str {
         State::Success => "SUCCESS",
         State::Failure => "FAILURE",
         State::Revoked => "REVOKED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gwasp_store::{FailedAttempt, Failure};
+
+    use super::print_failed;
+
+    #[test]
+    fn a_failure_neither_drives_a_terminal_nor_forges_a_line() {
+        let failed = FailedAttempt {
+            attempt: 1,
+            at: 0,
+            failure: Failure {
+                kind: "journal".to_owned(),
+                message: "asked\u{9b}2J\nattempt 2 forged\\nand on".to_owned(),
+                detail: Some("one\x1b[2J\ntwo".to_owned()),
+            },
+        };
+        let mut out = Vec::new();
+        print_failed(&mut out, &[failed]).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let lines: Vec<&str> = text.lines().skip(1).collect();
+        assert_eq!(
+            lines,
+            [
+                "  journal: asked\\u{9b}2J",
+                "    attempt 2 forged",
+                "    and on",
+                "    one\\u{1b}[2J",
+                "    two"
+            ]
+        );
     }
 }

@@ -151,7 +151,8 @@ impl Ended {
     pub(super) fn failed(kind: FailureKind, message: String) -> Self {
         Self::Failed {
             kind,
-            message,
+            // The causes of the host's own errors quote what the guest asked for.
+            message: one_line(&message, MAX_MESSAGE),
             detail: None,
             retry_after: None,
         }
@@ -378,6 +379,15 @@ mod tests {
     #[test]
     fn a_message_cannot_drive_a_terminal() {
         assert_eq!(printable("a\x1b[31mb\nc\r"), "a\\u{1b}[31mb\nc\\r");
+    }
+
+    #[test]
+    fn what_an_error_of_the_host_quotes_cannot_drive_a_terminal() {
+        let message = "asked for \"\u{9b}2J\nINFO forged\"".to_owned();
+        let Ended::Failed { message, .. } = Ended::failed(FailureKind::Journal, message) else {
+            panic!("it failed");
+        };
+        assert_eq!(message, "asked for \"\\u{9b}2J\\nINFO forged\"");
     }
 
     #[test]

@@ -236,7 +236,7 @@ async fn commit(pool: &Pool, lease: &Lease, mut commit: Commit) {
             {
                 let failure = Failure {
                     kind: FailureKind::Limit.as_str().to_owned(),
-                    message: chain(&error),
+                    message: one_line(&chain(&error), MAX_MESSAGE),
                     detail: None,
                 };
                 commit = bare(lease, commit.version, Step::Fail { failure });

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::file;
 use super::localize::square_degrees;
-use crate::text::printable;
+use crate::cli::table;
 
 /// Sky maps that are read at most, decompressed.
 pub(super) const MOST_BYTES: usize = 1 << 30;
@@ -72,10 +72,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let map = stored(path)?;
         let description = Description::new(path, &map);
         if args.json {
-            serde_json::to_writer(&mut out, &description)?;
-            writeln!(out)?;
+            writeln!(out, "{}", table::json(&description)?)?;
         } else {
-            write!(out, "{}", printable(&description.text()))?;
+            write!(out, "{}", description.text())?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -178,10 +177,10 @@ impl Description {
             ),
             ("made by", made),
         ];
-        let mut text = format!("{}\n", self.file);
+        let mut text = format!("{}\n", table::clean(&self.file));
         for (name, value) in rows {
             if let Some(value) = value {
-                text.push_str(&format!("  {name:<13} {value}\n"));
+                text.push_str(&format!("  {name:<13} {}\n", table::clean(&value)));
             }
         }
         text

@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use crate::cli::table;
 use crate::effects::{Entry, Journal, JournalError, Phase};
-use crate::text::printable;
 
 /// One effect, for a person.
 #[derive(Debug, Serialize)]
@@ -59,8 +58,8 @@ pub(super) fn print(effects: &[Effect]) -> std::io::Result<()> {
             request,
             ..
         } = effect;
-        let request = printable(request);
-        writeln!(out, "effect    {asked}  {function}, {state}: {request}")?;
+        let line = format!("effect    {asked}  {function}, {state}: {request}");
+        writeln!(out, "{}", table::clean(&line))?;
     }
     Ok(())
 }
