@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Subcommand;
-use gwasp_store::{PacketFilter, PacketSeq, PacketView, Reader};
+use gwasp_store::{PacketFilter, PacketSeq, PacketView, Reader, StoreError, TaskFilter, TaskView};
 use serde::Serialize;
 
 use super::store::{ListArgs, StoreArgs};
@@ -13,7 +13,10 @@ use super::table;
 use crate::packet::Digest;
 use crate::routes::{Manifest, Unmatched};
 use crate::task::packet_task_id;
-use crate::text::printable;
+use crate::text::chain;
+
+/// Most tasks of a packet that are listed; more cannot live at once.
+const MOST_TASKS: u32 = 10_000;
 
 /// Looks at packets.
 #[derive(Debug, clap::Args)]
@@ -79,7 +82,10 @@ struct Row {
     digest: String,
     flags: Vec<String>,
     unmatched: Option<String>,
-    /// Says so where the payload is no longer kept.
+    /// The packet that came before with the same bytes, under another key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    same_as: Option<i64>,
+    /// Says so where the payload is no longer kept, or cannot be read.
     payload: Option<String>,
 }
 
@@ -98,6 +104,7 @@ impl Row {
             digest: Digest::from_bytes(packet.digest).to_string(),
             flags: packet.flags,
             unmatched: packet.unmatched,
+            same_as: packet.same_as.map(|PacketSeq(seq)| seq),
             payload: packet
                 .dropped
                 .map(|since| format!("no longer kept since {}", table::moment(since))),
@@ -152,27 +159,22 @@ fn list(args: &PacketListArgs) -> anyhow::Result<ExitCode> {
 fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let reader = args.store.open()?;
     let seq = PacketSeq(args.number);
-    let missing = || {
-        format!(
-            "there is no packet {}: it expired, or never was",
-            args.number
-        )
-    };
     if args.raw {
-        let record = reader.packet(seq)?.with_context(missing)?;
+        let record = reader.packet(seq)?.with_context(|| missing(seq))?;
         std::io::stdout().lock().write_all(&record.packet.payload)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let shown = Shown {
-        row: Row::of(reader.packet_view(seq)?.with_context(missing)?),
-        tasks: tasks(&reader, seq)?,
-    };
+    let shown = Shown::read(&reader, seq)?;
     if args.json {
         table::print_json(&[shown])?;
     } else {
         print(&shown)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn missing(PacketSeq(number): PacketSeq) -> String {
+    format!("there is no packet {number}: it expired, or never was")
 }
 
 #[derive(Serialize)]
@@ -182,6 +184,29 @@ struct Shown {
     tasks: Vec<TaskRow>,
 }
 
+impl Shown {
+    /// Reads all that is known of a packet, whether its payload is still there or not.
+    fn read(reader: &Reader, seq: PacketSeq) -> anyhow::Result<Self> {
+        let packet = reader.packet_view(seq)?.with_context(|| missing(seq))?;
+        let identity = Digest::from_bytes(packet.identity);
+        let mut row = Row::of(packet);
+        match reader.packet(seq) {
+            Ok(_) | Err(StoreError::Dropped { .. }) => {}
+            Err(error @ StoreError::Corrupt { .. }) => {
+                row.payload = Some(format!("damaged, no task can read it: {error}"));
+            }
+            Err(error) => row.payload = Some(format!("cannot be read: {}", chain(&error))),
+        }
+        let mut tasks = descendants(reader, seq)?;
+        for task in elsewhere(reader, &identity)? {
+            if tasks.iter().all(|known| known.id != task.id) {
+                tasks.push(task);
+            }
+        }
+        Ok(Self { row, tasks })
+    }
+}
+
 #[derive(Serialize)]
 struct TaskRow {
     id: String,
@@ -189,13 +214,31 @@ struct TaskRow {
     handler: String,
 }
 
-/// The tasks that the packet made for handlers that are still declared: a task's id follows from
-/// its packet and its handler.
-fn tasks(reader: &Reader, seq: PacketSeq) -> anyhow::Result<Vec<TaskRow>> {
-    let Some(record) = reader.packet(seq)? else {
-        return Ok(Vec::new());
+impl TaskRow {
+    fn of(task: &TaskView) -> Self {
+        Self {
+            id: task.id.to_string(),
+            state: super::task::state(task.state),
+            handler: format!("{}.{}", task.plugin, task.handler),
+        }
+    }
+}
+
+/// The tasks that were made of the packet and by tasks of it, oldest first, as long as they are
+/// kept; whether their handlers are still declared or not.
+fn descendants(reader: &Reader, seq: PacketSeq) -> anyhow::Result<Vec<TaskRow>> {
+    let filter = TaskFilter {
+        packet: Some(seq),
+        limit: Some(MOST_TASKS),
+        ..TaskFilter::default()
     };
-    let identity = Digest::from_bytes(record.packet.identity);
+    let tasks = reader.tasks(&filter)?;
+    Ok(tasks.iter().rev().map(TaskRow::of).collect())
+}
+
+/// The tasks that the same packet made when it came under another key: a task's id follows from
+/// its packet and its handler, so the handler is not run again.
+fn elsewhere(reader: &Reader, identity: &Digest) -> anyhow::Result<Vec<TaskRow>> {
     let (_, routes) = reader.routes()?;
     let mut rows = Vec::new();
     for route in routes {
@@ -205,13 +248,9 @@ fn tasks(reader: &Reader, seq: PacketSeq) -> anyhow::Result<Vec<TaskRow>> {
         };
         for entry in manifest.entries {
             let handler = format!("{}.{}", route.plugin, entry.name);
-            let id = packet_task_id(&identity, &handler, 0);
+            let id = packet_task_id(identity, &handler, 0);
             if let Some(detail) = reader.task_by_id(id)? {
-                rows.push(TaskRow {
-                    id: id.to_string(),
-                    state: super::task::state(detail.task.state),
-                    handler,
-                });
+                rows.push(TaskRow::of(&detail.task));
             }
         }
     }
@@ -224,11 +263,11 @@ fn print(shown: &Shown) -> anyhow::Result<()> {
         for (name, value) in fields {
             match value {
                 serde_json::Value::String(text) => {
-                    writeln!(out, "{name:<10} {}", printable(&text))?;
+                    writeln!(out, "{name:<10} {}", table::clean(&text))?;
                 }
                 serde_json::Value::Array(list) if list.is_empty() => {}
                 serde_json::Value::Null => {}
-                other => writeln!(out, "{name:<10} {other}")?,
+                other => writeln!(out, "{name:<10} {}", table::json(&other)?)?,
             }
         }
     }
@@ -238,7 +277,130 @@ fn print(shown: &Shown) -> anyhow::Result<()> {
     }
     for task in &shown.tasks {
         let TaskRow { id, state, handler } = task;
+        let handler = table::clean(handler);
         writeln!(out, "{:<10} {id}  {state:<7}  {handler}", "task")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use bytes::Bytes;
+    use gwasp_store::{
+        Arrival, Commit, NewPacket, NewTask, Options, Origin, Reader, RetryPolicy, Step, Store,
+        TaskId,
+    };
+
+    use super::{PacketSeq, Shown};
+    use crate::packet::Digest;
+
+    /// Larger than what is kept in the database itself.
+    const PAYLOAD: [u8; 40_000] = [b'x'; 40_000];
+
+    fn task(id: u8, origin: Origin) -> NewTask {
+        NewTask {
+            id: TaskId([id; 16]),
+            plugin: "gone".to_owned(),
+            handler: format!("handler{id}"),
+            queue: "general".to_owned(),
+            origin,
+            parent: None,
+            priority: 5,
+            due: 0,
+            order_key: None,
+            policy: RetryPolicy {
+                retries: 0,
+                backoff_ms: 0,
+                max_backoff_ms: 0,
+                timeout_ms: 1_000,
+                deadline: None,
+            },
+            args: (origin == Origin::Spawn).then(Bytes::new),
+        }
+    }
+
+    /// Keeps packet 1 with a task that spawned another, of a plugin that is not declared.
+    async fn fill(directory: &Path) {
+        let store = Store::open(directory, Options::default()).unwrap();
+        let digest = *Digest::of(&PAYLOAD).as_bytes();
+        let packet = NewPacket {
+            source: "gcn".to_owned(),
+            key: String::new(),
+            id: "ivo://a.b/c#1".to_owned(),
+            identity: digest,
+            digest,
+            role: "test".to_owned(),
+            received: 0,
+            sent: None,
+            content_type: "application/xml".to_owned(),
+            headers: Vec::new(),
+            flags: vec!["odd-ivorn".to_owned()],
+            payload: Bytes::from_static(&PAYLOAD),
+        };
+        let arrival = Arrival {
+            packet,
+            tasks: vec![task(1, Origin::Packet)],
+            unmatched: None,
+        };
+        let generation = store.routes().unwrap().0;
+        store.accept(generation, vec![arrival]).await.unwrap();
+        let lease = store.lease("general", 0).unwrap().unwrap();
+        let commit = Commit {
+            task: lease.task,
+            token: lease.token,
+            version: [0; 32],
+            cpu: 0,
+            journal: Vec::new(),
+            kv: Vec::new(),
+            spawns: vec![task(2, Origin::Spawn)],
+            blobs: Vec::new(),
+            step: Step::Succeed { result: None },
+        };
+        store.commit(vec![commit]).await.remove(0).unwrap();
+        store.close().await.unwrap();
+    }
+
+    fn damage_segments(directory: &Path) -> usize {
+        let mut damaged = 0;
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                damaged += damage_segments(&path);
+                continue;
+            }
+            let mut bytes = std::fs::read(&path).unwrap();
+            let payload = bytes.windows(PAYLOAD.len()).position(|at| at == PAYLOAD);
+            if let Some(begin) = payload {
+                bytes[begin] = b'y';
+                std::fs::write(&path, bytes).unwrap();
+                damaged += 1;
+            }
+        }
+        damaged
+    }
+
+    #[tokio::test]
+    async fn a_packet_is_shown_with_all_its_tasks_whatever_became_of_its_payload() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = directory.path().join("store");
+        fill(&store).await;
+        let shown = |store: &Path| {
+            let reader = Reader::open(store).unwrap();
+            Shown::read(&reader, PacketSeq(1)).unwrap()
+        };
+        assert_eq!(shown(&store).row.payload, None);
+        assert_eq!(damage_segments(&store), 1);
+        let shown = shown(&store);
+        let payload = shown.row.payload.unwrap();
+        assert!(payload.starts_with("damaged"), "{payload}");
+        assert_eq!(shown.row.flags, ["odd-ivorn"]);
+        let tasks: Vec<_> = shown
+            .tasks
+            .iter()
+            .map(|task| task.handler.as_str())
+            .collect();
+        assert_eq!(tasks, ["gone.handler1", "gone.handler2"]);
+    }
 }

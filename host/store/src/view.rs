@@ -30,6 +30,8 @@ pub struct PacketView {
     pub key: String,
     /// The sender's name for it.
     pub id: String,
+    /// What makes two arrivals the same packet.
+    pub identity: [u8; 32],
     /// SHA-256 of the payload.
     pub digest: [u8; 32],
     /// VOEvent role or what stands for it.
@@ -65,6 +67,8 @@ pub struct TaskFilter {
     pub handler: Option<String>,
     /// Only of this queue.
     pub queue: Option<String>,
+    /// Only made of this packet, or by tasks that descend from it. Looks at every task.
+    pub packet: Option<PacketSeq>,
     /// Only made at this moment or later.
     pub since: Option<Nanos>,
     /// At most so many; `None` is 100.

@@ -198,6 +198,7 @@ impl PacketRow {
             source: packet.source,
             key: packet.key,
             id: packet.id,
+            identity: packet.identity,
             digest: packet.digest,
             role: packet.role,
             received: packet.received,

@@ -45,6 +45,9 @@ impl Reader {
         if let Some(queue) = &filter.queue {
             query.and("h.queue = ?", queue.clone());
         }
+        if let Some(PacketSeq(packet)) = filter.packet {
+            query.and("t.root = ?", packet);
+        }
         if let Some(since) = filter.since {
             query.and("t.made >= ?", since);
         }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gwasp_store::{
-    Commit, Input, JournalEntry, KvWrite, Lease, MAX_JOURNAL_ENTRIES, Options, Origin, State, Step,
-    Store, StoreError, Submission, TaskFilter, TaskFound,
+    Commit, Input, JournalEntry, KvWrite, Lease, MAX_JOURNAL_ENTRIES, Options, Origin, Reader,
+    State, Step, Store, StoreError, Submission, TaskFilter, TaskFound, TaskId,
 };
 
 use crate::common::{
-    QUEUE, Rig, SECOND, START, arrival, commit, failure, success, task, task_id, wait,
+    QUEUE, Rig, SECOND, START, arrival, commit, failure, packet, success, task, task_id, wait,
 };
 
 fn state_of(rig: &Rig, name: &str) -> State {
@@ -470,4 +470,27 @@ fn a_task_without_a_packet_is_the_root_of_its_descendants() {
         spawn(&rig, &rig.lease(), names),
         Err(StoreError::TooLarge { length: 10_001, .. })
     ));
+}
+
+#[test]
+fn the_tasks_of_a_packet_are_those_that_descend_from_it() {
+    let rig = Rig::new();
+    let first = rig.keep(arrival("1", &["1/a"]));
+    rig.keep(arrival("2", &["2/a"]));
+    let mut end = success(&rig.lease());
+    let mut child = task("1/a/child");
+    child.origin = Origin::Spawn;
+    child.args = Some(Bytes::from_static(b"[]"));
+    end.spawns = vec![child];
+    rig.commit(end);
+    let filter = TaskFilter {
+        packet: Some(first),
+        ..TaskFilter::default()
+    };
+    let reader = Reader::open(&rig.path()).unwrap();
+    let tasks = reader.tasks(&filter).unwrap();
+    let ids: Vec<TaskId> = tasks.iter().map(|task| task.id).collect();
+    assert_eq!(ids, [task_id("1/a/child"), task_id("1/a")]);
+    let view = reader.packet_view(first).unwrap().unwrap();
+    assert_eq!(view.identity, packet("1").identity);
 }
