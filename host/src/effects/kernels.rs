@@ -7,6 +7,8 @@
 
 mod threads;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use gwasp_kernels::bayestar::{
     Candidate, CandidateError, ConditionError, LocalizeError, Options, localize,
@@ -15,20 +17,25 @@ use gwasp_kernels::ligolw::{Document, LigolwError, Limits};
 use gwasp_kernels::skymap::Provenance;
 use gwasp_kernels::waveform::{TemplateError, WaveformChoice};
 use gwasp_kernels::work::Work;
+use tracing::warn;
 use wasmtime::component::Resource;
 
 pub use threads::KernelThreads;
 
 use super::bindings::gwasp::plugin::kernels::{Error, Host, SkyMapOptions};
 use super::blobs::Handle;
-use super::driver::Driver;
+use super::driver::{Driver, LiveRun};
 use super::function::KERNELS_LOCALIZE;
 use super::noted::{KernelAnswer, LocalizeRequest};
 use super::seam::SeamError;
 use super::{Run, blobs};
+use crate::broker::BrokerError;
 use crate::packet::Digest;
 use crate::text::chain;
 use threads::KernelStopped;
+
+/// Pause before an answer that found no space is kept again.
+const SPACE_DELAY: Duration = Duration::from_millis(500);
 
 /// Name of this kernel in an answers file.
 const BAYESTAR: &str = "bayestar.localize";
@@ -134,10 +141,26 @@ async fn answer(
     };
     let digest = Digest::of(&map);
     match driver {
-        Driver::Live(live) => drop(live.world.broker.put_blob(map).await?),
+        Driver::Live(live) => keep(live, map).await?,
         Driver::Dry(dry) => dry.put_blob(digest, map),
     }
     Ok(KernelAnswer::Blob(digest.to_string()))
+}
+
+/// Keeps a map. Where there is no space for it just now the run waits for some, as an outcome
+/// does: what took minutes is not computed again. The worker ends the wait, when the host stops
+/// or at the task's deadline.
+pub(super) async fn keep(live: &LiveRun, map: Bytes) -> Result<(), SeamError> {
+    loop {
+        match live.world.broker.put_blob(map.clone()).await {
+            Ok(_digest) => return Ok(()),
+            Err(error @ (BrokerError::Full { .. } | BrokerError::Unavailable { .. })) => {
+                warn!(target: "gwasp::task", task = %live.task, error = chain(&error), "no space for a sky map just now; trying again");
+                tokio::time::sleep(SPACE_DELAY).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 async fn made(

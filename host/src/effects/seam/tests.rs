@@ -5,8 +5,10 @@ use futures_util::FutureExt as _;
 
 use super::super::Run;
 use super::super::bindings::gwasp::plugin::kernels::{Error, Host as _, SkyMapOptions};
+use super::super::driver::Driver;
 use super::super::function::{CLOCK_NOW, HTTP_SEND, KERNELS_LOCALIZE};
 use super::super::journal::{JournalError, Phase};
+use super::super::kernels::keep;
 use super::super::noted::{KernelAnswer, LocalizeRequest};
 use super::{Made, Seam, SeamError, Settled};
 use crate::broker::Broker as _;
@@ -458,6 +460,19 @@ async fn a_replay_gives_the_noted_map_and_computes_nothing() {
     // The next one is new, and computed.
     let computed = localize(&mut run).await.unwrap();
     assert!(matches!(computed, Err(Error::Input(_))), "{computed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_map_that_finds_no_space_waits_for_it() {
+    let rig = Rig::new().await;
+    rig.broker.be_full(3);
+    let Driver::Live(live) = rig.seam().driver() else {
+        panic!("the rig's runs are live");
+    };
+    let map = Bytes::from_static(b"a sky map");
+    keep(&live, map.clone()).await.unwrap();
+    let kept = rig.broker.blob(Digest::of(&map).as_bytes()).unwrap();
+    assert_eq!(kept, Some(map));
 }
 
 #[tokio::test]

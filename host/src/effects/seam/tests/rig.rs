@@ -45,6 +45,7 @@ pub(super) struct Watched {
     withheld: watch::Sender<Withheld>,
     awaited: Mutex<usize>,
     fails: Mutex<bool>,
+    full: Mutex<usize>,
 }
 
 impl Watched {
@@ -54,6 +55,7 @@ impl Watched {
             withheld: watch::Sender::new(Withheld::Nothing),
             awaited: Mutex::default(),
             fails: Mutex::default(),
+            full: Mutex::default(),
         }
     }
 
@@ -72,6 +74,11 @@ impl Watched {
     /// Lets the next commit fail.
     pub(super) fn fail_next(&self) {
         *self.fails.lock().unwrap() = true;
+    }
+
+    /// Has no space for the next blobs, so many.
+    pub(super) fn be_full(&self, blobs: usize) {
+        *self.full.lock().unwrap() = blobs;
     }
 
     /// How many commits with an intent were answered.
@@ -173,6 +180,15 @@ impl Broker for Watched {
     }
 
     fn put_blob(&self, bytes: Bytes) -> Answer<'_, Result<[u8; 32], BrokerError>> {
+        let mut full = self.full.lock().unwrap();
+        if *full > 0 {
+            *full -= 1;
+            let cause = gwasp_store::Cause::File {
+                operation: "writing",
+                source: Arc::new(std::io::ErrorKind::StorageFull.into()),
+            };
+            return Box::pin(async { Err(BrokerError::Full { cause }) });
+        }
         self.inner.put_blob(bytes)
     }
 
