@@ -131,6 +131,7 @@ impl DryPlugin {
                 handler: &route.entry.name,
                 input: guest_input(&Input::Packet(Arc::clone(&record))),
                 timeout: route.entry.options.timeout,
+                deadline: None,
                 memory: MEMORY,
                 cancelled: &never,
             };

@@ -38,7 +38,7 @@ pub use kernels::KernelThreads;
 pub use memory::{MemoryLimits, OutOfMemory};
 use noted::Refused;
 pub use resume::{Decision, ResumeError, Resumption, resumption};
-pub use seam::{Asked, Committed, Context, Hold, Leg, Seam, SeamError};
+pub use seam::{Asked, Committed, Context, Hold, Leg, Passed, Seam, SeamError};
 
 #[expect(missing_docs, reason = "written by the macro from WIT")]
 pub mod bindings {

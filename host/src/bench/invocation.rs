@@ -105,6 +105,7 @@ impl Bench {
             handler: HANDLER,
             input,
             timeout: Duration::from_secs(60),
+            deadline: None,
             memory: 64 << 20,
             cancelled: &never,
         };

@@ -252,7 +252,9 @@ impl Row {
             Ended::Failed { kind, message, .. } => {
                 (FAILURE, Some(format!("{}: {message}", kind.as_str())), None)
             }
-            Ended::GivenBack { .. } | Ended::Fenced => (FAILURE, Some("stopped".to_owned()), None),
+            Ended::GivenBack { .. } | Ended::Expired | Ended::Fenced => {
+                (FAILURE, Some("stopped".to_owned()), None)
+            }
         };
         let mut log = run.lines;
         if run.lines_dropped > 0 {

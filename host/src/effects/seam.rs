@@ -24,7 +24,7 @@ use crate::config::Grant;
 use crate::packet::Digest;
 
 pub(super) use external::{External, Made, Settled};
-pub use hold::Hold;
+pub use hold::{Hold, Passed};
 use saving::Noting;
 
 /// Tasks that one run may make.

@@ -31,6 +31,8 @@ pub struct Invocation<'a> {
     pub input: types::Input,
     /// Time in the slot.
     pub timeout: Duration,
+    /// Time that is left until its task's deadline; no wait puts that off.
+    pub deadline: Option<Duration>,
     /// Linear memory in bytes.
     pub memory: usize,
     /// Ends it early: the task is given back.
@@ -59,14 +61,15 @@ impl Invocation<'_> {
         store.set_hostcall_fuel(MAX_PASSED);
         let timeout = self.timeout;
         let hold = store.data().seam.hold();
-        hold.begin(timeout);
+        hold.begin(timeout, self.deadline);
         let cancelled = self.cancelled.clone();
         store.epoch_deadline_callback(move |_| {
             if cancelled.is_cancelled() {
                 return Err(Stopped::Cancelled.into());
             }
-            if hold.is_overdue() {
-                return Err(Stopped::Timeout { timeout }.into());
+            // Guest code has nothing under way, and nothing of its own to clean up.
+            if let Some(passed) = hold.passed() {
+                return Err(Stopped::by(passed, timeout).into());
             }
             Ok(UpdateDeadline::Continue(1))
         });
@@ -85,7 +88,7 @@ impl Invocation<'_> {
         }
     }
 
-    /// Epochs stop guest code; the two waits here stop a guest that waits for the host. A request
+    /// Epochs stop guest code; the waits here stop a guest that waits for the host. A request
     /// that is under way is not torn: it is awaited for a while, and its answer noted.
     async fn call(self, pre: &PluginPre<Run>, store: &mut Store<Run>) -> Ended {
         let timeout = self.timeout;
@@ -100,7 +103,7 @@ impl Invocation<'_> {
         let stopped = tokio::select! {
             biased;
             result = &mut call => return Ended::of(result),
-            () = hold.overdue() => Stopped::Timeout { timeout },
+            passed = hold.until_passed() => Stopped::by(passed, timeout),
             () = cancelled.cancelled() => Stopped::Cancelled,
         };
         if hold.end() {

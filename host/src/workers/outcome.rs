@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::invoke::MAX_PASSED;
 use crate::broker::{BrokerError, Failure, RetryPolicy, Step};
 use crate::effects::bindings::gwasp::plugin::types;
-use crate::effects::{JournalError, OutOfMemory, SeamError};
+use crate::effects::{JournalError, OutOfMemory, Passed, SeamError};
 use crate::task::backoff;
 use crate::text::{chain, one_line, printable};
 
@@ -87,8 +87,29 @@ pub(super) enum Stopped {
         "the handler ran for {timeout:?}; `timeout = \"…\"` in its attribute sets how long it may"
     )]
     Timeout { timeout: Duration },
+    #[error("its deadline passed while it ran")]
+    Expired,
     #[error("the host is stopping")]
     Cancelled,
+}
+
+impl Stopped {
+    /// Why a run is stopped whose limit has passed; `timeout` is its time in the slot.
+    pub(super) const fn by(passed: Passed, timeout: Duration) -> Self {
+        match passed {
+            Passed::Slot => Self::Timeout { timeout },
+            Passed::Deadline => Self::Expired,
+        }
+    }
+}
+
+/// Why a task is revoked whose deadline passed.
+pub(super) fn expired(message: String) -> Failure {
+    Failure {
+        kind: "expired".to_owned(),
+        message,
+        detail: None,
+    }
 }
 
 /// The attempt that ended.
@@ -127,6 +148,8 @@ pub enum Ended {
         /// Not before so much time has passed.
         delay: Duration,
     },
+    /// Its task's deadline passed: what it would still do is too late.
+    Expired,
     /// The lease was lost: nothing may be written.
     Fenced,
 }
@@ -182,6 +205,7 @@ impl Ended {
                     delay: Duration::ZERO,
                 };
             }
+            Some(Stopped::Expired) => return Self::Expired,
             Some(stopped @ Stopped::Timeout { .. }) => {
                 return Self::failed(FailureKind::Timeout, stopped.to_string());
             }
@@ -278,6 +302,9 @@ impl Ended {
             Self::Done(result) => Some(Step::Succeed { result }),
             Self::GivenBack { delay } => Some(Step::GiveBack {
                 due: attempt.now.saturating_add(nanos(delay)),
+            }),
+            Self::Expired => Some(Step::Revoke {
+                reason: expired(Stopped::Expired.to_string()),
             }),
             Self::Fenced => None,
             Self::Failed {

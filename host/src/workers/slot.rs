@@ -10,7 +10,7 @@ use rand::RngExt as _;
 use tracing::{debug, error, warn};
 
 use super::invoke::{Invocation, Invoked, guest_input};
-use super::outcome::{Attempt, Ended, FailureKind, MAX_MESSAGE};
+use super::outcome::{Attempt, Ended, FailureKind, MAX_MESSAGE, expired};
 use super::pool::{Pool, PoolError};
 use crate::broker::{BrokerError, Commit, Failure, Input, Lease, Step};
 use crate::effects::{Committed, Context, Driver, Journal, Limits, LiveRun, Seam};
@@ -103,11 +103,7 @@ async fn run_lease(pool: &Pool, lease: Lease) {
 
 /// Ends a task whose deadline passed while it waited: what it would do is too late.
 async fn expire(pool: &Pool, lease: &Lease) {
-    let reason = Failure {
-        kind: "expired".to_owned(),
-        message: "its deadline passed before it could run".to_owned(),
-        detail: None,
-    };
+    let reason = expired("its deadline passed before it could run".to_owned());
     let version = lease.pinned.unwrap_or_default();
     commit(pool, lease, bare(lease, version, Step::Revoke { reason })).await;
 }
@@ -150,6 +146,7 @@ async fn execute(
         handler: &lease.handler,
         input: guest_input(&lease.input),
         timeout: Duration::from_millis(lease.policy.timeout_ms),
+        deadline: lease.policy.deadline.map(|deadline| until(pool, deadline)),
         memory: usize::try_from(pool.config.memory.0).unwrap_or(usize::MAX),
         cancelled: &pool.shared.stop.now,
     };
@@ -275,6 +272,12 @@ fn report(lease: &Lease, commit: &Commit) {
     };
     let (kind, error) = (&failure.kind, one_line(&failure.message, MAX_MESSAGE));
     warn!(target: "gwasp::task", %task, %handler, %queue, attempt, cpu_us, packet_id, state, kind, error, "task failed");
+}
+
+/// The time from now to `moment`; none where that has passed.
+fn until(pool: &Pool, moment: i64) -> Duration {
+    let left = moment.saturating_sub(pool.now());
+    Duration::from_nanos(u64::try_from(left).unwrap_or(0))
 }
 
 fn nanos(duration: Duration) -> i64 {

@@ -425,6 +425,18 @@ fn runs_that_are_stopped_leave_no_memory_and_no_slot_behind() {
     stage.end();
 }
 
+#[test]
+fn a_run_is_revoked_at_its_tasks_deadline() {
+    let stage = Stage::new(&[("probe", probe())], 1, &[60_032]);
+    let revoked = |line: &Line| line.message() == "task failed";
+    let line = stage.host.wait_for("the deadline", LIMIT, revoked).unwrap();
+    assert_eq!(line.field("state"), "REVOKED", "{}", line.text);
+    assert_eq!(line.field("kind"), "expired", "{}", line.text);
+    assert!(line.text.contains("while it ran"), "{}", line.text);
+    assert_eq!(stage.settled().len(), 1);
+    stage.end();
+}
+
 /// Misdeeds that are done over and over: what makes each run, its handler, how it ends.
 const REPEATED: [(u16, &str, &str); 6] = [
     (60_028, "probe.spin_briefly", "timeout"),

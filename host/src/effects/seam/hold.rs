@@ -1,5 +1,5 @@
 //! How a worker ends a run: not while an external effect is half made, and not for the time that
-//! the run waits for something that is not in its slot.
+//! the run waits for something that is not in its slot; but at its task's deadline in any case.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,36 +19,67 @@ struct Shared {
     changed: Notify,
 }
 
-/// How long the run may be in its slot.
+/// A limit of a run's time that has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passed {
+    /// It has been in its slot for too long.
+    Slot,
+    /// Its task's deadline is over.
+    Deadline,
+}
+
+/// How long the run may take.
 #[derive(Clone, Copy, Debug, Default)]
 struct SlotTime {
     limit: Duration,
     /// None while it waits for something outside of its slot.
     until: Option<Instant>,
+    /// The task's deadline, which no wait puts off.
+    deadline: Option<Instant>,
 }
 
 impl Hold {
-    /// Has the run's time in its slot begin.
-    pub fn begin(&self, limit: Duration) {
-        let until = Some(Instant::now() + limit);
-        *self.time() = SlotTime { limit, until };
+    /// Has the run's time in its slot begin, of which it may have `limit` between two waits; its
+    /// task's deadline is `left` from now.
+    pub fn begin(&self, limit: Duration, left: Option<Duration>) {
+        let now = Instant::now();
+        *self.time() = SlotTime {
+            limit,
+            until: Some(now + limit),
+            // One that no clock reaches is none.
+            deadline: left.and_then(|left| now.checked_add(left)),
+        };
     }
 
-    /// Whether the run has been in its slot for too long.
-    pub fn is_overdue(&self) -> bool {
-        let until = self.time().until;
-        until.is_some_and(|until| Instant::now() >= until)
+    /// The limit of the run's time that has passed, if one has.
+    pub fn passed(&self) -> Option<Passed> {
+        let SlotTime {
+            until, deadline, ..
+        } = *self.time();
+        let now = Instant::now();
+        let is_over = |end: Option<Instant>| end.is_some_and(|end| now >= end);
+        match (is_over(deadline), is_over(until)) {
+            (true, _) => Some(Passed::Deadline),
+            (false, true) => Some(Passed::Slot),
+            (false, false) => None,
+        }
     }
 
-    /// Returns when the run has been in its slot for too long.
-    pub async fn overdue(&self) {
-        while !self.is_overdue() {
-            let until = self.time().until;
+    /// Returns when a limit of the run's time has passed.
+    pub async fn until_passed(&self) -> Passed {
+        loop {
+            if let Some(passed) = self.passed() {
+                return passed;
+            }
+            let SlotTime {
+                until, deadline, ..
+            } = *self.time();
+            let next = until.into_iter().chain(deadline).min();
             let changed = self.0.changed.notified();
-            match until {
+            match next {
                 None => changed.await,
-                Some(until) => tokio::select! {
-                    () = tokio::time::sleep_until(until.into()) => {}
+                Some(next) => tokio::select! {
+                    () = tokio::time::sleep_until(next.into()) => {}
                     () = changed => {}
                 },
             }
@@ -91,8 +122,9 @@ pub(in crate::effects) struct Outside(Hold);
 
 impl Drop for Outside {
     fn drop(&mut self) {
-        let limit = self.0.time().limit;
-        self.0.begin(limit);
+        let mut time = self.0.time();
+        time.until = Some(Instant::now() + time.limit);
+        drop(time);
         self.0.0.changed.notify_one();
     }
 }
@@ -113,25 +145,44 @@ mod tests {
 
     use futures_util::FutureExt as _;
 
-    use super::Hold;
+    use super::{Hold, Passed};
+
+    const LONG: Duration = Duration::from_secs(600);
 
     #[tokio::test]
     async fn a_run_is_overdue_after_its_time_in_the_slot() {
         let hold = Hold::default();
-        hold.begin(Duration::from_secs(600));
-        assert!(!hold.is_overdue() && hold.overdue().now_or_never().is_none());
-        hold.begin(Duration::ZERO);
-        assert!(hold.is_overdue());
-        hold.overdue().await;
+        hold.begin(LONG, None);
+        assert!(hold.passed().is_none() && hold.until_passed().now_or_never().is_none());
+        hold.begin(Duration::ZERO, None);
+        assert_eq!(hold.passed(), Some(Passed::Slot));
+        assert_eq!(hold.until_passed().await, Passed::Slot);
     }
 
     #[tokio::test]
     async fn the_time_does_not_run_while_the_run_waits_and_begins_anew_after_it() {
         let hold = Hold::default();
-        hold.begin(Duration::ZERO);
+        hold.begin(Duration::ZERO, Some(LONG));
         let outside = hold.wait_outside();
-        assert!(!hold.is_overdue() && hold.overdue().now_or_never().is_none());
-        let (_, ()) = tokio::join!(hold.overdue(), async { drop(outside) });
-        assert!(hold.is_overdue());
+        assert!(hold.passed().is_none() && hold.until_passed().now_or_never().is_none());
+        let (passed, ()) = tokio::join!(hold.until_passed(), async { drop(outside) });
+        assert_eq!(passed, Passed::Slot);
+    }
+
+    #[tokio::test]
+    async fn the_deadline_passes_while_the_run_waits() {
+        let hold = Hold::default();
+        hold.begin(LONG, Some(Duration::from_millis(1)));
+        let _outside = hold.wait_outside();
+        assert_eq!(hold.until_passed().await, Passed::Deadline);
+        assert_eq!(hold.passed(), Some(Passed::Deadline));
+    }
+
+    #[tokio::test]
+    async fn a_wait_does_not_put_off_the_deadline() {
+        let hold = Hold::default();
+        hold.begin(LONG, Some(Duration::from_millis(1)));
+        drop(hold.wait_outside());
+        assert_eq!(hold.until_passed().await, Passed::Deadline);
     }
 }

@@ -275,6 +275,12 @@ fn spin_long(packet: &Packet) {
     spin(packet);
 }
 
+/// Its time in the slot would last longer.
+#[handler(60032, queue = "hostile", retries = 3, timeout = "10m", deadline = "8s")]
+fn spin_past_its_deadline(packet: &Packet) {
+    spin(packet);
+}
+
 static RUNS: AtomicU64 = AtomicU64::new(0);
 
 /// Answers what an earlier run left in a static.
