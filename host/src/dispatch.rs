@@ -9,14 +9,14 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, error, info, warn};
 
 use crate::broker::{
     Accepted, Arrival, Broker, BrokerError, NewPacket, NewRefusal, NewTask, Origin,
 };
-use crate::intake::{self, Delivery, Kept, NotKept};
+use crate::intake::{self, Delivery, Kept, NotKept, Receipt};
 use crate::packet::{Digest, Flag, Packet, Refusal};
 use crate::routes::{Route, Routes};
 use crate::stop::StopSignal;
@@ -25,8 +25,6 @@ use crate::text::{chain, one_line};
 
 /// Most deliveries that are accepted in one commit.
 const BATCH: usize = 512;
-
-type Receipt = oneshot::Sender<Result<Kept, NotKept>>;
 
 /// How long a newer routing table is waited for.
 const ROUTES_DEADLINE: Duration = Duration::from_secs(10);
@@ -43,14 +41,10 @@ const MAX_NAME: usize = 512;
 /// Pause before packets that found no space are tried again.
 const SPACE_DELAY: Duration = Duration::from_secs(1);
 
-/// Most deliveries that are held while others wait for space. It is more than a few connections
-/// may have under way, so that heartbeats come through; those that come and go may have more.
-const HELD: usize = 4096;
-
 /// What listeners hand over, in order.
 struct Line {
     deliveries: mpsc::Receiver<Delivery>,
-    /// What was taken while packets before it waited for space; no more than [`HELD`].
+    /// What was taken while packets before it waited for space; the intake bounds it.
     held: Vec<Delivery>,
 }
 
@@ -228,7 +222,7 @@ impl Dispatcher {
             tokio::select! {
                 () = &mut over => return,
                 () = self.stop.drain.cancelled() => return,
-                Some(delivery) = line.deliveries.recv(), if line.held.len() < HELD => match delivery.arrival {
+                Some(delivery) = line.deliveries.recv() => match delivery.arrival {
                     intake::Arrival::Heartbeat => self.beat(delivery.answer).await,
                     _ => line.held.push(delivery),
                 },

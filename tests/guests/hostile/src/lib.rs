@@ -276,7 +276,13 @@ fn spin_long(packet: &Packet) {
 }
 
 /// Its time in the slot would last longer.
-#[handler(60032, queue = "hostile", retries = 3, timeout = "10m", deadline = "8s")]
+#[handler(
+    60032,
+    queue = "hostile",
+    retries = 3,
+    timeout = "10m",
+    deadline = "8s"
+)]
 fn spin_past_its_deadline(packet: &Packet) {
     spin(packet);
 }
