@@ -297,7 +297,7 @@ mod tests {
     use crate::packet::Digest;
 
     /// Larger than what is kept in the database itself.
-    const PAYLOAD: [u8; 40_000] = [b'x'; 40_000];
+    static PAYLOAD: [u8; 40_000] = [b'x'; 40_000];
 
     fn task(id: u8, origin: Origin) -> NewTask {
         NewTask {

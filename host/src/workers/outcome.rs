@@ -160,7 +160,7 @@ impl Ended {
         match result {
             Ok(Ok(Some(result))) if result.len() > MAX_RESULT => Self::failed(
                 FailureKind::Limit,
-                format!(
+                &format!(
                     "the result has {} bytes; the limit is {MAX_RESULT}: put it in a blob",
                     result.len()
                 ),
@@ -171,11 +171,11 @@ impl Ended {
         }
     }
 
-    pub(super) fn failed(kind: FailureKind, message: String) -> Self {
+    pub(super) fn failed(kind: FailureKind, message: &str) -> Self {
         Self::Failed {
             kind,
             // The causes of the host's own errors quote what the guest asked for.
-            message: one_line(&message, MAX_MESSAGE),
+            message: one_line(message, MAX_MESSAGE),
             detail: None,
             retry_after: None,
         }
@@ -207,12 +207,12 @@ impl Ended {
             }
             Some(Stopped::Expired) => return Self::Expired,
             Some(stopped @ Stopped::Timeout { .. }) => {
-                return Self::failed(FailureKind::Timeout, stopped.to_string());
+                return Self::failed(FailureKind::Timeout, &stopped.to_string());
             }
             None => {}
         }
         if let Some(error) = error.downcast_ref::<OutOfMemory>() {
-            return Self::failed(FailureKind::Limit, error.to_string());
+            return Self::failed(FailureKind::Limit, &error.to_string());
         }
         match error.downcast_ref::<SeamError>() {
             Some(error) => Self::of_seam(error),
@@ -225,7 +225,7 @@ impl Ended {
         if cause.contains(PASSED_TOO_MUCH) {
             return Self::failed(
                 FailureKind::Limit,
-                format!(
+                &format!(
                     "the handler passed more than {MAX_PASSED} bytes in one call; put large \
                      values into blobs, piece by piece"
                 ),
@@ -245,14 +245,14 @@ impl Ended {
         match error {
             SeamError::Broker(error) => Self::of_broker(error),
             SeamError::Limit { .. } | SeamError::Journal(JournalError::TooLong) => {
-                Self::failed(FailureKind::Limit, chain(error))
+                Self::failed(FailureKind::Limit, &chain(error))
             }
-            SeamError::Unsettled { .. } => Self::failed(FailureKind::Unsettled, error.to_string()),
+            SeamError::Unsettled { .. } => Self::failed(FailureKind::Unsettled, &error.to_string()),
             SeamError::Ended => Self::GivenBack {
                 delay: Duration::ZERO,
             },
             SeamError::Journal(_) | SeamError::Encoding(_) | SeamError::BlobGone { .. } => {
-                Self::failed(FailureKind::Journal, chain(error))
+                Self::failed(FailureKind::Journal, &chain(error))
             }
         }
     }
@@ -261,11 +261,11 @@ impl Ended {
     fn of_broker(error: &BrokerError) -> Self {
         match error {
             BrokerError::Fenced { .. } => Self::Fenced,
-            BrokerError::TooLarge { .. } => Self::failed(FailureKind::Limit, error.to_string()),
+            BrokerError::TooLarge { .. } => Self::failed(FailureKind::Limit, &error.to_string()),
             BrokerError::Corrupt { .. }
             | BrokerError::Unknown { .. }
             | BrokerError::Dropped { .. }
-            | BrokerError::Conflict { .. } => Self::failed(FailureKind::Host, chain(error)),
+            | BrokerError::Conflict { .. } => Self::failed(FailureKind::Host, &chain(error)),
             BrokerError::Full { .. }
             | BrokerError::Unavailable { .. }
             | BrokerError::Failed { .. }
@@ -377,7 +377,7 @@ mod tests {
             jitter: 0.0,
             keep: 0,
         };
-        let step = Ended::failed(kind, "m".to_owned()).step(&attempt);
+        let step = Ended::failed(kind, "m").step(&attempt);
         assert_eq!(
             matches!(step, Some(Step::Retry { .. })),
             retried,
@@ -410,7 +410,7 @@ mod tests {
 
     #[test]
     fn what_an_error_of_the_host_quotes_cannot_drive_a_terminal() {
-        let message = "asked for \"\u{9b}2J\nINFO forged\"".to_owned();
+        let message = "asked for \"\u{9b}2J\nINFO forged\"";
         let Ended::Failed { message, .. } = Ended::failed(FailureKind::Journal, message) else {
             panic!("it failed");
         };

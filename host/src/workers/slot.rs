@@ -87,7 +87,7 @@ async fn run_lease(pool: &Pool, lease: Lease) {
         Ok(Ok(invoked)) => finished(pool, &lease, version, invoked),
         Ok(Err(ended)) => without_run(pool, &lease, version, ended),
         Err(_panic) => {
-            let message = "a host function panicked: this is a defect of the host".to_owned();
+            let message = "a host function panicked: this is a defect of the host";
             without_run(
                 pool,
                 &lease,
@@ -115,7 +115,7 @@ async fn execute(
     plugin: &Plugin,
     version: Digest,
 ) -> Result<Invoked, Ended> {
-    let unable = |kind, error: &dyn Error| Ended::failed(kind, chain(error));
+    let unable = |kind, error: &dyn Error| Ended::failed(kind, &chain(error));
     let pre = pool.load(plugin, version).map_err(|error| {
         let kind = match error {
             PoolError::Gone { .. } => FailureKind::Version,

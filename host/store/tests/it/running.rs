@@ -345,7 +345,7 @@ fn waiting_workers_are_woken_and_every_task_is_leased_once() {
 }
 
 /// Runs tasks until the store is closed; returns which.
-async fn run_until_closed(store: &Store, worker: u32) -> Vec<gwasp_store::TaskId> {
+async fn run_until_closed(store: &Store, worker: u32) -> Vec<TaskId> {
     let mut ran = Vec::new();
     loop {
         match store.next_lease(QUEUE, worker).await {
