@@ -17,6 +17,7 @@ pub(crate) use table::parse_id;
 pub use table::{Cell, Column, ColumnKind, RowRef, Table};
 
 use crate::gps::GpsTime;
+use crate::work::{Cancelled, OutOfMemory};
 
 /// How much a document may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,20 +28,51 @@ pub struct Limits {
     pub rows: usize,
     /// Columns of one table.
     pub columns: usize,
+    /// Cells of all tables together.
+    pub cells: usize,
     /// Numbers of all arrays together.
     pub numbers: usize,
+    /// Elements.
+    pub elements: usize,
     /// Elements within elements.
     pub depth: usize,
 }
 
+impl Limits {
+    /// The limits of a document that takes at most `memory` bytes while it is read, and no more
+    /// than by default: half of it for text, a quarter for numbers, and the rest for cells and
+    /// elements.
+    pub fn within(memory: usize) -> Self {
+        /// Bytes of memory for one of text: unpacked, and a buffer that grows into its copy.
+        const BYTE: usize = 4;
+        /// For a number: while it is moved to its component.
+        const NUMBER: usize = 2 * size_of::<f64>();
+        /// For a cell: while the table grows, and for the allocation of a string.
+        const CELL: usize = 2 * size_of::<Cell>() + 32;
+        /// For an element: what is kept of a table, the largest, while their list grows.
+        const ELEMENT: usize = 256;
+        let far_above = Self::default();
+        Self {
+            bytes: far_above.bytes.min(memory / 2 / BYTE),
+            cells: far_above.cells.min(memory / 8 / CELL),
+            numbers: far_above.numbers.min(memory / 4 / NUMBER),
+            elements: far_above.elements.min(memory / 8 / ELEMENT),
+            ..far_above
+        }
+    }
+}
+
 impl Default for Limits {
-    /// Far above any candidate: 128 MiB, 10⁵ rows, 512 columns, 2²³ numbers, depth 32.
+    /// Far above any candidate: 128 MiB, 10⁵ rows, 512 columns, 2²² cells, 2²³ numbers, 2¹⁸
+    /// elements, depth 32.
     fn default() -> Self {
         Self {
             bytes: 128 << 20,
             rows: 100_000,
             columns: 512,
+            cells: 1 << 22,
             numbers: 1 << 23,
+            elements: 1 << 18,
             depth: 32,
         }
     }
@@ -81,6 +113,24 @@ pub enum LigolwError {
         /// The limit.
         limit: usize,
     },
+    /// A limit on what all tables, or all arrays, hold was reached.
+    #[error("{element} {name} takes the document beyond {limit} {what}: it is no candidate's file")]
+    Full {
+        /// `table` or `array`.
+        element: &'static str,
+        /// Its name, without suffix.
+        name: String,
+        /// What there is too much of.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+    /// It was asked to stop.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+    /// The system has less memory than the limits allow.
+    #[error(transparent)]
+    OutOfMemory(#[from] OutOfMemory),
     /// The gzip stream is broken.
     #[error("cannot decompress the document")]
     Gzip(#[source] std::io::Error),

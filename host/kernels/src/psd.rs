@@ -1,13 +1,16 @@
 //! One-sided noise power spectral densities.
 
+use std::sync::Arc;
+
 /// A power spectral density sampled at `f0 + k·Δf`, in 1/Hz; frequencies in Hz.
 ///
-/// Every value that [`Self::interpolate`] can use is positive and finite.
+/// Every value that [`Self::interpolate`] can use is positive and finite. Clones share the
+/// values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Psd {
     f0: f64,
     delta_f: f64,
-    values: Vec<f64>,
+    values: Arc<Vec<f64>>,
 }
 
 /// Why a spectrum cannot be used.
@@ -55,7 +58,7 @@ impl Psd {
         Ok(Self {
             f0: first,
             delta_f,
-            values,
+            values: Arc::new(values),
         })
     }
 

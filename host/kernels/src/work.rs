@@ -170,5 +170,42 @@ pub(crate) fn filled<T: Clone>(len: usize, value: T) -> Result<Vec<T>, OutOfMemo
     Ok(vector)
 }
 
+/// Makes room for `more` elements: by doubling, but not beyond `most` unless they need it.
+///
+/// # Errors
+/// [`OutOfMemory`] when the allocator refuses.
+pub(crate) fn reserve_within<T>(
+    vector: &mut Vec<T>,
+    more: usize,
+    most: usize,
+) -> Result<(), OutOfMemory> {
+    let wanted = vector.len().saturating_add(more);
+    if wanted <= vector.capacity() {
+        return Ok(());
+    }
+    let doubled = vector.capacity().saturating_mul(2).max(4);
+    let room = doubled.min(most).max(wanted);
+    let refused = |_| OutOfMemory {
+        needed: room.saturating_mul(size_of::<T>()),
+        allowed: 0,
+    };
+    let more = room - vector.len();
+    vector.try_reserve_exact(more).map_err(refused)
+}
+
+/// The first `len` elements of an iterator.
+///
+/// # Errors
+/// [`OutOfMemory`] when the allocator refuses.
+pub(crate) fn gathered<T>(
+    len: usize,
+    elements: impl Iterator<Item = T>,
+) -> Result<Vec<T>, OutOfMemory> {
+    let mut vector = Vec::new();
+    reserve_within(&mut vector, len, len)?;
+    vector.extend(elements.take(len));
+    Ok(vector)
+}
+
 #[cfg(test)]
 mod tests;

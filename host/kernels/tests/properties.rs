@@ -179,6 +179,7 @@ fn edit() -> impl Strategy<Value = Edit> {
             "&#0;",
             "<Stream>",
             "<Dim>99999999</Dim>",
+            "<Dim>1</Dim>",
             "int_8s",
             "ilwd:char",
             "Delimiter=' '",
@@ -229,10 +230,7 @@ fn written() -> (Vec<u8>, Vec<u8>) {
 
 /// Reads and conditions what can be read; bounded in time and memory, never a panic.
 fn digest(coinc: &[u8], psd: &[u8]) -> bool {
-    let limits = Limits {
-        bytes: 1 << 20,
-        ..Limits::default()
-    };
+    let limits = Limits::within(8 << 20);
     let (Ok(coinc), Ok(psd)) = (
         Document::parse(coinc, &limits),
         Document::parse(psd, &limits),

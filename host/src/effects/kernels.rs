@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gwasp_kernels::bayestar::{
-    Candidate, CandidateError, ConditionError, LocalizeError, Options, localize,
+    Candidate, CandidateError, ConditionError, LocalizeError, Options, PhaseConventions, localize,
 };
 use gwasp_kernels::ligolw::{Document, LigolwError, Limits};
 use gwasp_kernels::skymap::Provenance;
@@ -193,13 +193,17 @@ fn compute(
     object: Option<String>,
     work: &Work<'_>,
 ) -> Result<Vec<u8>, KernelAnswer> {
+    let limits = input_limits(work);
     let parsed = |file: &str, bytes: &[u8]| {
-        Document::parse(bytes, &input_limits(work)).map_err(|error| of_document(file, &error))
+        let read = Document::parse_watched(bytes, &limits, work);
+        read.map_err(|error| of_document(file, &error))
     };
     let coinc = parsed("coinc file", &files.coinc)?;
     let psd = files.psd.as_ref();
     let psd = psd.map(|psd| parsed("PSD file", psd)).transpose()?;
-    let candidate = Candidate::from_documents(&coinc, psd.as_ref().unwrap_or(&coinc));
+    let spectra = psd.as_ref().unwrap_or(&coinc);
+    let usual = PhaseConventions::default();
+    let candidate = Candidate::with_conventions(&coinc, spectra, &usual, work);
     drop((coinc, psd));
     let candidate = candidate.map_err(|error| of_candidate(&error))?;
     let map = localize(&candidate, options, work).map_err(|error| of_kernel(&error))?;
@@ -210,15 +214,9 @@ fn compute(
     Ok(map.to_fits(&provenance))
 }
 
-/// Of each of the two files: a quarter of the memory for its text, and one for its numbers.
+/// Each of the two files may take half of the memory.
 fn input_limits(work: &Work<'_>) -> Limits {
-    let far_above = Limits::default();
-    let quarter = work.max_bytes / 4;
-    Limits {
-        bytes: far_above.bytes.min(quarter),
-        numbers: far_above.numbers.min(quarter / size_of::<f64>()),
-        ..far_above
-    }
+    Limits::within(work.max_bytes / 2)
 }
 
 /// The kernel's own options; those that cannot be are named.
@@ -265,20 +263,32 @@ fn checked(options: &SkyMapOptions) -> Result<Options, KernelAnswer> {
 }
 
 fn of_document(file: &str, error: &LigolwError) -> KernelAnswer {
-    KernelAnswer::Input(format!("{file}: {}", chain(error)))
+    let text = format!("{file}: {}", chain(error));
+    match error {
+        LigolwError::OutOfMemory(_) => out_of_memory(&text),
+        _ => KernelAnswer::Input(text),
+    }
 }
 
 fn of_candidate(error: &CandidateError) -> KernelAnswer {
-    KernelAnswer::Input(chain(error))
+    let text = chain(error);
+    match error {
+        CandidateError::OutOfMemory(_) => out_of_memory(&text),
+        _ => KernelAnswer::Input(text),
+    }
+}
+
+fn out_of_memory(text: &str) -> KernelAnswer {
+    KernelAnswer::Limit(format!(
+        "sky localization: {text}; it is `memory` under [kernels] in the configuration"
+    ))
 }
 
 fn of_kernel(error: &LocalizeError) -> KernelAnswer {
     let text = chain(error);
     match error {
         LocalizeError::OutOfMemory(_)
-        | LocalizeError::Condition(ConditionError::OutOfMemory(_)) => KernelAnswer::Limit(format!(
-            "sky localization: {text}; it is `memory` under [kernels] in the configuration"
-        )),
+        | LocalizeError::Condition(ConditionError::OutOfMemory(_)) => out_of_memory(&text),
         LocalizeError::Prior(_)
         | LocalizeError::Condition(
             ConditionError::NothingDisabled(_)

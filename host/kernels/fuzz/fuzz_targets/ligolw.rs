@@ -11,11 +11,8 @@ use gwasp_kernels::work::Work;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    let limits = Limits {
-        bytes: 1 << 20,
-        numbers: 1 << 16,
-        ..Limits::default()
-    };
+    // `-rss_limit_mb` finds a document that takes more than it may.
+    let limits = Limits::within(8 << 20);
     let Ok(document) = Document::parse(bytes, &limits) else {
         return;
     };

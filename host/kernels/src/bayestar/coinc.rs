@@ -3,16 +3,22 @@
 //! A coincidence is a row of `coinc_event`; `coinc_event_map` names its `sngl_inspiral` rows.
 //! Pipelines disagree on the sign of the phase: the program that made the coincidence decides.
 
+mod conventions;
+mod series;
 mod write;
 
+pub use conventions::PhaseConventions;
 pub use write::{write_candidates, write_spectra};
 
 use crate::detectors::Detector;
 use crate::gps::GpsTime;
-use crate::ligolw::{Document, LigolwError, RowRef, Series};
-use crate::numeric::{integer, narrow};
+use crate::ligolw::{Document, LigolwError, RowRef, Table};
+use crate::numeric::integer;
 use crate::psd::{Psd, PsdError};
 use crate::waveform::{Template, TemplateError};
+use crate::work::{Cancelled, OutOfMemory, Work};
+use series::{Budget, series_of, snr_series, spectrum};
+use std::collections::HashMap;
 
 /// A coincident candidate, ready to be conditioned.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,6 +87,23 @@ pub enum CandidateError {
         /// Who refers to it.
         of: &'static str,
     },
+    /// A detector with two triggers.
+    #[error(
+        "coinc_event_map, row {row}: coinc_event {id} has a second trigger of {detector}, \
+         sngl_inspiral row {second} after row {first}"
+    )]
+    Repeated {
+        /// The coincidence.
+        id: i64,
+        /// The row of the map, counted from 1.
+        row: usize,
+        /// The detector's prefix.
+        detector: String,
+        /// Row of the first trigger, counted from 1.
+        first: usize,
+        /// Row of the second.
+        second: usize,
+    },
     /// A detector that is not known.
     #[error("unknown detector {0:?}")]
     Detector(String),
@@ -118,6 +141,12 @@ pub enum CandidateError {
     /// A time outside of any use.
     #[error("end_time of sngl_inspiral {0} is out of range")]
     Time(i64),
+    /// It was asked to stop.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+    /// Its spectra and series would need too much memory.
+    #[error(transparent)]
+    OutOfMemory(#[from] OutOfMemory),
 }
 
 impl Candidate {
@@ -127,10 +156,11 @@ impl Candidate {
     /// # Errors
     /// [`CandidateError`]; more or less than one coincidence is one, too.
     pub fn from_documents(coinc: &Document, psd: &Document) -> Result<Self, CandidateError> {
-        Self::with_conventions(coinc, psd, &PhaseConventions::default())
+        Self::with_conventions(coinc, psd, &PhaseConventions::default(), &Work::default())
     }
 
-    /// As [`Self::from_documents`], with other phase conventions than the usual ones.
+    /// As [`Self::from_documents`], with other phase conventions than the usual ones, until the
+    /// token of `work` is cancelled, and within its memory.
     ///
     /// # Errors
     /// [`CandidateError`].
@@ -138,11 +168,12 @@ impl Candidate {
         coinc: &Document,
         psd: &Document,
         conventions: &PhaseConventions,
+        work: &Work<'_>,
     ) -> Result<Self, CandidateError> {
         let events = coinc.require("coinc_event")?;
         let mut rows = events.rows();
         match (rows.next(), rows.len()) {
-            (Some(row), 0) => Self::read(coinc, psd, row, conventions),
+            (Some(row), 0) => Self::read([coinc, psd], row, conventions, work),
             (None, _) => Err(CandidateError::Count(0)),
             (Some(_), more) => Err(CandidateError::Count(more + 1)),
         }
@@ -167,10 +198,12 @@ impl Candidate {
         psd: &Document,
         id: i64,
         conventions: &PhaseConventions,
+        work: &Work<'_>,
     ) -> Result<Self, CandidateError> {
-        for row in coinc.require("coinc_event")?.rows() {
+        for row in rows(coinc.require("coinc_event")?, work) {
+            let row = row?;
             if row.id("coinc_event_id")? == id {
-                return Self::read(coinc, psd, row, conventions);
+                return Self::read([coinc, psd], row, conventions, work);
             }
         }
         Err(CandidateError::NoSuchId(id))
@@ -200,28 +233,30 @@ impl Candidate {
     }
 
     fn read(
-        coinc: &Document,
-        psd: &Document,
+        [coinc, psd]: [&Document; 2],
         event: RowRef<'_>,
         conventions: &PhaseConventions,
+        work: &Work<'_>,
     ) -> Result<Self, CandidateError> {
         let id = event.id("coinc_event_id")?;
-        let inverted = conventions.is_inverted(program_of(coinc, event)?)?;
+        let inverted = conventions.is_inverted(program_of(coinc, event, work)?)?;
         let slide = event
             .get("time_slide_id")
             .map(|_| event.id("time_slide_id"))
             .transpose()?;
-        let singles = singles_of(coinc, id)?;
+        let singles = singles_of(coinc, id, work)?;
         let template = shared_template(&singles)?;
-        let spectra = spectra(psd)?;
+        let mut budget = Budget::new(work);
         let mut triggers = Vec::with_capacity(singles.len());
-        for row in singles {
-            let offset = time_slide(coinc, slide.unwrap_or(0), row.text("ifo")?)?;
-            triggers.push(trigger(row, offset, inverted, &spectra)?);
-            let single = row.id("event_id")?;
-            if let (Some(trigger), Some(series)) = (triggers.last_mut(), series_of(coinc, single)) {
-                trigger.series = Some(snr_series(series, inverted)?);
+        for single in singles {
+            let instrument = single.row.text("ifo")?;
+            let offset = time_slide(coinc, slide.unwrap_or(0), instrument, work)?;
+            let psd = spectrum(psd, instrument, &mut budget)?;
+            let mut trigger = trigger(&single, offset, inverted, psd)?;
+            if let Some(series) = series_of(coinc, single.row.id("event_id")?, work)? {
+                trigger.series = Some(snr_series(series, inverted, &mut budget)?);
             }
+            triggers.push(trigger);
         }
         Ok(Self {
             id,
@@ -231,52 +266,26 @@ impl Candidate {
     }
 }
 
+/// The rows of a table, until somebody cancels.
+fn rows<'a>(
+    table: &'a Table,
+    work: &'a Work<'_>,
+) -> impl Iterator<Item = Result<RowRef<'a>, Cancelled>> {
+    let watched = |row| work.check_cancel().map(|()| row);
+    table.rows().map(watched)
+}
+
 /// Triggers are before the year 2106, nanoseconds.
 const MAX_TIME_NS: i64 = 4_000_000_000_000_000_000;
 
-/// Which sign a pipeline gives to the phase, by the name of its program.
-///
-/// Half of the pipelines report the conjugate of what the others do; a program that is not known
-/// is an error, since a wrong guess moves the source to another place on the sky.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PhaseConventions(Vec<(String, bool)>);
-
-impl Default for PhaseConventions {
-    /// The pipelines that upload to `GraceDB`.
-    fn default() -> Self {
-        let inverted = [
-            "gstlal_inspiral",
-            "gstlal_inspiral_coinc_extractor",
-            "gstlal_inspiral_postcohspiir_online",
-            "bayestar_realize_coincs",
-            "bayestar-realize-coincs",
-            "MBTAOnline",
-            "sgnl-inspiral",
-        ];
-        let known = inverted.map(|program| (program.to_owned(), true));
-        let mut conventions = Self(known.to_vec());
-        conventions.set("pycbc", false);
-        conventions
-    }
-}
-
-impl PhaseConventions {
-    /// Adds a program, or changes it: whether its phases and SNR series are to be conjugated.
-    pub fn set(&mut self, program: &str, inverted: bool) {
-        self.0.retain(|(known, _)| known != program);
-        self.0.push((program.to_owned(), inverted));
-    }
-
-    fn is_inverted(&self, program: &str) -> Result<bool, CandidateError> {
-        let known = self.0.iter().find(|(known, _)| known == program);
-        let unknown = || CandidateError::Program(program.chars().take(60).collect());
-        known.map(|&(_, inverted)| inverted).ok_or_else(unknown)
-    }
-}
-
-fn program_of<'a>(coinc: &'a Document, event: RowRef<'_>) -> Result<&'a str, CandidateError> {
+fn program_of<'a>(
+    coinc: &'a Document,
+    event: RowRef<'_>,
+    work: &'a Work<'_>,
+) -> Result<&'a str, CandidateError> {
     let wanted = event.id("process_id")?;
-    for row in coinc.require("process")?.rows() {
+    for row in rows(coinc.require("process")?, work) {
+        let row = row?;
         if row.id("process_id")? == wanted {
             return Ok(row.text("program")?);
         }
@@ -290,29 +299,50 @@ fn program_of<'a>(coinc: &'a Document, event: RowRef<'_>) -> Result<&'a str, Can
     })
 }
 
-/// The triggers of a coincidence, in the order of the map.
-fn singles_of(coinc: &Document, id: i64) -> Result<Vec<RowRef<'_>>, CandidateError> {
-    let table = coinc.require("sngl_inspiral")?;
-    let mut singles = Vec::new();
-    for row in coinc.require("coinc_event_map")?.rows() {
+/// A row of `sngl_inspiral`.
+#[derive(Clone, Copy, Debug)]
+struct Single<'a> {
+    row: RowRef<'a>,
+    detector: Detector,
+}
+
+/// The triggers of a coincidence, in the order of the map; of each detector one.
+fn singles_of<'a>(
+    coinc: &'a Document,
+    id: i64,
+    work: &'a Work<'_>,
+) -> Result<Vec<Single<'a>>, CandidateError> {
+    let by_event = by_event(coinc.require("sngl_inspiral")?, work)?;
+    let mut singles: Vec<Single<'_>> = Vec::new();
+    for row in rows(coinc.require("coinc_event_map")?, work) {
+        let row = row?;
         if row.id("coinc_event_id")? != id || row.text("table_name")? != "sngl_inspiral" {
             continue;
         }
         let wanted = row.id("event_id")?;
-        let mut found = None;
-        for single in table.rows() {
-            if single.id("event_id")? == wanted {
-                found = Some(single);
-                break;
-            }
-        }
         let (table, column, of) = ("sngl_inspiral", "event_id", "coinc_event_map");
-        singles.push(found.ok_or(CandidateError::Dangling {
+        let single = by_event.get(&wanted).ok_or(CandidateError::Dangling {
             table,
             column,
             id: wanted,
             of,
-        })?);
+        })?;
+        let ifo = single.text("ifo")?;
+        let unknown = || CandidateError::Detector(ifo.chars().take(60).collect());
+        let detector = Detector::by_prefix(ifo).ok_or_else(unknown)?;
+        if let Some(first) = singles.iter().find(|first| first.detector == detector) {
+            return Err(CandidateError::Repeated {
+                id,
+                row: row.number(),
+                detector: detector.prefix().to_owned(),
+                first: first.row.number(),
+                second: single.number(),
+            });
+        }
+        singles.push(Single {
+            row: *single,
+            detector,
+        });
     }
     if singles.is_empty() {
         return Err(CandidateError::NoTriggers(id));
@@ -320,10 +350,35 @@ fn singles_of(coinc: &Document, id: i64) -> Result<Vec<RowRef<'_>>, CandidateErr
     Ok(singles)
 }
 
+/// The rows of `sngl_inspiral` by their `event_id`; of two with one id the first.
+fn by_event<'a>(
+    table: &'a Table,
+    work: &'a Work<'_>,
+) -> Result<HashMap<i64, RowRef<'a>>, CandidateError> {
+    let mut by_event = HashMap::new();
+    let len = table.rows().len();
+    // Of its buckets at most half are empty.
+    let needed = len.saturating_mul(2 * (size_of::<(i64, RowRef<'_>)>() + 1));
+    work.check_memory(needed)?;
+    let refused = |_| OutOfMemory { needed, allowed: 0 };
+    by_event.try_reserve(len).map_err(refused)?;
+    for row in rows(table, work) {
+        let row = row?;
+        by_event.entry(row.id("event_id")?).or_insert(row);
+    }
+    Ok(by_event)
+}
+
 /// The offset in seconds of one instrument in a time slide. Slide 0 needs no table.
-fn time_slide(coinc: &Document, slide: i64, instrument: &str) -> Result<f64, CandidateError> {
+fn time_slide(
+    coinc: &Document,
+    slide: i64,
+    instrument: &str,
+    work: &Work<'_>,
+) -> Result<f64, CandidateError> {
     if let Some(table) = coinc.table("time_slide") {
-        for row in table.rows() {
+        for row in rows(table, work) {
+            let row = row?;
             if row.id("time_slide_id")? == slide && row.text("instrument")? == instrument {
                 return Ok(row.real("offset")?.unwrap_or(0.0));
             }
@@ -342,9 +397,9 @@ fn time_slide(coinc: &Document, slide: i64, instrument: &str) -> Result<f64, Can
 }
 
 /// A number that every row must share; an empty cell, or no such column, is zero.
-fn shared(rows: &[RowRef<'_>], column: &'static str) -> Result<f64, CandidateError> {
+fn shared(singles: &[Single<'_>], column: &'static str) -> Result<f64, CandidateError> {
     let mut value = None;
-    for row in rows {
+    for Single { row, .. } in singles {
         let this = if row.get(column).is_some() {
             row.real(column)?.unwrap_or(0.0)
         } else {
@@ -363,17 +418,17 @@ fn shared(rows: &[RowRef<'_>], column: &'static str) -> Result<f64, CandidateErr
     Ok(value.unwrap_or(0.0))
 }
 
-fn shared_template(rows: &[RowRef<'_>]) -> Result<Template, CandidateError> {
+fn shared_template(singles: &[Single<'_>]) -> Result<Template, CandidateError> {
     /// Where the pipelines end a template that does not say.
     const DEFAULT_F_FINAL: f64 = 2_048.0;
     for column in ["spin1x", "spin1y", "spin2x", "spin2y"] {
-        if shared(rows, column)?.abs() > 0.0 {
+        if shared(singles, column)?.abs() > 0.0 {
             return Err(CandidateError::InPlaneSpin(column));
         }
     }
-    let masses = [shared(rows, "mass1")?, shared(rows, "mass2")?];
-    let spins = [shared(rows, "spin1z")?, shared(rows, "spin2z")?];
-    let f_final = shared(rows, "f_final")?;
+    let masses = [shared(singles, "mass1")?, shared(singles, "mass2")?];
+    let spins = [shared(singles, "spin1z")?, shared(singles, "spin2z")?];
+    let f_final = shared(singles, "f_final")?;
     let f_final = if f_final.abs() > 0.0 {
         f_final
     } else {
@@ -383,14 +438,11 @@ fn shared_template(rows: &[RowRef<'_>]) -> Result<Template, CandidateError> {
 }
 
 fn trigger(
-    row: RowRef<'_>,
+    &Single { row, detector }: &Single<'_>,
     offset: f64,
     inverted: bool,
-    spectra: &[(String, Psd)],
+    psd: Psd,
 ) -> Result<Trigger, CandidateError> {
-    let ifo = row.text("ifo")?;
-    let detector =
-        Detector::by_prefix(ifo).ok_or_else(|| CandidateError::Detector(ifo.to_owned()))?;
     let nanos = row
         .integer("end_time_ns")?
         .checked_add(integer((offset * 1e9).round()));
@@ -400,92 +452,13 @@ fn trigger(
         return Err(CandidateError::Time(row.id("event_id")?));
     };
     let phase = row.real("coa_phase")?.unwrap_or(0.0);
-    let psd = spectra
-        .iter()
-        .rev()
-        .find(|(instrument, _)| instrument == ifo);
-    let (_, psd) = psd.ok_or_else(|| CandidateError::NoPsd(ifo.to_owned()))?;
     Ok(Trigger {
         detector,
         snr: row.real("snr")?,
         phase: if inverted { -phase } else { phase },
         time,
-        psd: psd.clone(),
+        psd,
         series: None,
-    })
-}
-
-/// All spectra of a document, by instrument; of two for one instrument the later counts.
-fn spectra(document: &Document) -> Result<Vec<(String, Psd)>, CandidateError> {
-    let mut spectra = Vec::new();
-    for series in &document.series {
-        if series.name != "REAL8FrequencySeries" || series.array.len == 0 {
-            continue;
-        }
-        let error = |problem| CandidateError::Series {
-            name: series.name.clone(),
-            problem,
-        };
-        let Some(instrument) = series.param("instrument") else {
-            continue;
-        };
-        let f0 = series
-            .param("f0")
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(0.0);
-        let step = series
-            .array
-            .step
-            .ok_or_else(|| error("no Scale in its first Dim"))?;
-        let values = series
-            .array
-            .component(1)
-            .ok_or_else(|| error("no second component"))?;
-        let psd = Psd::new(f0, step, values.to_vec());
-        let instrument = instrument.to_owned();
-        match psd {
-            Ok(psd) => spectra.push((instrument, psd)),
-            Err(source) => return Err(CandidateError::Psd { instrument, source }),
-        }
-    }
-    Ok(spectra)
-}
-
-/// The SNR series of a `sngl_inspiral` row. Other time series are none of ours.
-fn series_of(coinc: &Document, event_id: i64) -> Option<&Series> {
-    coinc.series.iter().rev().find(|series| {
-        series.name == "COMPLEX8TimeSeries"
-            && series.array.name == "snr"
-            && series.param("event_id").and_then(crate::ligolw::parse_id) == Some(event_id)
-    })
-}
-
-fn snr_series(series: &Series, inverted: bool) -> Result<SnrSeries, CandidateError> {
-    let error = |problem| CandidateError::Series {
-        name: series.name.clone(),
-        problem,
-    };
-    let epoch = series.epoch.ok_or_else(|| error("no epoch"))?;
-    let delta_t = series
-        .array
-        .step
-        .ok_or_else(|| error("no Scale in its first Dim"))?;
-    if !(1e-6..=1.0).contains(&delta_t) {
-        return Err(error("time step is outside of 1 us to 1 s"));
-    }
-    let (Some(re), Some(im)) = (series.array.component(1), series.array.component(2)) else {
-        return Err(error("fewer than three components"));
-    };
-    let sign = if inverted { -1.0 } else { 1.0 };
-    let samples = re
-        .iter()
-        .zip(im)
-        .map(|(&re, &im)| [narrow(re), narrow(sign * im)])
-        .collect();
-    Ok(SnrSeries {
-        epoch,
-        delta_t,
-        samples,
     })
 }
 

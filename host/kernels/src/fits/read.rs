@@ -7,6 +7,7 @@
 use super::{BLOCK, CARD};
 use flate2::read::MultiGzDecoder;
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io::Read as _;
 
 /// The value of a header card.
@@ -38,6 +39,9 @@ pub enum FitsError {
     /// The file ends early.
     #[error("the file ends within its {0}: copy it again")]
     Truncated(&'static str),
+    /// A header goes on and on.
+    #[error("a header has more than {0} cards: it is no sky map's; copy the file again")]
+    Header(usize),
     /// There is no binary table.
     #[error("the file has no binary table")]
     NoTable,
@@ -81,10 +85,18 @@ pub fn decompressed(file: &[u8], limit: usize) -> Result<Cow<'_, [u8]>, FitsErro
     Ok(Cow::Owned(bytes))
 }
 
+/// Cards of a header at most, HISTORY among them: a hundred times what a sky map has.
+const MAX_CARDS: usize = 10_000;
+
+/// Axes and columns at most (FITS 4.0, §4.4.1.1 and §7.3.1).
+const MOST_NUMBERED: usize = 999;
+
 /// The cards of one header, in order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cards {
     values: Vec<(String, Value)>,
+    /// Where in `values` a keyword stands first.
+    places: HashMap<String, usize>,
     history: Vec<String>,
 }
 
@@ -101,8 +113,8 @@ impl Cards {
 
     /// The value of a keyword.
     pub fn get(&self, keyword: &str) -> Option<&Value> {
-        let mut named = self.values.iter().filter(|(known, _)| known == keyword);
-        named.next().map(|(_, value)| value)
+        let place = self.places.get(keyword)?;
+        self.values.get(*place).map(|(_, value)| value)
     }
 
     /// A string.
@@ -135,6 +147,15 @@ impl Cards {
         number.ok_or_else(|| FitsError::Keyword(keyword.to_owned()))
     }
 
+    /// How many axes or columns there are.
+    fn numbered(&self, keyword: &str) -> Result<usize, FitsError> {
+        let number = self.size(keyword)?;
+        if number > MOST_NUMBERED {
+            return Err(FitsError::Keyword(keyword.to_owned()));
+        }
+        Ok(number)
+    }
+
     /// Reads the cards up to END; returns them and where the data begin.
     fn read(file: &[u8], start: usize) -> Result<(Self, usize), FitsError> {
         let mut cards = Self::default();
@@ -145,6 +166,9 @@ impl Cards {
             if keyword == "END" {
                 let end = start + (k + 1) * CARD;
                 return Ok((cards, end.next_multiple_of(BLOCK)));
+            }
+            if k >= MAX_CARDS {
+                return Err(FitsError::Header(MAX_CARDS));
             }
             cards.add(keyword, card.get(8..).unwrap_or_default());
         }
@@ -167,6 +191,8 @@ impl Cards {
         } else if let Some(field) = rest.strip_prefix("= ")
             && let Some(value) = parse_value(field)
         {
+            let place = self.values.len();
+            self.places.entry(keyword.to_owned()).or_insert(place);
             self.values.push((keyword.to_owned(), value));
         }
     }
@@ -174,7 +200,7 @@ impl Cards {
     /// Bytes of the data behind this header, padding included.
     fn data_bytes(&self) -> Result<usize, FitsError> {
         let width = self.integer("BITPIX").map_or(0, i64::unsigned_abs) / 8;
-        let axes = self.integer("NAXIS").unwrap_or(0).clamp(0, 999);
+        let axes = self.numbered("NAXIS")?;
         let mut elements = usize::from(axes > 0);
         for axis in 1..=axes {
             elements = elements.saturating_mul(self.size(&format!("NAXIS{axis}"))?);
@@ -294,7 +320,7 @@ impl<'a> TableReader<'a> {
         let rows = rows.ok_or(FitsError::Truncated("table"))?;
         let mut columns = Vec::new();
         let mut offset = 0_usize;
-        for k in 1..=cards.size("TFIELDS")?.min(999) {
+        for k in 1..=cards.numbered("TFIELDS")? {
             let name = cards.text(&format!("TTYPE{k}")).unwrap_or_default();
             let key = format!("TFORM{k}");
             let text = cards.text(&key).ok_or(FitsError::Keyword(key))?;
@@ -321,6 +347,11 @@ impl<'a> TableReader<'a> {
     /// The table's header.
     pub fn cards(&self) -> &Cards {
         &self.cards
+    }
+
+    /// The table's header, without the table.
+    pub fn into_cards(self) -> Cards {
+        self.cards
     }
 
     /// Names of the columns, in order.

@@ -1,6 +1,7 @@
 //! Arrays and the encodings of their streams.
 
 use super::LigolwError;
+use crate::work::{gathered, reserve_within};
 use base64::Engine;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
@@ -67,14 +68,38 @@ impl Encoding {
     }
 }
 
-/// Collects an array's stream, fed piece by piece.
+/// Base64 with or without its padding.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Characters of base64 that end where a number ends, of 4 bytes or of 8.
+const GROUP: usize = 32;
+
+/// Characters of the longest number in text.
+const LONGEST: usize = 1_000;
+
+/// Reads an array's stream, fed piece by piece; keeps its numbers, not its text.
 #[derive(Debug)]
 pub(super) struct ArrayStream {
     name: String,
-    dims: Vec<Dim>,
+    dims: [Dim; 2],
     encoding: Encoding,
     delimiter: char,
-    text: String,
+    /// How many numbers there should be.
+    expected: usize,
+    /// The start of a number, or of a group of base64.
+    pending: String,
+    /// In the order of the stream.
+    values: Vec<f64>,
+}
+
+fn error(array: &str, problem: impl Into<String>) -> LigolwError {
+    LigolwError::Array {
+        array: array.to_owned(),
+        problem: problem.into(),
+    }
 }
 
 impl ArrayStream {
@@ -85,94 +110,146 @@ impl ArrayStream {
         encoding: Encoding,
         delimiter: char,
     ) -> Result<Self, LigolwError> {
-        let stream = Self {
+        let needed = "it needs two <Dim>s: samples and components";
+        let dims = <[Dim; 2]>::try_from(dims).map_err(|_other| error(name, needed))?;
+        Ok(Self {
             name: name.to_owned(),
+            expected: dims[0].len.saturating_mul(dims[1].len),
             dims,
             encoding,
             delimiter,
-            text: String::new(),
-        };
-        if stream.dims.len() == 2 {
-            return Ok(stream);
-        }
-        Err(stream.error("it needs two <Dim>s: samples and components"))
+            pending: String::new(),
+            values: Vec::new(),
+        })
     }
 
     fn error(&self, problem: impl Into<String>) -> LigolwError {
-        LigolwError::Array {
-            array: self.name.clone(),
-            problem: problem.into(),
+        error(&self.name, problem)
+    }
+
+    pub(super) fn feed(&mut self, text: &str) -> Result<(), LigolwError> {
+        match self.encoding {
+            Encoding::Text => self.feed_text(text),
+            Encoding::Base64 { .. } => {
+                self.pending.extend(text.split_whitespace());
+                self.decode(self.pending.len() / GROUP * GROUP)
+            }
         }
     }
 
-    pub(super) fn feed(&mut self, text: &str) {
-        self.text.push_str(text);
-    }
-
-    pub(super) fn finish(self) -> Result<Array, LigolwError> {
+    pub(super) fn finish(mut self) -> Result<Array, LigolwError> {
         let (len, components) = (self.dims[0].len, self.dims[1].len);
-        let values = match self.encoding {
-            Encoding::Text => transpose(&self.parse_text(len * components)?, components),
-            Encoding::Base64 {
-                little_endian,
-                bytes,
-            } => self.decode(little_endian, bytes)?,
-        };
-        if values.len() != len * components {
-            let found = values.len();
+        match self.encoding {
+            Encoding::Text => self.end_number()?,
+            Encoding::Base64 { .. } => self.decode(self.pending.len())?,
+        }
+        if self.values.len() != self.expected {
+            let found = self.values.len();
             return Err(self.error(format!("{found} numbers, not {len} x {components}")));
         }
+        let values = match self.encoding {
+            Encoding::Text => gathered(self.expected, transposed(&self.values, components))?,
+            Encoding::Base64 { .. } => self.values,
+        };
+        let [samples, _] = self.dims;
         Ok(Array {
             name: self.name,
-            step: self.dims[0].scale,
+            step: samples.scale,
             len,
             values,
         })
     }
 
-    fn parse_text(&self, expected: usize) -> Result<Vec<f64>, LigolwError> {
-        let mut values = Vec::with_capacity(expected.min(1 << 20));
-        let separator = |c: char| c.is_whitespace() || c == self.delimiter;
-        for token in self.text.split(separator).filter(|token| !token.is_empty()) {
-            let value = token.parse().ok();
-            let shown: String = token.chars().take(60).collect();
-            values.push(value.ok_or_else(|| self.error(format!("{shown:?} is no number")))?);
+    fn push(&mut self, value: f64) -> Result<(), LigolwError> {
+        if self.values.len() >= self.expected {
+            let [samples, components] = self.dims.each_ref().map(|dim| dim.len);
+            let problem = format!("more numbers than {samples} x {components}");
+            return Err(self.error(problem));
         }
-        Ok(values)
+        reserve_within(&mut self.values, 1, self.expected)?;
+        self.values.push(value);
+        Ok(())
     }
 
-    fn decode(&self, little_endian: bool, bytes: usize) -> Result<Vec<f64>, LigolwError> {
-        let lenient =
-            GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-        let engine = GeneralPurpose::new(&base64::alphabet::STANDARD, lenient);
-        let packed: String = self.text.split_whitespace().collect();
-        let raw = match engine.decode(packed) {
-            Ok(raw) => raw,
-            Err(error) => return Err(self.error(format!("not base64: {error}"))),
+    fn feed_text(&mut self, text: &str) -> Result<(), LigolwError> {
+        let delimiter = self.delimiter;
+        let mut pieces = text.split(|c: char| c.is_whitespace() || c == delimiter);
+        let Some(first) = pieces.next() else {
+            return Ok(());
         };
+        self.begin_number(first)?;
+        for piece in pieces {
+            self.end_number()?;
+            self.begin_number(piece)?;
+        }
+        Ok(())
+    }
+
+    fn begin_number(&mut self, text: &str) -> Result<(), LigolwError> {
+        if self.pending.len() + text.len() > LONGEST {
+            let problem = format!("a number of more than {LONGEST} characters");
+            return Err(self.error(problem));
+        }
+        self.pending.push_str(text);
+        Ok(())
+    }
+
+    fn end_number(&mut self) -> Result<(), LigolwError> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let Ok(value) = self.pending.parse() else {
+            let shown: String = self.pending.chars().take(60).collect();
+            return Err(self.error(format!("{shown:?} is no number")));
+        };
+        self.pending.clear();
+        self.push(value)
+    }
+
+    /// Takes the numbers of the first `len` characters that wait.
+    fn decode(&mut self, len: usize) -> Result<(), LigolwError> {
+        let Encoding::Base64 {
+            little_endian,
+            bytes,
+        } = self.encoding
+        else {
+            return Ok(());
+        };
+        let raw = match LENIENT.decode(&self.pending.as_bytes()[..len]) {
+            Ok(raw) => raw,
+            Err(error) => {
+                let before = self.values.len();
+                return Err(self.error(format!("not base64 after {before} numbers: {error}")));
+            }
+        };
+        // What was decoded is ASCII.
+        self.pending.drain(..len);
         if !raw.len().is_multiple_of(bytes) {
-            let found = raw.len();
+            let found = raw.len() + self.values.len() * bytes;
             return Err(self.error(format!("{found} bytes are no whole {bytes}-byte numbers")));
         }
-        let read = |chunk: &[u8]| {
-            let mut word = [0; 8];
-            for (to, from) in word.iter_mut().zip(chunk) {
-                *to = *from;
-            }
-            let [a, b, c, d, ..] = word;
-            match (bytes, little_endian) {
-                (4, true) => f64::from(f32::from_le_bytes([a, b, c, d])),
-                (4, false) => f64::from(f32::from_be_bytes([a, b, c, d])),
-                (_, true) => f64::from_le_bytes(word),
-                (_, false) => f64::from_be_bytes(word),
-            }
-        };
-        Ok(raw.chunks_exact(bytes).map(read).collect())
+        raw.chunks_exact(bytes)
+            .try_for_each(|chunk| self.push(number(chunk, little_endian)))
+    }
+}
+
+/// A number of 4 bytes or of 8.
+fn number(chunk: &[u8], little_endian: bool) -> f64 {
+    let mut word = [0; 8];
+    for (to, from) in word.iter_mut().zip(chunk) {
+        *to = *from;
+    }
+    let [a, b, c, d, ..] = word;
+    match (chunk.len(), little_endian) {
+        (4, true) => f64::from(f32::from_le_bytes([a, b, c, d])),
+        (4, false) => f64::from(f32::from_be_bytes([a, b, c, d])),
+        (_, true) => f64::from_le_bytes(word),
+        (_, false) => f64::from_be_bytes(word),
     }
 }
 
 /// Sample-major to component-major.
-fn transpose(values: &[f64], components: usize) -> Vec<f64> {
-    let of = |k: usize| values.iter().skip(k).step_by(components.max(1)).copied();
-    (0..components).flat_map(of).collect()
+fn transposed(values: &[f64], components: usize) -> impl Iterator<Item = f64> {
+    let of = move |k: usize| values.iter().skip(k).step_by(components.max(1)).copied();
+    (0..components).flat_map(of)
 }

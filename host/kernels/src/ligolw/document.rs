@@ -1,9 +1,10 @@
 //! The element structure of a document.
 
 use super::array::{ArrayStream, Dim, Encoding};
-use super::table::{Column, ColumnKind, Table, TableStream};
+use super::table::{Column, ColumnKind, Room, Table, TableStream};
 use super::{LigolwError, Limits, Series, without_prefix, without_suffix};
 use crate::gps::GpsTime;
+use crate::work::{Work, reserve_within};
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 use std::io::Read;
@@ -23,10 +24,23 @@ impl Document {
     /// # Errors
     /// [`LigolwError`] names table, column and row, or the byte, of what is wrong.
     pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, LigolwError> {
+        Self::parse_watched(bytes, limits, &Work::default())
+    }
+
+    /// As [`Self::parse`], until the token of `work` is cancelled. How much memory it may take,
+    /// `limits` say alone: see [`Limits::within`].
+    ///
+    /// # Errors
+    /// [`LigolwError`].
+    pub fn parse_watched(
+        bytes: &[u8],
+        limits: &Limits,
+        work: &Work<'_>,
+    ) -> Result<Self, LigolwError> {
         if bytes.starts_with(&[0x1f, 0x8b]) {
-            return Self::parse_xml(&gunzip(bytes, limits.bytes)?, limits);
+            return Self::parse_xml(&gunzip(bytes, limits.bytes, work)?, limits, work);
         }
-        Self::parse_xml(bytes, limits)
+        Self::parse_xml(bytes, limits, work)
     }
 
     /// The first table of a name.
@@ -42,7 +56,7 @@ impl Document {
         self.table(name).ok_or(LigolwError::NoTable(name))
     }
 
-    fn parse_xml(bytes: &[u8], limits: &Limits) -> Result<Self, LigolwError> {
+    fn parse_xml(bytes: &[u8], limits: &Limits, work: &Work<'_>) -> Result<Self, LigolwError> {
         if bytes.len() > limits.bytes {
             return Err(LigolwError::TooLarge {
                 what: "bytes",
@@ -50,8 +64,9 @@ impl Document {
             });
         }
         let mut reader = Reader::from_str(std::str::from_utf8(bytes)?);
-        let mut builder = Builder::new(*limits);
+        let mut builder = Builder::new(*limits, work);
         loop {
+            work.check_cancel()?;
             let event = reader.read_event();
             builder.offset = reader.buffer_position();
             match event {
@@ -69,18 +84,28 @@ impl Document {
     }
 }
 
-fn gunzip(bytes: &[u8], limit: usize) -> Result<Vec<u8>, LigolwError> {
+/// Bytes that are read between two looks at the token: far less than a millisecond's work.
+const PIECE: usize = 1 << 15;
+
+fn gunzip(bytes: &[u8], limit: usize, work: &Work<'_>) -> Result<Vec<u8>, LigolwError> {
     let mut plain = Vec::new();
-    let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    let mut decoder = flate2::read::MultiGzDecoder::new(bytes).take(bound);
-    decoder.read_to_end(&mut plain).map_err(LigolwError::Gzip)?;
-    if plain.len() > limit {
-        return Err(LigolwError::TooLarge {
-            what: "bytes",
-            limit,
-        });
+    let mut piece = vec![0; PIECE];
+    let mut decoder = flate2::read::MultiGzDecoder::new(bytes);
+    loop {
+        work.check_cancel()?;
+        let read = match decoder.read(&mut piece).map_err(LigolwError::Gzip)? {
+            0 => return Ok(plain),
+            n => &piece[..n],
+        };
+        if read.len() > limit - plain.len() {
+            return Err(LigolwError::TooLarge {
+                what: "bytes",
+                limit,
+            });
+        }
+        reserve_within(&mut plain, read.len(), limit)?;
+        plain.extend_from_slice(read);
     }
-    Ok(plain)
 }
 
 /// An element that is open and of interest.
@@ -107,23 +132,29 @@ enum Open {
 }
 
 #[derive(Debug)]
-struct Builder {
+struct Builder<'a> {
     limits: Limits,
+    work: &'a Work<'a>,
     open: Vec<Open>,
     document: Document,
     rows: usize,
+    cells: usize,
     numbers: usize,
+    elements: usize,
     offset: u64,
 }
 
-impl Builder {
-    fn new(limits: Limits) -> Self {
+impl<'a> Builder<'a> {
+    fn new(limits: Limits, work: &'a Work<'a>) -> Self {
         Self {
             limits,
+            work,
             open: Vec::new(),
             document: Document::default(),
             rows: 0,
+            cells: 0,
             numbers: 0,
+            elements: 0,
             offset: 0,
         }
     }
@@ -179,12 +210,14 @@ impl Builder {
     }
 
     fn start(&mut self, tag: &BytesStart<'_>) -> Result<(), LigolwError> {
-        if self.open.len() >= self.limits.depth {
-            let limit = self.limits.depth;
-            return Err(LigolwError::TooLarge {
-                what: "nested elements",
-                limit,
-            });
+        self.elements += 1;
+        for (count, what, limit) in [
+            (self.open.len() + 1, "nested elements", self.limits.depth),
+            (self.elements, "elements", self.limits.elements),
+        ] {
+            if count > limit {
+                return Err(LigolwError::TooLarge { what, limit });
+            }
         }
         let name = tag.name().into_inner();
         let opened = match (name, self.open.last_mut()) {
@@ -249,6 +282,7 @@ impl Builder {
             Some(Open::TableStream(stream)) => {
                 let table = stream.finish()?;
                 self.rows += table.rows().len();
+                self.cells += table.cells.len();
                 self.document.tables.push(table);
             }
             Some(Open::Dim(mut dim, text)) => {
@@ -276,9 +310,20 @@ impl Builder {
     }
 
     fn text(&mut self, text: &str) -> Result<(), LigolwError> {
+        let mut rest = text;
+        while !rest.is_empty() {
+            self.work.check_cancel()?;
+            let (piece, behind) = rest.split_at(rest.floor_char_boundary(PIECE));
+            self.piece(piece)?;
+            rest = behind;
+        }
+        Ok(())
+    }
+
+    fn piece(&mut self, text: &str) -> Result<(), LigolwError> {
         match self.open.last_mut() {
             Some(Open::TableStream(stream)) => stream.feed(text)?,
-            Some(Open::ArrayStream(stream)) => stream.feed(text),
+            Some(Open::ArrayStream(stream)) => stream.feed(text)?,
             Some(Open::Dim(_, buffer) | Open::Param(_, buffer) | Open::Time(buffer)) => {
                 buffer.push_str(text);
             }
@@ -331,9 +376,12 @@ impl Builder {
             return Err(self.wrong("Stream", "a table without columns"));
         }
         let delimiter = self.delimiter(tag, ',')?;
-        let rows = self.limits.rows.saturating_sub(self.rows);
-        let rows = (rows, self.limits.rows);
-        Ok(Open::TableStream(TableStream::new(table, delimiter, rows)))
+        let room = Room {
+            rows: self.limits.rows.saturating_sub(self.rows),
+            cells: self.limits.cells.saturating_sub(self.cells),
+            limits: self.limits,
+        };
+        Ok(Open::TableStream(TableStream::new(table, delimiter, room)))
     }
 
     fn array_stream(&mut self, tag: &BytesStart<'_>) -> Result<Open, LigolwError> {
@@ -353,7 +401,9 @@ impl Builder {
         self.numbers = self.numbers.saturating_add(count);
         let limit = self.limits.numbers;
         if self.numbers > limit {
-            return Err(LigolwError::TooLarge {
+            return Err(LigolwError::Full {
+                element: "array",
+                name,
                 what: "numbers in arrays",
                 limit,
             });

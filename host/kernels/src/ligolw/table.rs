@@ -1,6 +1,7 @@
 //! Tables, and the tokenizer of their streams.
 
-use super::LigolwError;
+use super::{LigolwError, Limits};
+use crate::work::reserve_within;
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,9 +101,10 @@ impl<'a> RowRef<'a> {
     }
 
     fn cell(&self, column: &'static str) -> Result<&'a Cell, LigolwError> {
-        let table = self.table.name.clone();
-        self.get(column)
-            .ok_or(LigolwError::NoColumn { table, column })
+        self.get(column).ok_or_else(|| LigolwError::NoColumn {
+            table: self.table.name.clone(),
+            column,
+        })
     }
 
     fn wrong(&self, column: &'static str, cell: &Cell, kind: &'static str) -> LigolwError {
@@ -196,9 +198,18 @@ pub(super) struct TableStream {
     delimiter: char,
     state: State,
     buffer: String,
-    max_cells: usize,
-    /// The document's limit on rows, for the message.
-    limit: usize,
+    room: Room,
+}
+
+/// How much a table may hold.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// Rows that its document may still have.
+    pub(super) rows: usize,
+    /// Cells that its document may still have.
+    pub(super) cells: usize,
+    /// The document's limits, for the message.
+    pub(super) limits: Limits,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,17 +227,14 @@ enum State {
 }
 
 impl TableStream {
-    /// `rows` is how many more rows the document may have, of `limit` in all.
-    pub(super) fn new(table: Table, delimiter: char, (rows, limit): (usize, usize)) -> Self {
-        let max_cells = rows.saturating_mul(table.columns.len());
+    pub(super) fn new(table: Table, delimiter: char, room: Room) -> Self {
         let (state, buffer) = (State::Begin, String::new());
         Self {
             table,
             delimiter,
             state,
             buffer,
-            max_cells,
-            limit,
+            room,
         }
     }
 
@@ -287,38 +295,59 @@ impl TableStream {
         self.table.cells.len() / self.table.columns.len().max(1) + 1
     }
 
-    fn end_cell(&mut self) -> Result<(), LigolwError> {
-        if self.table.cells.len() >= self.max_cells {
-            return Err(LigolwError::TooLarge {
-                what: "table rows",
-                limit: self.limit,
-            });
+    /// How many cells there may be, or what there would be too much of.
+    fn room(&self) -> Result<usize, LigolwError> {
+        let Room {
+            rows,
+            cells,
+            limits,
+        } = self.room;
+        let in_rows = rows.saturating_mul(self.table.columns.len());
+        let most = in_rows.min(cells);
+        if self.table.cells.len() < most {
+            return Ok(most);
         }
+        let (what, limit) = if most == in_rows {
+            ("table rows", limits.rows)
+        } else {
+            ("table cells", limits.cells)
+        };
+        Err(LigolwError::Full {
+            element: "table",
+            name: self.table.name.clone(),
+            what,
+            limit,
+        })
+    }
+
+    fn end_cell(&mut self) -> Result<(), LigolwError> {
+        let most = self.room()?;
         let column = &self.table.columns[self.table.cells.len() % self.table.columns.len()];
         let quoted = self.state == State::Closed;
-        let text = std::mem::take(&mut self.buffer);
-        self.state = State::Begin;
-        let trimmed = if quoted {
-            text.as_str()
+        let text = if quoted {
+            self.buffer.as_str()
         } else {
-            text.trim_end()
+            self.buffer.trim_end()
         };
         let cell = match column.kind {
-            _ if trimmed.is_empty() && !quoted => Some(Cell::Null),
-            ColumnKind::Integer => trimmed.parse().ok().map(Cell::Integer),
-            ColumnKind::Real => trimmed.parse().ok().map(Cell::Real),
-            ColumnKind::Text => Some(Cell::Text(trimmed.to_owned())),
+            _ if text.is_empty() && !quoted => Some(Cell::Null),
+            ColumnKind::Integer => text.parse().ok().map(Cell::Integer),
+            ColumnKind::Real => text.parse().ok().map(Cell::Real),
+            ColumnKind::Text => Some(Cell::Text(text.to_owned())),
         };
         let Some(cell) = cell else {
             return Err(LigolwError::Cell {
                 table: self.table.name.clone(),
                 row: self.row(),
                 column: column.name.clone(),
-                text: excerpt(trimmed),
+                text: excerpt(text),
                 kind: column.kind.noun(),
             });
         };
+        reserve_within(&mut self.table.cells, 1, most)?;
         self.table.cells.push(cell);
+        self.buffer.clear();
+        self.state = State::Begin;
         Ok(())
     }
 }

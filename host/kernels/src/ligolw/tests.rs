@@ -1,4 +1,5 @@
 use super::*;
+use crate::work::Work;
 
 fn parse(body: &str) -> Result<Document, LigolwError> {
     let xml = format!("<?xml version='1.0' encoding='utf-8'?>\n<LIGO_LW>{body}</LIGO_LW>");
@@ -195,13 +196,19 @@ fn nothing_grows_beyond_its_limit() {
         bytes: 4_000,
         rows: 2,
         columns: 3,
+        cells: 3,
         numbers: 10,
+        elements: 20,
         depth: 5,
     };
     let check = |body: &str| {
         let xml = format!("<LIGO_LW>{body}</LIGO_LW>");
         let error = Document::parse(xml.as_bytes(), &limits).expect_err("refused");
-        assert!(matches!(error, LigolwError::TooLarge { .. }), "{error}");
+        let limited = matches!(
+            error,
+            LigolwError::TooLarge { .. } | LigolwError::Full { .. }
+        );
+        assert!(limited, "{error}");
     };
     check(&" ".repeat(4_000));
     check(&"<a>".repeat(5));
@@ -215,12 +222,50 @@ fn nothing_grows_beyond_its_limit() {
     let refused = Document::parse(format!("<LIGO_LW>{rows}</LIGO_LW>").as_bytes(), &limits);
     assert_eq!(
         refused.map_err(message),
-        Err("document has more than 2 table rows: it is no candidate's file".to_owned())
+        Err("table t takes the document beyond 2 table rows: it is no candidate's file".to_owned())
     );
+    let table = |cells| format!("<Table Name='t'>{column}{column}<Stream>{cells}</Stream></Table>");
+    let body = format!("<LIGO_LW>{}{}</LIGO_LW>", table(",,"), table("1,2"));
+    let refused = Document::parse(body.as_bytes(), &limits);
+    assert_eq!(
+        refused.map_err(message),
+        Err(
+            "table t takes the document beyond 3 table cells: it is no candidate's file".to_owned()
+        )
+    );
+    check(&"<a/>".repeat(20));
     let dims = "<Dim>6</Dim><Dim>2</Dim><Stream>0</Stream>";
     check(&format!(
         "<LIGO_LW><Array Name='a' Type='real_8'>{dims}</Array></LIGO_LW>"
     ));
+}
+
+#[test]
+fn an_array_with_more_than_it_says_is_refused_before_its_end() {
+    let refused = |stream: &str| array("real_8", stream, 1).expect_err("refused").to_string();
+    // Nothing behind the third number is looked at.
+    let error = "array snr: more numbers than 1 x 2";
+    assert_eq!(refused(">1 2 3 x"), error);
+    let stream = format!(" Encoding='base64,BigEndian'>{}*", "A".repeat(32));
+    assert_eq!(refused(&stream), error);
+    assert_eq!(
+        refused(&format!(">{}", "1".repeat(2_000))),
+        "array snr: a number of more than 1000 characters"
+    );
+}
+
+#[test]
+fn numbers_are_whole_wherever_text_is_cut() {
+    check_array("real_8", ">0 1 0.2<!-- -->5 -&#50;");
+    check_array("real_8", "><![CDATA[0]]> 1 0.25 <![CDATA[-]]>2 ");
+}
+
+#[test]
+fn who_cancels_gets_no_document() {
+    let work = Work::default();
+    work.cancel.cancel();
+    let read = Document::parse_watched(b"<LIGO_LW/>", &Limits::default(), &work);
+    assert!(matches!(read, Err(LigolwError::Cancelled(_))), "{read:?}");
 }
 
 #[test]

@@ -95,7 +95,7 @@ impl StoredMap {
         Ok(Self {
             rows,
             has_distance: distance.is_some(),
-            cards: cards.clone(),
+            cards: table.into_cards(),
         })
     }
 

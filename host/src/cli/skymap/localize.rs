@@ -124,10 +124,14 @@ fn phase(text: &str) -> Result<(String, bool), String> {
 pub(super) fn run(args: &Args, cancel: &CancelToken) -> anyhow::Result<()> {
     interrupt::cancels(cancel)?;
     let name = args.coinc.display();
-    let coinc = document(&args.coinc)?;
+    let work = Work {
+        cancel: cancel.clone(),
+        ..Work::default()
+    };
+    let coinc = document(&args.coinc, &work)?;
     let psd = match &args.psd {
-        Some(path) => Some(document(path)?),
-        None => reference_psd(&coinc, &args.coinc)?,
+        Some(path) => Some(document(path, &work)?),
+        None => reference_psd(&coinc, &args.coinc, &work)?,
     };
     let ids = Candidate::ids(&coinc)
         .with_context(|| format!("{name} is not a coinc file; it comes first, then PSDs"))?;
@@ -135,7 +139,7 @@ pub(super) fn run(args: &Args, cancel: &CancelToken) -> anyhow::Result<()> {
     let conventions = conventions(args);
     for (id, output) in outputs {
         let psd = psd.as_ref().unwrap_or(&coinc);
-        let candidate = Candidate::by_id(&coinc, psd, id, &conventions)
+        let candidate = Candidate::by_id(&coinc, psd, id, &conventions, &work)
             .map_err(|error| with_way_out(error, args))
             .with_context(|| name.to_string())?;
         let object = args.object.clone().unwrap_or_else(|| id.to_string());
@@ -155,14 +159,18 @@ pub(super) fn run(args: &Args, cancel: &CancelToken) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn document(path: &Path) -> anyhow::Result<Document> {
+fn document(path: &Path, work: &Work<'_>) -> anyhow::Result<Document> {
     let limits = Limits::default();
     let bytes = file::read(path, limits.bytes)?;
-    Document::parse(&bytes, &limits).with_context(|| path.display().to_string())
+    Document::parse_watched(&bytes, &limits, work).with_context(|| path.display().to_string())
 }
 
 /// Spectra that are not in the coinc file: those that its search was given, by name.
-fn reference_psd(coinc: &Document, path: &Path) -> anyhow::Result<Option<Document>> {
+fn reference_psd(
+    coinc: &Document,
+    path: &Path,
+    work: &Work<'_>,
+) -> anyhow::Result<Option<Document>> {
     let embedded = |document: &Document| {
         let mut series = document.series.iter();
         series.any(|series| series.name == "REAL8FrequencySeries")
@@ -178,7 +186,7 @@ fn reference_psd(coinc: &Document, path: &Path) -> anyhow::Result<Option<Documen
     };
     for found in [PathBuf::from(named), beside.join(named)] {
         if found.is_file() {
-            return document(&found).map(Some);
+            return document(&found, work).map(Some);
         }
     }
     bail!(

@@ -84,5 +84,20 @@ fn a_file_that_is_larger_than_its_share_of_the_memory_is_refused() {
     let Err(KernelAnswer::Input(reason)) = made else {
         panic!("{made:?}");
     };
-    assert!(reason.contains("more than 250 bytes"), "{reason}");
+    assert!(reason.contains("more than 62 bytes"), "{reason}");
+}
+
+#[test]
+fn a_kernel_that_nobody_waits_for_reads_no_file() {
+    let files = Files {
+        coinc: Bytes::from_static(b"<LIGO_LW></LIGO_LW>"),
+        psd: None,
+    };
+    let work = Work::default();
+    work.cancel.cancel();
+    let made = compute(&files, &checked(&options()).unwrap(), None, &work);
+    let Err(KernelAnswer::Input(reason)) = made else {
+        panic!("{made:?}");
+    };
+    assert_eq!(reason, "coinc file: cancelled");
 }

@@ -162,6 +162,18 @@ fn what_is_wrong_is_named() {
         "0,4,0,1,4,0",
         "the document has 2 coincidences, not one",
     );
+    check_refused(
+        "0,2,\"sngl_inspiral\",0,1",
+        "0,1,\"sngl_inspiral\",0,1",
+        "coinc_event_map, row 2: coinc_event 0 has a second trigger of H1, sngl_inspiral row 1 \
+         after row 1",
+    );
+    check_refused(
+        "\"L1\"",
+        "\"H1\"",
+        "coinc_event_map, row 2: coinc_event 0 has a second trigger of H1, sngl_inspiral row 1 \
+         after row 2",
+    );
     check_refused("0,4,0", "", "the document has 0 coincidences, not one");
     check_refused(
         "0,4,0",
@@ -235,8 +247,50 @@ fn another_pipeline_can_be_made_known() {
     let mut conventions = PhaseConventions::default();
     for (inverted, phase) in [(false, 0.25), (true, -0.25)] {
         conventions.set("mypipe", inverted);
-        let candidate = Candidate::with_conventions(&document, &document, &conventions);
+        let candidate =
+            Candidate::with_conventions(&document, &document, &conventions, &Work::default());
         let found = candidate.expect("known now").triggers[1].phase;
         assert!((found - phase).abs() < 1e-12, "{found}");
     }
+}
+
+/// Rows that belong to nobody, so many that a search of all for each would not end.
+#[test]
+fn a_candidate_among_many_rows_is_found_in_one_pass() {
+    let change = |xml: String| {
+        let map: String = (0..40_000)
+            .map(|k| format!("7,{k},\"sngl_inspiral\","))
+            .collect();
+        let row = |k| format!("{k},\"H1\",5.5,0.25,1000000000,250000000,1.5,1.25,,0.1,,");
+        let singles: String = (10..40_000).map(row).collect();
+        xml.replace("0,2,\"sngl", &format!("{map}0,2,\"sngl"))
+            .replace("1,\"H1\",5.5", &format!("{singles}1,\"H1\",5.5"))
+    };
+    assert_eq!(candidate(change).expect("valid").triggers.len(), 2);
+}
+
+#[track_caller]
+fn check_stopped(work: &Work<'_>) -> CandidateError {
+    let document = document(|xml| xml);
+    let conventions = PhaseConventions::default();
+    let read = Candidate::with_conventions(&document, &document, &conventions, work);
+    read.expect_err("stopped")
+}
+
+#[test]
+fn a_candidate_is_read_until_it_is_cancelled_and_within_its_memory() {
+    let mut work = Work {
+        max_bytes: 200,
+        ..Work::default()
+    };
+    // Two spectra of two samples and a series of three: 56 bytes; an index of two rows: 100.
+    let document = document(|xml| xml);
+    let conventions = PhaseConventions::default();
+    Candidate::with_conventions(&document, &document, &conventions, &work).expect("it fits");
+    work.max_bytes = 50;
+    let error = check_stopped(&work);
+    assert!(matches!(error, CandidateError::OutOfMemory(_)), "{error}");
+    work.cancel.cancel();
+    let error = check_stopped(&work);
+    assert!(matches!(error, CandidateError::Cancelled(_)), "{error}");
 }

@@ -88,6 +88,51 @@ fn a_file_with_any_byte_changed_never_panics() {
     }
 }
 
+#[track_caller]
+fn check_refused(from: &str, to: &str, error: &FitsError) {
+    let mut file = file();
+    let at = file
+        .windows(from.len())
+        .rposition(|bytes| bytes == from.as_bytes());
+    let at = at.expect(from);
+    file.splice(at..at + to.len(), to.bytes());
+    assert_eq!(&TableReader::new(&file).map(|_| ()).expect_err(to), error);
+}
+
+#[test]
+fn a_table_has_no_more_axes_and_columns_than_the_standard_allows() {
+    let keyword = |name: &str| FitsError::Keyword(name.to_owned());
+    let fields = "TFIELDS =                    3";
+    check_refused(
+        fields,
+        "TFIELDS =                 1000",
+        &keyword("TFIELDS"),
+    );
+    check_refused(
+        fields,
+        "TFIELDS =                   -1",
+        &keyword("TFIELDS"),
+    );
+    let axes = "NAXIS   =                    0";
+    check_refused(axes, "NAXIS   =                 1000", &keyword("NAXIS"));
+    check_refused(axes, "NAXIS   =                   -1", &keyword("NAXIS"));
+}
+
+#[test]
+fn a_header_of_as_many_cards_as_allowed_is_read() {
+    let read = |lines: usize| {
+        let mut table = TableWriter::new(&[], 0, 0);
+        for _ in 0..lines {
+            table.header().history("again");
+        }
+        let file = table.finish();
+        TableReader::new(&file).map(|table| table.cards().history().len())
+    };
+    // Eight cards make a table without columns.
+    assert_eq!(read(MAX_CARDS - 8), Ok(MAX_CARDS - 8));
+    assert_eq!(read(MAX_CARDS - 7), Err(FitsError::Header(MAX_CARDS)));
+}
+
 #[test]
 fn what_is_compressed_is_bounded() {
     use std::io::Write as _;
