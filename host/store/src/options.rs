@@ -99,6 +99,9 @@ pub struct Options {
     pub refusal_cut: usize,
     /// How long what is kept.
     pub retention: Retention,
+    /// Whether the store removes by itself what `retention` says. A tool that writes one thing
+    /// into a store leaves that to the host, which alone knows how long what is to be kept.
+    pub removes: bool,
     /// The clock.
     pub clock: Arc<dyn Clock>,
 }
@@ -116,6 +119,7 @@ impl Default for Options {
             cache_bytes: 64 * 1024 * 1024,
             refusal_cut: 64 * 1024,
             retention: Retention::default(),
+            removes: true,
             clock: Arc::new(SystemClock),
         }
     }

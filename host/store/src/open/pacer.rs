@@ -18,6 +18,7 @@ pub(super) struct Pacer {
     sender: mpsc::WeakSender<Request>,
     every: Nanos,
     next: Nanos,
+    is_off: bool,
 }
 
 impl Pacer {
@@ -34,6 +35,7 @@ impl Pacer {
             sender,
             every,
             next: retained.saturating_add(every).max(soonest),
+            is_off: !options.removes,
         }
     }
 
@@ -42,7 +44,7 @@ impl Pacer {
         let latest = now.saturating_add(self.every);
         // A clock that was put back must not put passes off.
         self.next = self.next.min(latest);
-        if now < self.next {
+        if self.is_off || now < self.next {
             return;
         }
         let op = Op::Retain { reply: None };

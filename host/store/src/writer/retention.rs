@@ -201,7 +201,8 @@ impl Writer<'_> {
     pub(super) fn relieve(&mut self) {
         let last = self.retention.last_slice;
         let is_time = last.is_none_or(|last| last.elapsed() >= PRESSED);
-        if self.has_too_many_bytes()
+        if self.shared.options.removes
+            && self.has_too_many_bytes()
             && is_time
             && !self.retention.is_under_way()
             && self.failed.is_none()

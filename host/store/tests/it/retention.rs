@@ -259,6 +259,28 @@ fn too_many_bytes_go_by_themselves() {
 }
 
 #[test]
+fn a_store_that_is_opened_to_write_one_thing_removes_nothing() {
+    let mut rig = Rig::new();
+    for number in 0..6 {
+        rig.keep(large(&number.to_string(), &[]));
+    }
+    rig.options.removes = false;
+    rig.options.retention.packet_bytes = 1;
+    rig.options.retention.event_count = 1;
+    rig.options.retention.every = Duration::from_millis(1);
+    rig.crash();
+    for _ in 0..50 {
+        rig.accept(arrival("again", &[]));
+    }
+    rig.close();
+    let reader = Reader::open(&rig.path()).unwrap();
+    let view = reader.packet_view(PacketSeq(1)).unwrap().unwrap();
+    assert_eq!(view.dropped, None);
+    let events = reader.events(1, 1).unwrap();
+    assert_eq!((events.events[0].number, events.gap), (1, None));
+}
+
+#[test]
 fn a_payload_that_is_kept_for_a_day_leaves_its_identity_for_thirty() {
     let rig = Rig::with(|options| options.retention.packets = Duration::from_hours(24));
     rig.keep(arrival("1", &[]));
