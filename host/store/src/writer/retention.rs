@@ -101,6 +101,8 @@ struct Pass {
     /// As `cursor`, where rows have a digest too.
     digest: [u8; 32],
     young: u32,
+    /// Where payloads are looked at from; believed once the slice is on disk.
+    payloads_to: i64,
     until: Instant,
     removed: Removed,
     replies: Vec<Reply<Removed>>,
@@ -191,6 +193,7 @@ impl Writer<'_> {
             cursor: 0,
             digest: [0; 32],
             young: 0,
+            payloads_to: self.retention.payloads_to,
             until: Instant::now(),
             removed,
             replies,
@@ -243,6 +246,9 @@ impl Writer<'_> {
             self.finish(group, sliced)
         };
         self.retention.last_slice = Some(Instant::now());
+        if written.is_ok() {
+            self.retention.payloads_to = pass.payloads_to;
+        }
         match written {
             Ok(()) if is_done => self.end_pass(*pass),
             Ok(()) => self.retention.pass = Some(pass),

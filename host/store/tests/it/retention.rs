@@ -329,6 +329,42 @@ fn a_task_cannot_be_made_of_a_packet_whose_payload_is_gone() {
 }
 
 #[test]
+fn what_a_broken_pass_took_back_goes_in_the_next() {
+    let rig = Rig::with(|options| {
+        options.retention.packets = Duration::from_hours(24);
+        options.retention.every = Duration::from_millis(1);
+    });
+    for name in ["1", "2", "3"] {
+        rig.keep(arrival(name, &[]));
+    }
+    let other = rusqlite::Connection::open(rig.path().join("store.sqlite")).unwrap();
+    other
+        .execute_batch(
+            "CREATE TRIGGER broken BEFORE UPDATE OF dropped ON packets WHEN new.seq = 3
+             BEGIN SELECT raise(ABORT, 'broken'); END",
+        )
+        .unwrap();
+    rig.clock.advance(2 * DAY);
+    let mut last = arrival("last", &["last/a"]);
+    last.packet.received = START + 2 * DAY;
+    // A task that is due later has the timer look at the clock.
+    last.tasks[0].due = START + 40 * DAY;
+    rig.keep(last);
+    wait(rig.store().retain()).unwrap_err();
+    other.execute_batch("DROP TRIGGER broken").unwrap();
+    let is_dropped = |seq| {
+        let view = reader(&rig).packet_view(PacketSeq(seq)).unwrap().unwrap();
+        view.dropped.is_some()
+    };
+    while !is_dropped(3) {
+        rig.clock.advance(SECOND / 100);
+        std::thread::yield_now();
+    }
+    assert!(is_dropped(1));
+    rig.check_sound();
+}
+
+#[test]
 fn a_claim_holds_for_thirty_days_and_its_row_goes() {
     let rig = Rig::new();
     let claim = |task: &str| wait(rig.store().claim("fermi-log", "S1", task_id(task))).unwrap();

@@ -107,7 +107,7 @@ impl Writer<'_> {
         if !is_by_age && !self.is_pressed(pass) {
             return Ok(true);
         }
-        pass.cursor = pass.cursor.max(self.retention.payloads_to);
+        pass.cursor = pass.cursor.max(pass.payloads_to);
         let rows = self.rows(
             "SELECT seq, received, payload IS NOT NULL OR segment IS NOT NULL FROM packets
              WHERE seq > ?1 ORDER BY seq LIMIT ?2",
@@ -123,7 +123,7 @@ impl Writer<'_> {
                 pass.removed.payloads += 1;
             }
             if pass.young == 0 {
-                self.retention.payloads_to = seq;
+                pass.payloads_to = seq;
             }
             Ok(Fate::Old)
         })?;
