@@ -50,6 +50,7 @@ enum Stage {
     Unconfirmed,
     Packets,
     Payloads,
+    Pressed,
     Gaps,
     Claims,
     Events,
@@ -60,7 +61,7 @@ enum Stage {
 
 /// All stages in their order: a row goes before what it needs, mentions are renewed before
 /// blobs go.
-const STAGES: [Stage; 14] = [
+const STAGES: [Stage; 15] = [
     Stage::Results,
     Stage::Journals,
     Stage::Arguments,
@@ -69,6 +70,7 @@ const STAGES: [Stage; 14] = [
     Stage::Unconfirmed,
     Stage::Packets,
     Stage::Payloads,
+    Stage::Pressed,
     Stage::Gaps,
     Stage::Claims,
     Stage::Events,
@@ -100,6 +102,8 @@ struct Pass {
     cursor: i64,
     /// As `cursor`, where rows have a digest too.
     digest: [u8; 32],
+    /// As `cursor`, of refusals, where packets are looked at beside them.
+    refusal: i64,
     young: u32,
     /// Where payloads are looked at from; believed once the slice is on disk.
     payloads_to: i64,
@@ -192,6 +196,7 @@ impl Writer<'_> {
             stage: 0,
             cursor: 0,
             digest: [0; 32],
+            refusal: 0,
             young: 0,
             payloads_to: self.retention.payloads_to,
             until: Instant::now(),
@@ -310,6 +315,7 @@ impl Writer<'_> {
             Stage::Unconfirmed => self.remove_unconfirmed(pass),
             Stage::Packets => self.remove_packets(pass),
             Stage::Payloads => self.drop_payloads(pass),
+            Stage::Pressed => self.relieve_bytes(pass),
             Stage::Gaps => self.remove_gaps(pass),
             Stage::Claims => self.remove_claims(pass),
             Stage::Events => self.remove_events(pass),

@@ -259,6 +259,47 @@ fn too_many_bytes_go_by_themselves() {
 }
 
 #[test]
+fn among_too_many_bytes_the_oldest_go_first_refused_or_kept() {
+    let mut rig = Rig::new();
+    let refuse = |rig: &Rig, name: &str, received| {
+        let refusal = NewRefusal {
+            source: "gcn".to_owned(),
+            received,
+            reason: "no VOEvent".to_owned(),
+            payload: Bytes::from(name.repeat(20_000)),
+        };
+        wait(rig.store().refuse(vec![refusal])).unwrap();
+    };
+    let keep = |rig: &Rig, name: &str, received| {
+        let mut packet = large(name, &[]);
+        packet.packet.received = received;
+        rig.keep(packet);
+    };
+    refuse(&rig, "a", START + SECOND);
+    keep(&rig, "1", START);
+    keep(&rig, "2", START + 2 * SECOND);
+    keep(&rig, "3", START + 4 * SECOND);
+    refuse(&rig, "b", START + 3 * SECOND);
+    refuse(&rig, "c", START + 5 * SECOND);
+    rig.options.retention.packet_bytes = 70_000;
+    rig.crash();
+    assert_eq!(retain(&rig).payloads, 2, "120 kB, of which 65 kB may stay");
+    let is_dropped = |seq| {
+        let view = reader(&rig).packet_view(PacketSeq(seq)).unwrap().unwrap();
+        view.dropped.is_some()
+    };
+    assert_eq!([1, 2, 3].map(is_dropped), [true, true, false]);
+    let mut refusals = reader(&rig).refusals(None, None, None).unwrap();
+    refusals.sort_by_key(|refusal| refusal.received);
+    let kept: Vec<bool> = refusals
+        .iter()
+        .map(|found| !found.payload.is_empty())
+        .collect();
+    assert_eq!(kept, [false, true, true]);
+    rig.check_sound();
+}
+
+#[test]
 fn a_store_that_is_opened_to_write_one_thing_removes_nothing() {
     let mut rig = Rig::new();
     for number in 0..6 {
