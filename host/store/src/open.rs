@@ -29,7 +29,7 @@ mod recover;
 use pacer::Pacer;
 use recover::Appenders;
 
-pub(crate) use recover::set_aside;
+pub(crate) use recover::{note_highest, set_aside};
 
 const LOCK: &str = "lock";
 const SEGMENTS: &str = "segments";
@@ -294,7 +294,8 @@ fn make_tables(connection: &Connection, dir: &Path) -> Result<(), OpenError> {
          {TABLES}
          INSERT INTO meta(name, value) VALUES
              ('format', {FORMAT}), ('incarnation', 0), ('routes_generation', 0), ('clean', 1),
-             ('last_commit', 0), ('payload_bytes', 0), ('retained', 0);
+             ('last_commit', 0), ('payload_bytes', 0), ('retained', 0),
+             ('payload_segment', 0), ('blob_segment', 0);
          PRAGMA application_id = {APPLICATION};
          COMMIT;"
     );

@@ -437,6 +437,31 @@ fn files_that_retention_had_no_time_to_remove_go_at_the_next_start() {
 }
 
 #[test]
+fn a_file_that_was_emptied_is_removed_though_no_file_is_named_after_it() {
+    let mut rig = Rig::new();
+    rig.keep(large("1", &[]));
+    rig.close();
+    let first = segment_files(&rig)[0].clone();
+    let mut copy = std::fs::read(&first).unwrap();
+    copy[16] ^= 1;
+    std::fs::write(&first, &copy).unwrap();
+    // What is damaged is not written to any more.
+    rig.open();
+    rig.clock.advance(31 * DAY);
+    keep_last(&rig);
+    assert_eq!(retain(&rig).segments, 1);
+    rig.close();
+    std::fs::write(&first, &copy).unwrap();
+    rig.open();
+    assert!(!first.exists());
+    assert!(!rig.path().join("quarantine/00000001.segment").exists());
+    rig.keep(large("2", &[]));
+    let second = rig.path().join("segments/00000003.segment");
+    assert_eq!(segment_files(&rig), [second], "no number is given twice");
+    rig.check_sound();
+}
+
+#[test]
 fn operations_are_answered_while_a_long_pass_is_under_way() {
     let rig = Rig::new();
     for batch in 0..20 {

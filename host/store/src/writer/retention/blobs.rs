@@ -6,6 +6,7 @@
 use super::super::values::CLAIM;
 use super::{Fate, Group, LOOK, Pass, Writer};
 use crate::error::StoreError;
+use crate::open::note_highest;
 
 impl Writer<'_> {
     pub(super) fn remove_claims(&self, pass: &mut Pass) -> Result<bool, StoreError> {
@@ -83,6 +84,7 @@ impl Writer<'_> {
         )?;
         pass.walk(rows, |pass, number, ()| {
             self.run_once("DELETE FROM segments WHERE number = ?1", [number])?;
+            note_highest(self.connection, number)?;
             group.unlink.push(number);
             pass.removed.segments += 1;
             Ok(Fate::Old)
