@@ -349,7 +349,7 @@ impl Store {
     }
 
     /// Claims a name for a task: true for the first task that asks, again and again, and false
-    /// for every other, for 30 days. Durable before it answers.
+    /// for every other, for 30 days at least. Durable before it answers.
     ///
     /// # Errors
     /// [`StoreError::TooLarge`] for a name beyond [`MAX_KEY`]; [`StoreError::Full`],
@@ -410,7 +410,7 @@ impl Store {
 
     /// Removes what is older than [`Options::retention`] says, in small pieces between other
     /// operations, and sweeps blobs; answers what was removed. The store does so by itself
-    /// every [`Retention::every`].
+    /// every [`Retention::every`], unless it doubts the clock; whoever asks vouches for it.
     ///
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Failed`] or [`StoreError::Closed`]; what was removed

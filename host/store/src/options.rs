@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::record::Nanos;
 
@@ -23,6 +23,10 @@ pub const MAX_DESCENDANTS: usize = 10_000;
 pub trait Clock: fmt::Debug + Send + Sync {
     /// Returns nanoseconds since the Unix epoch, UTC.
     fn now(&self) -> Nanos;
+
+    /// Returns the time, and how much monotonic time has passed since some moment, both looked
+    /// at together.
+    fn look(&self) -> (Nanos, Duration);
 }
 
 /// The system's clock.
@@ -35,6 +39,11 @@ impl Clock for SystemClock {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         Nanos::try_from(since.as_nanos()).unwrap_or(Nanos::MAX)
+    }
+
+    fn look(&self) -> (Nanos, Duration) {
+        static SOME_MOMENT: LazyLock<Instant> = LazyLock::new(Instant::now);
+        (self.now(), SOME_MOMENT.elapsed())
     }
 }
 

@@ -36,6 +36,7 @@ mod retention;
 mod sql;
 mod tasks;
 mod values;
+mod wall;
 
 use books::Books;
 use descendants::Descendants;
@@ -43,6 +44,7 @@ use op::{Answer, CommitAnswers, Written, settle};
 use retention::Retention;
 use sql::Sql;
 use tasks::Shape;
+use wall::Wall;
 
 pub(crate) use accept::PacketColumns;
 pub(crate) use op::{Op, Reply, Request};
@@ -131,6 +133,7 @@ pub(crate) struct Writer<'c> {
     books: Books,
     known: Known,
     retention: Retention,
+    wall: Wall,
     failed: Option<StoreError>,
     /// The disk was full in the last group.
     is_full: bool,
@@ -146,7 +149,9 @@ impl<'c> Writer<'c> {
         blobs: Appender,
     ) -> rusqlite::Result<Self> {
         connection.set_prepared_statement_cache_capacity(64);
+        let (_, passed) = shared.options.clock.look();
         let mut writer = Self {
+            wall: Wall::read(connection, passed)?,
             connection,
             sql: Sql::new(connection)?,
             shared,
@@ -394,6 +399,7 @@ impl<'c> Writer<'c> {
             self.take_back(error);
         } else {
             self.shared.commits.fetch_add(1, Ordering::Relaxed);
+            self.wall.written();
             self.payloads.named();
             self.blobs.named();
             self.known.payload_bytes_written = self.known.payload_bytes;
@@ -433,6 +439,10 @@ impl<'c> Writer<'c> {
         self.write_events(now, events)?;
         self.books.write(&mut self.sql)?;
         self.note_sources(sources)?;
+        self.wall.look(self.shared.options.clock.look());
+        for row in self.wall.unwritten().into_iter().flatten() {
+            self.sql.set_meta.execute(row)?;
+        }
         self.sql.set_meta.execute(("last_commit", now))?;
         if self.known.payload_bytes != self.known.payload_bytes_written {
             let bytes = self.known.payload_bytes;

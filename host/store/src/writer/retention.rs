@@ -94,6 +94,10 @@ struct Pass {
     /// When it began, by the store's clock.
     now: Nanos,
     sweeps_blobs: bool,
+    /// What is old goes; else only what is too much.
+    is_by_age: bool,
+    /// When the clock leapt ahead, by itself.
+    leapt: Nanos,
     /// There are more bytes than may be kept.
     is_pressed: bool,
     /// Index in [`STAGES`].
@@ -113,9 +117,13 @@ struct Pass {
 }
 
 impl Pass {
-    /// Returns the moment before which what is kept for so long is old.
+    /// Returns the moment before which what is kept for so long is old; nothing is that was
+    /// kept before a leap of the clock, until so long after it.
     fn before(&self, kept: Duration) -> Nanos {
         let kept = Nanos::try_from(kept.as_nanos()).unwrap_or(Nanos::MAX);
+        if self.now.saturating_sub(self.leapt) < kept {
+            return Nanos::MIN;
+        }
         self.now.saturating_sub(kept)
     }
 
@@ -175,11 +183,20 @@ impl Retention {
 }
 
 impl Writer<'_> {
-    /// Begins a pass; `reply` is answered at its end. One that is asked for sweeps blobs too.
+    /// Begins a pass; `reply` is answered at its end. One that is asked for sweeps blobs too, and
+    /// whoever asks vouches for the clock. One that is not does without age while the clock is
+    /// doubted.
     pub(super) fn begin_pass(&mut self, now: Nanos, reply: Option<Reply<Removed>>) {
+        self.wall.look(self.shared.options.clock.look());
+        let is_asked_for = reply.is_some();
+        let is_by_age = is_asked_for || self.wall.is_believed();
+        let is_pressed = self.has_too_many_bytes();
+        if !is_by_age && !is_pressed {
+            return;
+        }
         let last = self.retention.last_sweep;
         let is_time = last.is_none_or(|last| now.abs_diff(last) >= SWEEP.unsigned_abs());
-        let sweeps_blobs = is_time || reply.is_some();
+        let sweeps_blobs = is_by_age && (is_time || is_asked_for);
         if sweeps_blobs {
             self.retention.last_sweep = Some(now);
             self.retention.payloads_to = 0;
@@ -192,7 +209,9 @@ impl Writer<'_> {
         self.retention.pass = Some(Box::new(Pass {
             now,
             sweeps_blobs: sweeps_blobs || swept,
-            is_pressed: self.has_too_many_bytes(),
+            is_by_age,
+            leapt: if is_asked_for { 0 } else { self.wall.leapt() },
+            is_pressed,
             stage: 0,
             cursor: 0,
             digest: [0; 32],
@@ -295,7 +314,9 @@ impl Writer<'_> {
                 return Ok(());
             }
         }
-        self.sql.set_meta.execute(("retained", pass.now))?;
+        if pass.is_by_age {
+            self.sql.set_meta.execute(("retained", pass.now))?;
+        }
         Ok(())
     }
 
@@ -306,6 +327,10 @@ impl Writer<'_> {
         pass: &mut Pass,
         stage: Stage,
     ) -> Result<bool, StoreError> {
+        let needs_no_clock = matches!(stage, Stage::Pressed | Stage::Segments);
+        if !pass.is_by_age && !needs_no_clock {
+            return Ok(true);
+        }
         match stage {
             Stage::Results => self.remove_results(pass),
             Stage::Journals => self.remove_journals(pass),

@@ -1,5 +1,7 @@
 //! Plugin values, claims, routes and blobs.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, params};
 
@@ -7,8 +9,9 @@ use super::{Group, Writer, Written};
 use crate::record::{KvWrite, Nanos, TaskId};
 use crate::schema::{column, kv_seal, length_column, route_seal};
 
-/// How long a claim holds.
-pub(super) const CLAIM: Nanos = 30 * 86_400 * 1_000_000_000;
+/// How long a claim holds at least: until retention removes it, which knows whether the clock
+/// is to be believed.
+pub(super) const CLAIM: Duration = Duration::from_hours(30 * 24);
 
 impl Writer<'_> {
     /// Writes a commit's values.
@@ -69,14 +72,11 @@ impl Writer<'_> {
         name: &str,
         task: TaskId,
     ) -> Written<bool> {
-        let held: Option<([u8; 16], Nanos)> = self
+        let holder: Option<[u8; 16]> = self
             .sql
             .find_claim
-            .query_row((plugin, name), |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row((plugin, name), |row| row.get(0))
             .optional()?;
-        let holder = held
-            .filter(|(_, made)| group.now.saturating_sub(*made) < CLAIM)
-            .map(|(holder, _)| holder);
         if holder.is_none() {
             self.sql
                 .set_claim

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gwasp_store::{
-    Accepted, Arrival, Commit, JournalEntry, NewRefusal, Options, Origin, PacketFilter, PacketSeq,
-    Reader, Removed, Retention, State, Step, Store, StoreError, TaskFilter,
+    Accepted, Arrival, Clock as _, Commit, JournalEntry, NewRefusal, Options, Origin, PacketFilter,
+    PacketSeq, Reader, Removed, Retention, State, Step, Store, StoreError, TaskFilter,
 };
 
 use crate::common::{
@@ -510,6 +510,71 @@ fn a_store_removes_by_itself_what_is_old() {
     }
     let open = reader(&rig).tasks(&TaskFilter::default()).unwrap();
     assert_eq!(open.len(), 1);
+    rig.check_sound();
+}
+
+/// Keeps large packets, until a pass has dropped the payload of one of them.
+fn press(rig: &Rig, names: [&str; 6]) {
+    let keep = |name: &&str| {
+        let mut packet = large(name, &[]);
+        packet.packet.received = rig.clock.now();
+        rig.keep(packet)
+    };
+    let first = names.iter().map(keep).min().unwrap();
+    while reader(rig)
+        .packet_view(first)
+        .unwrap()
+        .unwrap()
+        .dropped
+        .is_none()
+    {
+        rig.clock.advance(SECOND / 100);
+        rig.accept(large(names[0], &[]));
+    }
+}
+
+#[test]
+fn a_clock_that_jumps_ahead_forgets_no_identity_and_no_claim() {
+    let rig = Rig::with(|options| options.retention.packet_bytes = 100_000);
+    let claim = |task: &str| wait(rig.store().claim("fermi-log", "S1", task_id(task))).unwrap();
+    rig.keep(arrival("1", &[]));
+    assert!(claim("a"));
+    rig.clock.step(40 * DAY);
+    press(&rig, ["2", "3", "4", "5", "6", "7"]);
+    assert!(matches!(
+        rig.accept(arrival("1", &[])),
+        Accepted::Duplicate(_)
+    ));
+    assert!(!claim("b"));
+    rig.check_sound();
+}
+
+#[test]
+fn what_was_kept_before_the_clock_was_set_is_kept_as_long_after() {
+    let mut rig = Rig::with(|options| {
+        options.retention.packet_bytes = 100_000;
+        options.retention.every = Duration::from_millis(1);
+    });
+    rig.keep(arrival("1", &[]));
+    rig.crash();
+    rig.clock.step(10_000 * DAY);
+    let mut second = arrival("2", &["2/a"]);
+    second.packet.received = rig.clock.now();
+    // A task that is due later has the timer look at the clock.
+    second.tasks[0].due = rig.clock.now() + 400 * DAY;
+    rig.keep(second);
+    rig.crash();
+    rig.clock.advance(2 * DAY);
+    press(&rig, ["3", "4", "5", "6", "7", "8"]);
+    assert!(matches!(
+        rig.accept(arrival("1", &[])),
+        Accepted::Duplicate(_)
+    ));
+    rig.clock.advance(31 * DAY);
+    while reader(&rig).packet_view(PacketSeq(1)).unwrap().is_some() {
+        rig.clock.advance(SECOND / 100);
+        std::thread::yield_now();
+    }
     rig.check_sound();
 }
 

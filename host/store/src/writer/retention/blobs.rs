@@ -13,7 +13,7 @@ impl Writer<'_> {
         let removed = self.run_once(
             "DELETE FROM claims WHERE (plugin, name) IN (
                  SELECT plugin, name FROM claims WHERE made < ?1 LIMIT ?2)",
-            (pass.now.saturating_sub(CLAIM), LOOK),
+            (pass.before(CLAIM), LOOK),
         )?;
         Ok(removed == 0)
     }
