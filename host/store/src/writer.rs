@@ -47,7 +47,7 @@ use tasks::Shape;
 use wall::Wall;
 
 pub(crate) use accept::PacketColumns;
-pub(crate) use op::{Op, Reply, Request};
+pub(crate) use op::{Op, Reply, Request, ValueOp};
 
 /// What one transaction does beside writing rows.
 struct Group {
@@ -322,61 +322,9 @@ impl<'c> Writer<'c> {
                 self.begin_pass(group.now, reply);
                 Ok(())
             }
-            other => self.apply_value(group, other),
-        }
-    }
-
-    /// Writes the rows of an operation on values, routes or blobs.
-    fn apply_value(&mut self, group: &mut Group, op: Op) -> Result<(), StoreError> {
-        match op {
-            Op::PutBlob {
-                digest,
-                bytes,
-                reply,
-            } => {
-                let written = self.apply_blob(group, &digest, &bytes);
-                settle(group, reply, written)
-            }
-            Op::Claim {
-                plugin,
-                name,
-                task,
-                reply,
-            } => {
-                let written = self.apply_claim(group, &plugin, &name, task);
-                settle(group, reply, written)
-            }
-            Op::Resume {
-                task,
-                keep,
-                replace,
-                reply,
-            } => {
-                let written = self.apply_resume(group, task, keep, replace);
-                settle(group, reply, written)
-            }
-            Op::PutRoute {
-                plugin,
-                digest,
-                manifest,
-                reply,
-            } => {
-                let written = self.apply_route(&plugin, Some((digest, &manifest)));
-                settle(group, reply, written)
-            }
-            Op::RemoveRoute { plugin, reply } => {
-                let written = self.apply_route(&plugin, None);
-                settle(group, reply, written)
-            }
-            // The rest is done before.
-            Op::Accept { .. }
-            | Op::Refuse { .. }
-            | Op::Unconfirmed { .. }
-            | Op::Listening { .. }
-            | Op::Submit { .. }
-            | Op::Commit { .. }
-            | Op::Retain { .. }
-            | Op::Close { .. } => Ok(()),
+            Op::Value(op) => self.apply_value(group, op),
+            // Whoever does the work ends it there, and answers when all is closed.
+            Op::Close { reply } => settle(group, reply, Ok(Ok(()))),
         }
     }
 
