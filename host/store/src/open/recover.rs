@@ -20,7 +20,7 @@ use crate::queues::Change;
 use crate::record::{Nanos, State, TaskId};
 use crate::schedule::{HandlerRow, OpenTask, Tally};
 use crate::schema::{
-    FIRST_END, Fixed, Moving, handler_seal, meta, origin_of, state_code, unsigned, unsigned32,
+    Fixed, Moving, OPEN, handler_seal, meta, origin_of, state_code, unsigned, unsigned32,
 };
 use crate::segments::{Appender, HEADER, Kind, STEP, first_damage, number_of, path_of};
 
@@ -34,9 +34,9 @@ const COLUMNS: &str = "SELECT seq, id, handler, origin, account, packet, parent,
 /// Reads the open tasks. One whose row is damaged is left where it is and not run.
 pub(super) fn tasks(connection: &Connection) -> rusqlite::Result<Vec<Change>> {
     let handlers = handlers(connection)?;
-    let text = format!("{COLUMNS} WHERE state < 5 AND state < ?1 ORDER BY seq");
+    let text = format!("{COLUMNS} WHERE {OPEN} ORDER BY seq");
     let mut statement = connection.prepare(&text)?;
-    let mut rows = statement.query([FIRST_END])?;
+    let mut rows = statement.query([])?;
     let mut tasks = Vec::new();
     while let Some(row) = rows.next()? {
         match task(row, &handlers)? {

@@ -36,6 +36,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 const PRESSED: Duration = Duration::from_secs(5);
 /// Rows that are read at once, and young rows in a row at which a stage ends.
 const LOOK: u32 = 64;
+/// For how long identities are remembered, however short the payloads are kept: as long as a
+/// stream may send a packet again.
+const IDENTITY: Duration = Duration::from_hours(30 * 24);
 /// How often blobs are swept.
 const SWEEP: Nanos = 24 * 3600 * 1_000_000_000;
 
@@ -349,6 +352,11 @@ impl Writer<'_> {
             Stage::Blobs => self.remove_blobs(pass),
             Stage::Segments => self.remove_segments(group, pass),
         }
+    }
+
+    /// Returns how long rows of packets are kept.
+    fn packet_rows(&self) -> Duration {
+        self.shared.options.retention.packets.max(IDENTITY)
     }
 
     /// Runs a statement of retention.

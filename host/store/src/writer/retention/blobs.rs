@@ -7,6 +7,7 @@ use super::super::values::CLAIM;
 use super::{Fate, Group, LOOK, Pass, Writer};
 use crate::error::StoreError;
 use crate::open::note_highest;
+use crate::schema::LIVING;
 
 impl Writer<'_> {
     pub(super) fn remove_claims(&self, pass: &mut Pass) -> Result<bool, StoreError> {
@@ -35,9 +36,11 @@ impl Writer<'_> {
     /// Mentions the blobs again that tasks need, and forgets what others needed.
     pub(super) fn renew_mentions(&mut self, pass: &mut Pass) -> Result<bool, StoreError> {
         let rows = self.rows(
-            "SELECT m.task, m.digest, coalesce(t.state < 4, 0) FROM mentions m
-             LEFT JOIN tasks t ON t.seq = m.task
-             WHERE (m.task, m.digest) > (?1, ?2) ORDER BY m.task, m.digest LIMIT ?3",
+            &format!(
+                "SELECT m.task, m.digest, coalesce({LIVING}, 0) FROM mentions m
+                 LEFT JOIN tasks t ON t.seq = m.task
+                 WHERE (m.task, m.digest) > (?1, ?2) ORDER BY m.task, m.digest LIMIT ?3"
+            ),
             (pass.cursor, pass.digest, LOOK),
             |row| Ok((row.get::<_, [u8; 32]>(1)?, row.get::<_, bool>(2)?)),
         )?;
