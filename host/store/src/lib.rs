@@ -51,7 +51,7 @@ use cache::Cache;
 use limits::{check_arrivals, check_commit, check_submission, commit_bytes};
 use queues::Queues;
 use reader::Pool;
-use writer::{Op, Reply, Request};
+use writer::{Op, Reply, Request, ValueOp};
 
 pub use error::{Cause, OpenError, StoreError};
 pub use event::{Event, EventKind, Events, TaskEvent};
@@ -322,7 +322,7 @@ impl Store {
         limits::check_length("a blob", bytes.len(), self.inner.options.max_payload)?;
         let digest = segments::digest_of(&bytes);
         let permit = self.room(bytes.len()).await?;
-        self.ask(permit, |reply| Op::PutBlob {
+        self.ask(permit, |reply| ValueOp::PutBlob {
             digest,
             bytes,
             reply,
@@ -349,14 +349,14 @@ impl Store {
     }
 
     /// Claims a name for a task: true for the first task that asks, again and again, and false
-    /// for every other, for 30 days. Durable before it answers.
+    /// for every other, for 30 days at least. Durable before it answers.
     ///
     /// # Errors
     /// [`StoreError::TooLarge`] for a name beyond [`MAX_KEY`]; [`StoreError::Full`],
     /// [`StoreError::Failed`] or [`StoreError::Closed`].
     pub async fn claim(&self, plugin: &str, name: &str, task: TaskId) -> Result<bool, StoreError> {
         limits::check_length("the name of a claim", name.len(), MAX_KEY)?;
-        self.ask(None, |reply| Op::Claim {
+        self.ask(None, |reply| ValueOp::Claim {
             plugin: plugin.to_owned(),
             name: name.to_owned(),
             task,
@@ -381,7 +381,7 @@ impl Store {
         let bytes = replace.as_ref().map_or(0, |entry| entry.bytes.len());
         limits::check_length("an entry of a journal", bytes, MAX_VALUE)?;
         let permit = self.room(bytes).await?;
-        self.ask(permit, |reply| Op::Resume {
+        self.ask(permit, |reply| ValueOp::Resume {
             task,
             keep,
             replace,
@@ -410,7 +410,7 @@ impl Store {
 
     /// Removes what is older than [`Options::retention`] says, in small pieces between other
     /// operations, and sweeps blobs; answers what was removed. The store does so by itself
-    /// every [`Retention::every`].
+    /// every [`Retention::every`], unless it doubts the clock; whoever asks vouches for it.
     ///
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Failed`] or [`StoreError::Closed`]; what was removed
@@ -440,7 +440,7 @@ impl Store {
         manifest: &str,
     ) -> Result<u64, StoreError> {
         limits::check_length("a manifest", manifest.len(), MAX_VALUE)?;
-        self.ask(None, |reply| Op::PutRoute {
+        self.ask(None, |reply| ValueOp::PutRoute {
             plugin: plugin.to_owned(),
             digest,
             manifest: manifest.to_owned(),
@@ -454,7 +454,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Failed`] or [`StoreError::Closed`].
     pub async fn remove_route(&self, plugin: &str) -> Result<u64, StoreError> {
-        self.ask(None, |reply| Op::RemoveRoute {
+        self.ask(None, |reply| ValueOp::RemoveRoute {
             plugin: plugin.to_owned(),
             reply,
         })
@@ -509,14 +509,14 @@ impl Store {
         Ok(Some(permit))
     }
 
-    async fn ask<T>(
+    async fn ask<T, O: Into<Op>>(
         &self,
         permit: Option<OwnedSemaphorePermit>,
-        op: impl FnOnce(Reply<T>) -> Op,
+        op: impl FnOnce(Reply<T>) -> O,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         let sender = self.inner.sender.as_ref().ok_or(StoreError::Closed)?;
-        let op = op(reply);
+        let op = op(reply).into();
         let request = Request { op, permit };
         sender.send(request).await.or(Err(StoreError::Closed))?;
         answer.await.unwrap_or(Err(StoreError::Closed))

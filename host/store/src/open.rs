@@ -29,7 +29,7 @@ mod recover;
 use pacer::Pacer;
 use recover::Appenders;
 
-pub(crate) use recover::set_aside;
+pub(crate) use recover::{note_highest, set_aside};
 
 const LOCK: &str = "lock";
 const SEGMENTS: &str = "segments";
@@ -99,7 +99,7 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<Inner, OpenError> {
         lock,
     };
     let retained = retained.map_err(database("read when it was swept"))?;
-    let pacer = Pacer::new(sender.downgrade(), &options, now, retained);
+    let pacer = Pacer::new(sender.downgrade(), &options, retained);
     start(dir, &threads, thread, (receiver, pacer))?;
     let inner = Inner {
         incarnation,
@@ -143,7 +143,7 @@ fn start(
     prepared.map_err(|source| database_error(dir, "prepare the writer", source))?;
     threads
         .start("store-timer", move || {
-            queues.run_timer(|now| pacer.tick(now));
+            queues.run_timer(|| pacer.tick());
         })
         .map_err(spawned)
 }
@@ -294,7 +294,9 @@ fn make_tables(connection: &Connection, dir: &Path) -> Result<(), OpenError> {
          {TABLES}
          INSERT INTO meta(name, value) VALUES
              ('format', {FORMAT}), ('incarnation', 0), ('routes_generation', 0), ('clean', 1),
-             ('last_commit', 0), ('payload_bytes', 0), ('retained', 0);
+             ('last_commit', 0), ('payload_bytes', 0), ('retained', 0),
+             ('payload_segment', 0), ('blob_segment', 0),
+             ('clock_doubted', 0), ('clock_leapt', 0);
          PRAGMA application_id = {APPLICATION};
          COMMIT;"
     );
@@ -339,7 +341,6 @@ fn begin_incarnation(connection: &Connection, now: Nanos) -> rusqlite::Result<u6
     let set = "UPDATE meta SET value = ?2 WHERE name = ?1";
     transaction.execute(set, ("incarnation", incarnation))?;
     transaction.execute(set, ("clean", 0))?;
-    transaction.execute(set, ("last_commit", now))?;
     transaction.commit()?;
     Ok(unsigned(incarnation))
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::record::Nanos;
 
@@ -23,6 +23,10 @@ pub const MAX_DESCENDANTS: usize = 10_000;
 pub trait Clock: fmt::Debug + Send + Sync {
     /// Returns nanoseconds since the Unix epoch, UTC.
     fn now(&self) -> Nanos;
+
+    /// Returns the time, and how much monotonic time has passed since some moment, both looked
+    /// at together.
+    fn look(&self) -> (Nanos, Duration);
 }
 
 /// The system's clock.
@@ -35,6 +39,11 @@ impl Clock for SystemClock {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         Nanos::try_from(since.as_nanos()).unwrap_or(Nanos::MAX)
+    }
+
+    fn look(&self) -> (Nanos, Duration) {
+        static SOME_MOMENT: LazyLock<Instant> = LazyLock::new(Instant::now);
+        (self.now(), SOME_MOMENT.elapsed())
     }
 }
 
@@ -99,6 +108,9 @@ pub struct Options {
     pub refusal_cut: usize,
     /// How long what is kept.
     pub retention: Retention,
+    /// Whether the store removes by itself what `retention` says. A tool that writes one thing
+    /// into a store leaves that to the host, which alone knows how long what is to be kept.
+    pub removes: bool,
     /// The clock.
     pub clock: Arc<dyn Clock>,
 }
@@ -116,6 +128,7 @@ impl Default for Options {
             cache_bytes: 64 * 1024 * 1024,
             refusal_cut: 64 * 1024,
             retention: Retention::default(),
+            removes: true,
             clock: Arc::new(SystemClock),
         }
     }

@@ -244,12 +244,12 @@ impl Queues {
     }
 
     /// Rings for tasks that become due, until [`Queues::stop`]; calls `tick`, which must not
-    /// block, with the time at least every [`IDLE_WAIT`].
-    pub(crate) fn run_timer(&self, mut tick: impl FnMut(Nanos)) {
+    /// block, at least every [`IDLE_WAIT`].
+    pub(crate) fn run_timer(&self, mut tick: impl FnMut()) {
         let mut state = self.state();
         while !state.ended {
             let now = self.clock.now();
-            tick(now);
+            tick();
             let State {
                 schedule, bells, ..
             } = &mut *state;

@@ -109,8 +109,14 @@ CREATE VIEW task_list AS
     FROM tasks t JOIN handlers h ON h.row = t.handler;
 ";
 
-/// States below this are open.
-pub(crate) const FIRST_END: i64 = 3;
+/// Condition of the tasks that have not succeeded. The index `tasks_not_succeeded` has this
+/// condition, and the database uses a partial index only where a query has its condition word for
+/// word: so the other conditions begin with it.
+pub(crate) const NOT_SUCCEEDED: &str = "state < 5";
+/// Condition of the tasks that are open.
+pub(crate) const OPEN: &str = "state < 5 AND state < 3";
+/// Condition of the tasks that live: they are open or set aside.
+pub(crate) const LIVING: &str = "state < 5 AND state < 4";
 
 pub(crate) fn state_code(state: State) -> i64 {
     match state {

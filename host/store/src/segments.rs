@@ -42,6 +42,15 @@ impl Kind {
         }
     }
 
+    /// Returns the name in `meta` of the highest number of a file of this kind that was removed
+    /// or set aside.
+    pub(crate) fn highest(self) -> &'static str {
+        match self {
+            Self::Payloads => "payload_segment",
+            Self::Blobs => "blob_segment",
+        }
+    }
+
     /// Returns what the file with this number holds.
     pub(crate) fn of(number: i64) -> Self {
         if number.rem_euclid(STEP) == 1 {

@@ -36,6 +36,7 @@ mod retention;
 mod sql;
 mod tasks;
 mod values;
+mod wall;
 
 use books::Books;
 use descendants::Descendants;
@@ -43,9 +44,10 @@ use op::{Answer, CommitAnswers, Written, settle};
 use retention::Retention;
 use sql::Sql;
 use tasks::Shape;
+use wall::Wall;
 
 pub(crate) use accept::PacketColumns;
-pub(crate) use op::{Op, Reply, Request};
+pub(crate) use op::{Op, Reply, Request, ValueOp};
 
 /// What one transaction does beside writing rows.
 struct Group {
@@ -131,6 +133,7 @@ pub(crate) struct Writer<'c> {
     books: Books,
     known: Known,
     retention: Retention,
+    wall: Wall,
     failed: Option<StoreError>,
     /// The disk was full in the last group.
     is_full: bool,
@@ -146,7 +149,9 @@ impl<'c> Writer<'c> {
         blobs: Appender,
     ) -> rusqlite::Result<Self> {
         connection.set_prepared_statement_cache_capacity(64);
+        let (_, passed) = shared.options.clock.look();
         let mut writer = Self {
+            wall: Wall::read(connection, passed)?,
             connection,
             sql: Sql::new(connection)?,
             shared,
@@ -317,61 +322,9 @@ impl<'c> Writer<'c> {
                 self.begin_pass(group.now, reply);
                 Ok(())
             }
-            other => self.apply_value(group, other),
-        }
-    }
-
-    /// Writes the rows of an operation on values, routes or blobs.
-    fn apply_value(&mut self, group: &mut Group, op: Op) -> Result<(), StoreError> {
-        match op {
-            Op::PutBlob {
-                digest,
-                bytes,
-                reply,
-            } => {
-                let written = self.apply_blob(group, &digest, &bytes);
-                settle(group, reply, written)
-            }
-            Op::Claim {
-                plugin,
-                name,
-                task,
-                reply,
-            } => {
-                let written = self.apply_claim(group, &plugin, &name, task);
-                settle(group, reply, written)
-            }
-            Op::Resume {
-                task,
-                keep,
-                replace,
-                reply,
-            } => {
-                let written = self.apply_resume(group, task, keep, replace);
-                settle(group, reply, written)
-            }
-            Op::PutRoute {
-                plugin,
-                digest,
-                manifest,
-                reply,
-            } => {
-                let written = self.apply_route(&plugin, Some((digest, &manifest)));
-                settle(group, reply, written)
-            }
-            Op::RemoveRoute { plugin, reply } => {
-                let written = self.apply_route(&plugin, None);
-                settle(group, reply, written)
-            }
-            // The rest is done before.
-            Op::Accept { .. }
-            | Op::Refuse { .. }
-            | Op::Unconfirmed { .. }
-            | Op::Listening { .. }
-            | Op::Submit { .. }
-            | Op::Commit { .. }
-            | Op::Retain { .. }
-            | Op::Close { .. } => Ok(()),
+            Op::Value(op) => self.apply_value(group, op),
+            // Whoever does the work ends it there, and answers when all is closed.
+            Op::Close { reply } => settle(group, reply, Ok(Ok(()))),
         }
     }
 
@@ -394,6 +347,7 @@ impl<'c> Writer<'c> {
             self.take_back(error);
         } else {
             self.shared.commits.fetch_add(1, Ordering::Relaxed);
+            self.wall.written();
             self.payloads.named();
             self.blobs.named();
             self.known.payload_bytes_written = self.known.payload_bytes;
@@ -433,6 +387,10 @@ impl<'c> Writer<'c> {
         self.write_events(now, events)?;
         self.books.write(&mut self.sql)?;
         self.note_sources(sources)?;
+        self.wall.look(self.shared.options.clock.look());
+        for row in self.wall.unwritten().into_iter().flatten() {
+            self.sql.set_meta.execute(row)?;
+        }
         self.sql.set_meta.execute(("last_commit", now))?;
         if self.known.payload_bytes != self.known.payload_bytes_written {
             let bytes = self.known.payload_bytes;

@@ -50,7 +50,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let plan = resumption(&reader.journal(task)?, is_in_doubt, decision(args)?)?;
     drop(reader);
 
-    let store = match Store::open(&args.store.directory()?, Options::default()) {
+    let options = Options {
+        removes: false,
+        ..Options::default()
+    };
+    let store = match Store::open(&args.store.directory()?, options) {
         Ok(store) => store,
         Err(error @ OpenError::Locked { .. }) => {
             let error = explained(error);

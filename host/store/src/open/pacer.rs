@@ -1,48 +1,54 @@
 //! When the writer is asked to remove what was kept long enough.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::options::Options;
+use crate::options::{Clock, Options};
 use crate::record::Nanos;
+use crate::schema::unsigned;
 use crate::writer::{Op, Request};
 
 /// From the opening of a store to its first pass.
-const FIRST: Nanos = 60 * 1_000_000_000;
+const FIRST: Duration = Duration::from_mins(1);
 
-/// Asks for passes of retention, by the store's clock.
+/// Asks for passes of retention, by monotonic time.
 #[derive(Debug)]
 pub(super) struct Pacer {
     /// Weak, so that the writer ends when every handle is gone.
     sender: mpsc::WeakSender<Request>,
-    every: Nanos,
-    next: Nanos,
+    clock: Arc<dyn Clock>,
+    every: Duration,
+    /// The monotonic time of the next pass.
+    next: Duration,
+    is_off: bool,
 }
 
 impl Pacer {
-    /// Begins at `now`; the last pass was at `retained`.
+    /// Begins now; the last pass was at `retained`.
     pub(super) fn new(
         sender: mpsc::WeakSender<Request>,
         options: &Options,
-        now: Nanos,
         retained: Nanos,
     ) -> Self {
-        let every = nanos(options.retention.every);
-        let soonest = now.saturating_add(FIRST.min(every));
+        let every = options.retention.every;
+        let (now, passed) = options.clock.look();
+        let since = Duration::from_nanos(unsigned(now.saturating_sub(retained)));
+        let wait = every.saturating_sub(since).max(FIRST.min(every));
         Self {
             sender,
+            clock: Arc::clone(&options.clock),
             every,
-            next: retained.saturating_add(every).max(soonest),
+            next: passed.saturating_add(wait),
+            is_off: !options.removes,
         }
     }
 
     /// Asks for a pass where one is due.
-    pub(super) fn tick(&mut self, now: Nanos) {
-        let latest = now.saturating_add(self.every);
-        // A clock that was put back must not put passes off.
-        self.next = self.next.min(latest);
-        if now < self.next {
+    pub(super) fn tick(&mut self) {
+        let (_, passed) = self.clock.look();
+        if self.is_off || passed < self.next {
             return;
         }
         let op = Op::Retain { reply: None };
@@ -51,11 +57,7 @@ impl Pacer {
         let asked = sender.is_some_and(|sender| sender.try_send(request).is_ok());
         // A writer that is too busy is asked again.
         if asked {
-            self.next = latest;
+            self.next = passed.saturating_add(self.every);
         }
     }
-}
-
-fn nanos(duration: Duration) -> Nanos {
-    Nanos::try_from(duration.as_nanos()).unwrap_or(Nanos::MAX)
 }

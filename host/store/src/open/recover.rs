@@ -2,7 +2,9 @@
 //!
 //! A segment's tail that no row names was never promised and is cut. A file that is damaged
 //! before that end is not written to any more; its damaged part is copied aside for a person. A
-//! file that retention emptied, and had no time to remove, is removed.
+//! file that retention emptied, and had no time to remove, is removed: its number is not above
+//! the highest that was ever named. No number is given twice, so that nothing set aside is
+//! overwritten.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -18,7 +20,7 @@ use crate::queues::Change;
 use crate::record::{Nanos, State, TaskId};
 use crate::schedule::{HandlerRow, OpenTask, Tally};
 use crate::schema::{
-    FIRST_END, Fixed, Moving, handler_seal, origin_of, state_code, unsigned, unsigned32,
+    Fixed, Moving, OPEN, handler_seal, meta, origin_of, state_code, unsigned, unsigned32,
 };
 use crate::segments::{Appender, HEADER, Kind, STEP, first_damage, number_of, path_of};
 
@@ -32,9 +34,9 @@ const COLUMNS: &str = "SELECT seq, id, handler, origin, account, packet, parent,
 /// Reads the open tasks. One whose row is damaged is left where it is and not run.
 pub(super) fn tasks(connection: &Connection) -> rusqlite::Result<Vec<Change>> {
     let handlers = handlers(connection)?;
-    let text = format!("{COLUMNS} WHERE state < 5 AND state < ?1 ORDER BY seq");
+    let text = format!("{COLUMNS} WHERE {OPEN} ORDER BY seq");
     let mut statement = connection.prepare(&text)?;
-    let mut rows = statement.query([FIRST_END])?;
+    let mut rows = statement.query([])?;
     let mut tasks = Vec::new();
     while let Some(row) = rows.next()? {
         match task(row, &handlers)? {
@@ -167,10 +169,14 @@ pub(super) fn segments(
     let named = named_segments(connection).map_err(database)?;
     let failed = |source| io_error("recover the segment files in", folder, source);
     let quarantine = dir.join(QUARANTINE);
-    for (number, path) in unnamed_files(folder, &named).map_err(failed)? {
-        let is_last = last_of(Kind::of(number), &named).is_none_or(|(last, _)| number > last);
-        if is_last {
+    let unnamed = unnamed_files(folder, &named).map_err(failed)?;
+    let mut highest = highest(connection, &named).map_err(database)?;
+    for (number, path) in unnamed {
+        let of_kind = highest.of(Kind::of(number));
+        if number > *of_kind {
+            note_highest(connection, number).map_err(database)?;
             set_file_aside(&quarantine, &path)?;
+            *of_kind = number;
         } else if !is_needed(connection, number).map_err(database)? {
             fs::remove_file(&path).map_err(failed)?;
         }
@@ -186,15 +192,17 @@ pub(super) fn segments(
             );
         }
     }
-    let go_on = |kind: Kind| {
-        let Some((number, end)) = last_of(kind, &named) else {
-            return Ok(Appender::new(folder.to_owned(), limit, kind.first(), 0));
-        };
-        let path = path_of(folder, number);
-        let (number, end) = if is_whole(&quarantine, &path, unsigned(end))? {
-            (number, end)
-        } else {
-            (number + STEP, 0)
+    let mut go_on = |kind: Kind| {
+        let highest = *highest.of(kind);
+        let (number, end) = match last_of(kind, &named) {
+            Some((number, end))
+                if number == highest
+                    && is_whole(&quarantine, &path_of(folder, number), unsigned(end))? =>
+            {
+                (number, end)
+            }
+            _ if highest > 0 => (highest + STEP, 0),
+            _ => (kind.first(), 0),
         };
         Ok(Appender::new(folder.to_owned(), limit, number, end))
     };
@@ -202,6 +210,42 @@ pub(super) fn segments(
         payloads: go_on(Kind::Payloads)?,
         blobs: go_on(Kind::Blobs)?,
     })
+}
+
+/// The highest number that a file ever had, of each kind; 0 where there was none.
+struct Highest {
+    payloads: i64,
+    blobs: i64,
+}
+
+impl Highest {
+    fn of(&mut self, kind: Kind) -> &mut i64 {
+        match kind {
+            Kind::Payloads => &mut self.payloads,
+            Kind::Blobs => &mut self.blobs,
+        }
+    }
+}
+
+/// Reads the highest numbers that were ever named.
+fn highest(connection: &Connection, named: &[(i64, i64)]) -> rusqlite::Result<Highest> {
+    let of = |kind: Kind| -> rusqlite::Result<i64> {
+        let noted = meta(connection, kind.highest())?;
+        Ok(last_of(kind, named).map_or(noted, |(last, _)| last.max(noted)))
+    };
+    Ok(Highest {
+        payloads: of(Kind::Payloads)?,
+        blobs: of(Kind::Blobs)?,
+    })
+}
+
+/// Notes the number of a file that is set aside, or that retention removes.
+pub(crate) fn note_highest(connection: &Connection, number: i64) -> rusqlite::Result<()> {
+    let name = Kind::of(number).highest();
+    connection
+        .prepare_cached("UPDATE meta SET value = max(value, ?2) WHERE name = ?1")?
+        .execute((name, number))?;
+    Ok(())
 }
 
 /// Returns the last file of a kind and its end.
@@ -226,7 +270,7 @@ fn named_segments(connection: &Connection) -> rusqlite::Result<Vec<(i64, i64)>> 
     rows.collect()
 }
 
-/// Lists files that no row of `segments` names.
+/// Lists files that no row of `segments` names, by number.
 fn unnamed_files(folder: &Path, named: &[(i64, i64)]) -> io::Result<Vec<(i64, PathBuf)>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -236,6 +280,7 @@ fn unnamed_files(folder: &Path, named: &[(i64, i64)]) -> io::Result<Vec<(i64, Pa
             files.push((number, path));
         }
     }
+    files.sort_unstable();
     Ok(files)
 }
 

@@ -8,7 +8,7 @@ use super::Reader;
 use crate::error::StoreError;
 use crate::ledger::{Account, Ledger, TaskCounts};
 use crate::record::State;
-use crate::schema::{ORIGINS, origin_of, origin_word, state_of, unsigned};
+use crate::schema::{OPEN, ORIGINS, origin_of, origin_word, state_of, unsigned};
 
 /// How the names of counters begin that count what retention removed.
 const REMOVED: &str = "removed/";
@@ -52,8 +52,9 @@ pub(super) fn count(snapshot: &Connection, since_day: i64) -> Result<Ledger, Sto
     )?;
     each(
         snapshot,
-        "SELECT account, origin, count(*) FROM tasks WHERE state < 5 AND state < 3
-         GROUP BY account, origin",
+        &format!(
+            "SELECT account, origin, count(*) FROM tasks WHERE {OPEN} GROUP BY account, origin"
+        ),
         |account, row| {
             let (origin, n) = (row.get(1)?, unsigned(row.get(2)?));
             if let Some(account) = accounts.get_mut(&account)

@@ -7,7 +7,8 @@ use super::{Query, Reader, bytes};
 use crate::error::StoreError;
 use crate::record::{Failure, JournalEntry, PacketSeq, State, TaskId};
 use crate::schema::{
-    Fixed, Moving, handler_seal, origin_of, seal_of, state_code, state_of, unsigned, unsigned32,
+    Fixed, Moving, NOT_SUCCEEDED, handler_seal, origin_of, seal_of, state_code, state_of, unsigned,
+    unsigned32,
 };
 use crate::view::{FailedAttempt, TaskDetail, TaskFilter, TaskFound, TaskView};
 
@@ -32,8 +33,7 @@ impl Reader {
         if let Some(state) = filter.state {
             query.and("t.state = ?", state_code(state));
             if state != State::Success {
-                // Word for word the condition of the index, which is then used.
-                query.also("t.state < 5");
+                query.also(NOT_SUCCEEDED);
             }
         }
         if let Some(plugin) = &filter.plugin {

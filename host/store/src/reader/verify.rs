@@ -6,7 +6,7 @@ use super::Reader;
 use super::books::{count, recount};
 use crate::error::StoreError;
 use crate::ledger::{Account, Difference, Ledger, Verification};
-use crate::schema::meta;
+use crate::schema::{LIVING, meta};
 
 /// Most findings of one kind that are named.
 const MOST_FINDINGS: usize = 100;
@@ -96,8 +96,10 @@ impl Reader {
     /// Looks for tasks that need a packet which is gone, and for records whose file is.
     fn check_needed(&self) -> Result<(), StoreError> {
         let tasks: i64 = self.connection.query_row(
-            "SELECT count(*) FROM tasks WHERE state < 5 AND state IN (0, 1, 2, 3)
-                 AND packet IS NOT NULL AND packet NOT IN (SELECT seq FROM packets)",
+            &format!(
+                "SELECT count(*) FROM tasks WHERE {LIVING}
+                     AND packet IS NOT NULL AND packet NOT IN (SELECT seq FROM packets)"
+            ),
             [],
             |row| row.get(0),
         )?;

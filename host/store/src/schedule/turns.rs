@@ -109,7 +109,7 @@ impl Turns {
             }
             self.expiring.pop_first();
             if let Some(turn) = self.turns.get_mut(&key) {
-                tracing::warn!(%key, holder = %turn.holder, "a turn is overtaken after its hold");
+                tracing::warn!(?key, holder = %turn.holder, "a turn is overtaken after its hold");
                 through.extend(let_through(turn));
             }
         }

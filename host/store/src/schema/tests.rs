@@ -43,3 +43,29 @@ fn codes_of_states_and_origins_are_read_back() {
     assert_eq!(state_of(6), None);
     assert_eq!(origin_of(-1), None);
 }
+
+#[test]
+fn conditions_in_sql_are_of_the_states_that_they_name() {
+    let connection = Connection::open_in_memory().unwrap();
+    connection.execute_batch(TABLES).unwrap();
+    let holds = |condition: &str, state: State| -> bool {
+        let text = format!("SELECT {condition} FROM (SELECT ?1 AS state)");
+        let code = state_code(state);
+        connection
+            .query_row(&text, [code], |row| row.get(0))
+            .unwrap()
+    };
+    for code in 0..6 {
+        let state = state_of(code).unwrap();
+        let is_open = matches!(state, State::Pending | State::Retry | State::Parked);
+        let is_set_aside = state == State::Failure;
+        assert_eq!(holds(OPEN, state), is_open, "{state:?}");
+        assert_eq!(holds(LIVING, state), is_open || is_set_aside, "{state:?}");
+        assert_eq!(holds(NOT_SUCCEEDED, state), state != State::Success);
+    }
+    for condition in [OPEN, LIVING, NOT_SUCCEEDED] {
+        let text = format!("EXPLAIN QUERY PLAN SELECT seq FROM tasks WHERE {condition}");
+        let plan: String = connection.query_row(&text, [], |row| row.get(3)).unwrap();
+        assert!(plan.contains("tasks_not_succeeded"), "{plan}");
+    }
+}

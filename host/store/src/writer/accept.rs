@@ -175,7 +175,7 @@ impl Writer<'_> {
             |row| row.get(0),
         )?;
         if other && !packet.flags.iter().any(|flag| flag == OTHER_BYTES) {
-            tracing::warn!(id = %packet.id, source = %packet.source, "id came again with other bytes");
+            tracing::warn!(id = ?packet.id, source = %packet.source, "id came again with other bytes");
             packet.flags.push(OTHER_BYTES.to_owned());
         }
         Ok(())

@@ -12,7 +12,7 @@ use crate::options::{MAX_JOURNAL_BYTES, MAX_JOURNAL_ENTRIES};
 use crate::queues::Change;
 use crate::record::{Commit, Failure, JournalEntry, Nanos, State, Step};
 use crate::schedule::{Leased, OpenTask, Tally};
-use crate::schema::{FIRST_END, Moving, column, length_column, seal_of, state_code};
+use crate::schema::{Moving, column, length_column, seal_of, state_code};
 
 /// Longest message of a failure that is kept, bytes.
 const MAX_MESSAGE: usize = 4 * 1024;
@@ -179,7 +179,7 @@ impl Writer<'_> {
                 state = State::Revoked;
             }
         }
-        let has_ended = state_code(state) >= FIRST_END;
+        let has_ended = !matches!(state, State::Pending | State::Retry | State::Parked);
         Ok(Becomes {
             state,
             ended: has_ended.then_some(group.now),

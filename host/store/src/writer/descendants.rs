@@ -13,6 +13,7 @@ use rusqlite::Connection;
 
 use crate::error::StoreError;
 use crate::options::MAX_DESCENDANTS;
+use crate::schema::LIVING;
 
 /// Digits of a digest in hexadecimal.
 const DIGITS: usize = 64;
@@ -28,9 +29,9 @@ pub(super) struct Descendants {
 impl Descendants {
     /// Counts the rows.
     pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
-        let mut statement = connection.prepare_cached(
-            "SELECT root, count(*) FROM tasks WHERE state < 5 AND state < 4 GROUP BY root",
-        )?;
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT root, count(*) FROM tasks WHERE {LIVING} GROUP BY root"
+        ))?;
         let rows = statement.query_map([], |row| {
             let living: u32 = row.get(1)?;
             Ok((row.get(0)?, living))

@@ -47,7 +47,7 @@ impl Writer<'_> {
         self.known.next_event = next;
         let most = column(self.shared.options.retention.event_count);
         let keep = next.saturating_sub(most);
-        if self.known.oldest_event < keep {
+        if self.shared.options.removes && self.known.oldest_event < keep {
             // The page that was just written stays, however many events it has.
             self.sql.cut_events.execute((keep.min(first), PAGES))?;
             self.known.oldest_event = self.oldest_event()?;

@@ -48,6 +48,19 @@ pub(crate) enum Op {
         commits: Vec<Commit>,
         reply: Reply<CommitAnswers>,
     },
+    Value(ValueOp),
+    Retain {
+        /// `None` where nobody waits for it.
+        reply: Option<Reply<Removed>>,
+    },
+    Close {
+        reply: Reply<()>,
+    },
+}
+
+/// An operation on one value, claim, task that was set aside, route or blob.
+#[derive(Debug)]
+pub(crate) enum ValueOp {
     PutBlob {
         digest: [u8; 32],
         bytes: Bytes,
@@ -75,13 +88,25 @@ pub(crate) enum Op {
         plugin: String,
         reply: Reply<u64>,
     },
-    Retain {
-        /// `None` where nobody waits for it.
-        reply: Option<Reply<Removed>>,
-    },
-    Close {
-        reply: Reply<()>,
-    },
+}
+
+impl From<ValueOp> for Op {
+    fn from(op: ValueOp) -> Self {
+        Self::Value(op)
+    }
+}
+
+impl ValueOp {
+    /// Answers with an error.
+    fn fail(self, error: StoreError) {
+        match self {
+            Self::PutBlob { reply, .. } => send(reply, Err(error)),
+            Self::Claim { reply, .. } | Self::Resume { reply, .. } => send(reply, Err(error)),
+            Self::PutRoute { reply, .. } | Self::RemoveRoute { reply, .. } => {
+                send(reply, Err(error));
+            }
+        }
+    }
 }
 
 impl Op {
@@ -100,11 +125,7 @@ impl Op {
                 .sum(),
             Self::Unconfirmed { .. }
             | Self::Listening { .. }
-            | Self::PutBlob { .. }
-            | Self::Claim { .. }
-            | Self::Resume { .. }
-            | Self::PutRoute { .. }
-            | Self::RemoveRoute { .. }
+            | Self::Value(_)
             | Self::Retain { .. }
             | Self::Close { .. } => 1,
         }
@@ -117,14 +138,10 @@ impl Op {
             Self::Refuse { reply, .. }
             | Self::Unconfirmed { reply, .. }
             | Self::Listening { reply, .. }
-            | Self::PutBlob { reply, .. }
             | Self::Close { reply } => send(reply, Err(error)),
             Self::Submit { reply, .. } => send(reply, Err(error)),
             Self::Commit { reply, .. } => send(reply, Err(error)),
-            Self::Claim { reply, .. } | Self::Resume { reply, .. } => send(reply, Err(error)),
-            Self::PutRoute { reply, .. } | Self::RemoveRoute { reply, .. } => {
-                send(reply, Err(error));
-            }
+            Self::Value(op) => op.fail(error),
             Self::Retain { reply } => {
                 if let Some(reply) = reply {
                     send(reply, Err(error));

@@ -36,6 +36,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 const PRESSED: Duration = Duration::from_secs(5);
 /// Rows that are read at once, and young rows in a row at which a stage ends.
 const LOOK: u32 = 64;
+/// For how long identities are remembered, however short the payloads are kept: as long as a
+/// stream may send a packet again.
+const IDENTITY: Duration = Duration::from_hours(30 * 24);
 /// How often blobs are swept.
 const SWEEP: Nanos = 24 * 3600 * 1_000_000_000;
 
@@ -50,6 +53,7 @@ enum Stage {
     Unconfirmed,
     Packets,
     Payloads,
+    Pressed,
     Gaps,
     Claims,
     Events,
@@ -60,7 +64,7 @@ enum Stage {
 
 /// All stages in their order: a row goes before what it needs, mentions are renewed before
 /// blobs go.
-const STAGES: [Stage; 14] = [
+const STAGES: [Stage; 15] = [
     Stage::Results,
     Stage::Journals,
     Stage::Arguments,
@@ -69,6 +73,7 @@ const STAGES: [Stage; 14] = [
     Stage::Unconfirmed,
     Stage::Packets,
     Stage::Payloads,
+    Stage::Pressed,
     Stage::Gaps,
     Stage::Claims,
     Stage::Events,
@@ -92,6 +97,10 @@ struct Pass {
     /// When it began, by the store's clock.
     now: Nanos,
     sweeps_blobs: bool,
+    /// What is old goes; else only what is too much.
+    is_by_age: bool,
+    /// When the clock leapt ahead, by itself.
+    leapt: Nanos,
     /// There are more bytes than may be kept.
     is_pressed: bool,
     /// Index in [`STAGES`].
@@ -100,16 +109,24 @@ struct Pass {
     cursor: i64,
     /// As `cursor`, where rows have a digest too.
     digest: [u8; 32],
+    /// As `cursor`, of refusals, where packets are looked at beside them.
+    refusal: i64,
     young: u32,
+    /// Where payloads are looked at from; believed once the slice is on disk.
+    payloads_to: i64,
     until: Instant,
     removed: Removed,
     replies: Vec<Reply<Removed>>,
 }
 
 impl Pass {
-    /// Returns the moment before which what is kept for so long is old.
+    /// Returns the moment before which what is kept for so long is old; nothing is that was
+    /// kept before a leap of the clock, until so long after it.
     fn before(&self, kept: Duration) -> Nanos {
         let kept = Nanos::try_from(kept.as_nanos()).unwrap_or(Nanos::MAX);
+        if self.now.saturating_sub(self.leapt) < kept {
+            return Nanos::MIN;
+        }
         self.now.saturating_sub(kept)
     }
 
@@ -169,11 +186,20 @@ impl Retention {
 }
 
 impl Writer<'_> {
-    /// Begins a pass; `reply` is answered at its end. One that is asked for sweeps blobs too.
+    /// Begins a pass; `reply` is answered at its end. One that is asked for sweeps blobs too, and
+    /// whoever asks vouches for the clock. One that is not does without age while the clock is
+    /// doubted.
     pub(super) fn begin_pass(&mut self, now: Nanos, reply: Option<Reply<Removed>>) {
+        self.wall.look(self.shared.options.clock.look());
+        let is_asked_for = reply.is_some();
+        let is_by_age = is_asked_for || self.wall.is_believed();
+        let is_pressed = self.has_too_many_bytes();
+        if !is_by_age && !is_pressed {
+            return;
+        }
         let last = self.retention.last_sweep;
         let is_time = last.is_none_or(|last| now.abs_diff(last) >= SWEEP.unsigned_abs());
-        let sweeps_blobs = is_time || reply.is_some();
+        let sweeps_blobs = is_by_age && (is_time || is_asked_for);
         if sweeps_blobs {
             self.retention.last_sweep = Some(now);
             self.retention.payloads_to = 0;
@@ -186,11 +212,15 @@ impl Writer<'_> {
         self.retention.pass = Some(Box::new(Pass {
             now,
             sweeps_blobs: sweeps_blobs || swept,
-            is_pressed: self.has_too_many_bytes(),
+            is_by_age,
+            leapt: if is_asked_for { 0 } else { self.wall.leapt() },
+            is_pressed,
             stage: 0,
             cursor: 0,
             digest: [0; 32],
+            refusal: 0,
             young: 0,
+            payloads_to: self.retention.payloads_to,
             until: Instant::now(),
             removed,
             replies,
@@ -201,7 +231,8 @@ impl Writer<'_> {
     pub(super) fn relieve(&mut self) {
         let last = self.retention.last_slice;
         let is_time = last.is_none_or(|last| last.elapsed() >= PRESSED);
-        if self.has_too_many_bytes()
+        if self.shared.options.removes
+            && self.has_too_many_bytes()
             && is_time
             && !self.retention.is_under_way()
             && self.failed.is_none()
@@ -242,6 +273,9 @@ impl Writer<'_> {
             self.finish(group, sliced)
         };
         self.retention.last_slice = Some(Instant::now());
+        if written.is_ok() {
+            self.retention.payloads_to = pass.payloads_to;
+        }
         match written {
             Ok(()) if is_done => self.end_pass(*pass),
             Ok(()) => self.retention.pass = Some(pass),
@@ -283,7 +317,9 @@ impl Writer<'_> {
                 return Ok(());
             }
         }
-        self.sql.set_meta.execute(("retained", pass.now))?;
+        if pass.is_by_age {
+            self.sql.set_meta.execute(("retained", pass.now))?;
+        }
         Ok(())
     }
 
@@ -294,6 +330,10 @@ impl Writer<'_> {
         pass: &mut Pass,
         stage: Stage,
     ) -> Result<bool, StoreError> {
+        let needs_no_clock = matches!(stage, Stage::Pressed | Stage::Segments);
+        if !pass.is_by_age && !needs_no_clock {
+            return Ok(true);
+        }
         match stage {
             Stage::Results => self.remove_results(pass),
             Stage::Journals => self.remove_journals(pass),
@@ -303,6 +343,7 @@ impl Writer<'_> {
             Stage::Unconfirmed => self.remove_unconfirmed(pass),
             Stage::Packets => self.remove_packets(pass),
             Stage::Payloads => self.drop_payloads(pass),
+            Stage::Pressed => self.relieve_bytes(pass),
             Stage::Gaps => self.remove_gaps(pass),
             Stage::Claims => self.remove_claims(pass),
             Stage::Events => self.remove_events(pass),
@@ -311,6 +352,11 @@ impl Writer<'_> {
             Stage::Blobs => self.remove_blobs(pass),
             Stage::Segments => self.remove_segments(group, pass),
         }
+    }
+
+    /// Returns how long rows of packets are kept.
+    fn packet_rows(&self) -> Duration {
+        self.shared.options.retention.packets.max(IDENTITY)
     }
 
     /// Runs a statement of retention.

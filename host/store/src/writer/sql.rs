@@ -76,7 +76,7 @@ statements! {
         ON CONFLICT(plugin, key) DO UPDATE SET
             version = excluded.version, value = excluded.value, seal = excluded.seal";
     delete_kv: "DELETE FROM kv WHERE plugin = ?1 AND key = ?2";
-    find_claim: "SELECT task, made FROM claims WHERE plugin = ?1 AND name = ?2";
+    find_claim: "SELECT task FROM claims WHERE plugin = ?1 AND name = ?2";
     set_claim: "INSERT OR REPLACE INTO claims(plugin, name, task, made) VALUES(?1, ?2, ?3, ?4)";
     set_route: "INSERT OR REPLACE INTO routes(plugin, generation, digest, manifest, seal)
         VALUES(?1, ?2, ?3, ?4, ?5)";

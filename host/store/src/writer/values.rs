@@ -1,16 +1,65 @@
 //! Plugin values, claims, routes and blobs.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, params};
 
-use super::{Group, Writer, Written};
+use super::{Group, ValueOp, Writer, Written, settle};
+use crate::error::StoreError;
 use crate::record::{KvWrite, Nanos, TaskId};
 use crate::schema::{column, kv_seal, length_column, route_seal};
 
-/// How long a claim holds.
-pub(super) const CLAIM: Nanos = 30 * 86_400 * 1_000_000_000;
+/// How long a claim holds at least: until retention removes it, which knows whether the clock
+/// is to be believed.
+pub(super) const CLAIM: Duration = Duration::from_hours(30 * 24);
 
 impl Writer<'_> {
+    /// Writes the rows of an operation on values, routes or blobs.
+    pub(super) fn apply_value(&mut self, group: &mut Group, op: ValueOp) -> Result<(), StoreError> {
+        match op {
+            ValueOp::PutBlob {
+                digest,
+                bytes,
+                reply,
+            } => {
+                let written = self.apply_blob(group, &digest, &bytes);
+                settle(group, reply, written)
+            }
+            ValueOp::Claim {
+                plugin,
+                name,
+                task,
+                reply,
+            } => {
+                let written = self.apply_claim(group, &plugin, &name, task);
+                settle(group, reply, written)
+            }
+            ValueOp::Resume {
+                task,
+                keep,
+                replace,
+                reply,
+            } => {
+                let written = self.apply_resume(group, task, keep, replace);
+                settle(group, reply, written)
+            }
+            ValueOp::PutRoute {
+                plugin,
+                digest,
+                manifest,
+                reply,
+            } => {
+                let written = self.apply_route(&plugin, Some((digest, &manifest)));
+                settle(group, reply, written)
+            }
+            ValueOp::RemoveRoute { plugin, reply } => {
+                let written = self.apply_route(&plugin, None);
+                settle(group, reply, written)
+            }
+        }
+    }
+
     /// Writes a commit's values.
     pub(super) fn write_values(
         &mut self,
@@ -62,21 +111,18 @@ impl Writer<'_> {
         Ok(())
     }
 
-    pub(super) fn apply_claim(
+    fn apply_claim(
         &mut self,
         group: &Group,
         plugin: &str,
         name: &str,
         task: TaskId,
     ) -> Written<bool> {
-        let held: Option<([u8; 16], Nanos)> = self
+        let holder: Option<[u8; 16]> = self
             .sql
             .find_claim
-            .query_row((plugin, name), |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row((plugin, name), |row| row.get(0))
             .optional()?;
-        let holder = held
-            .filter(|(_, made)| group.now.saturating_sub(*made) < CLAIM)
-            .map(|(holder, _)| holder);
         if holder.is_none() {
             self.sql
                 .set_claim
@@ -86,11 +132,7 @@ impl Writer<'_> {
         Ok(Ok(is_first))
     }
 
-    pub(super) fn apply_route(
-        &mut self,
-        plugin: &str,
-        route: Option<([u8; 32], &str)>,
-    ) -> Written<u64> {
+    fn apply_route(&mut self, plugin: &str, route: Option<([u8; 32], &str)>) -> Written<u64> {
         let generation = self.known.generation + 1;
         match route {
             Some((digest, manifest)) => {
@@ -111,12 +153,7 @@ impl Writer<'_> {
         Ok(Ok(generation))
     }
 
-    pub(super) fn apply_blob(
-        &mut self,
-        group: &Group,
-        digest: &[u8; 32],
-        bytes: &Bytes,
-    ) -> Written<()> {
+    fn apply_blob(&mut self, group: &Group, digest: &[u8; 32], bytes: &Bytes) -> Written<()> {
         if !self.mention(digest, group.now)? {
             let is_large = bytes.len() > self.shared.options.segment_threshold;
             let place = if is_large {

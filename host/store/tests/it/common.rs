@@ -2,8 +2,7 @@
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,21 +23,33 @@ const NEVER: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// A clock that stands until it is moved.
 #[derive(Debug)]
-pub(crate) struct Hand(AtomicI64);
+pub(crate) struct Hand(Mutex<(Nanos, Duration)>);
 
 impl Hand {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(AtomicI64::new(START)))
+        Arc::new(Self(Mutex::new((START, Duration::ZERO))))
     }
 
+    /// Time passes.
     pub(crate) fn advance(&self, by: Nanos) {
-        self.0.fetch_add(by, Ordering::SeqCst);
+        let mut clock = self.0.lock().unwrap();
+        clock.0 += by;
+        clock.1 += Duration::from_nanos(by.unsigned_abs());
+    }
+
+    /// The wall clock is set to another time.
+    pub(crate) fn step(&self, by: Nanos) {
+        self.0.lock().unwrap().0 += by;
     }
 }
 
 impl Clock for Hand {
     fn now(&self) -> Nanos {
-        self.0.load(Ordering::SeqCst)
+        self.look().0
+    }
+
+    fn look(&self) -> (Nanos, Duration) {
+        *self.0.lock().unwrap()
     }
 }
 

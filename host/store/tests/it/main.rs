@@ -16,6 +16,7 @@ mod events;
 mod injection;
 mod keeping;
 mod ledger;
+mod logs;
 mod reopening;
 mod resuming;
 mod retention;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gwasp_store::{
-    Accepted, Arrival, Commit, JournalEntry, NewRefusal, Options, Origin, PacketFilter, PacketSeq,
-    Reader, Removed, Retention, State, Step, Store, StoreError, TaskFilter,
+    Accepted, Arrival, Clock as _, Commit, JournalEntry, NewRefusal, Options, Origin, PacketFilter,
+    PacketSeq, Reader, Removed, Retention, State, Step, Store, StoreError, TaskFilter,
 };
 
 use crate::common::{
@@ -259,6 +259,69 @@ fn too_many_bytes_go_by_themselves() {
 }
 
 #[test]
+fn among_too_many_bytes_the_oldest_go_first_refused_or_kept() {
+    let mut rig = Rig::new();
+    let refuse = |rig: &Rig, name: &str, received| {
+        let refusal = NewRefusal {
+            source: "gcn".to_owned(),
+            received,
+            reason: "no VOEvent".to_owned(),
+            payload: Bytes::from(name.repeat(20_000)),
+        };
+        wait(rig.store().refuse(vec![refusal])).unwrap();
+    };
+    let keep = |rig: &Rig, name: &str, received| {
+        let mut packet = large(name, &[]);
+        packet.packet.received = received;
+        rig.keep(packet);
+    };
+    refuse(&rig, "a", START + SECOND);
+    keep(&rig, "1", START);
+    keep(&rig, "2", START + 2 * SECOND);
+    keep(&rig, "3", START + 4 * SECOND);
+    refuse(&rig, "b", START + 3 * SECOND);
+    refuse(&rig, "c", START + 5 * SECOND);
+    rig.options.retention.packet_bytes = 70_000;
+    rig.crash();
+    assert_eq!(retain(&rig).payloads, 2, "120 kB, of which 65 kB may stay");
+    let is_dropped = |seq| {
+        let view = reader(&rig).packet_view(PacketSeq(seq)).unwrap().unwrap();
+        view.dropped.is_some()
+    };
+    assert_eq!([1, 2, 3].map(is_dropped), [true, true, false]);
+    let mut refusals = reader(&rig).refusals(None, None, None).unwrap();
+    refusals.sort_by_key(|refusal| refusal.received);
+    let kept: Vec<bool> = refusals
+        .iter()
+        .map(|found| !found.payload.is_empty())
+        .collect();
+    assert_eq!(kept, [false, true, true]);
+    rig.check_sound();
+}
+
+#[test]
+fn a_store_that_is_opened_to_write_one_thing_removes_nothing() {
+    let mut rig = Rig::new();
+    for number in 0..6 {
+        rig.keep(large(&number.to_string(), &[]));
+    }
+    rig.options.removes = false;
+    rig.options.retention.packet_bytes = 1;
+    rig.options.retention.event_count = 1;
+    rig.options.retention.every = Duration::from_millis(1);
+    rig.crash();
+    for _ in 0..50 {
+        rig.accept(arrival("again", &[]));
+    }
+    rig.close();
+    let reader = Reader::open(&rig.path()).unwrap();
+    let view = reader.packet_view(PacketSeq(1)).unwrap().unwrap();
+    assert_eq!(view.dropped, None);
+    let events = reader.events(1, 1).unwrap();
+    assert_eq!((events.events[0].number, events.gap), (1, None));
+}
+
+#[test]
 fn a_payload_that_is_kept_for_a_day_leaves_its_identity_for_thirty() {
     let rig = Rig::with(|options| options.retention.packets = Duration::from_hours(24));
     rig.keep(arrival("1", &[]));
@@ -307,6 +370,42 @@ fn a_task_cannot_be_made_of_a_packet_whose_payload_is_gone() {
 }
 
 #[test]
+fn what_a_broken_pass_took_back_goes_in_the_next() {
+    let rig = Rig::with(|options| {
+        options.retention.packets = Duration::from_hours(24);
+        options.retention.every = Duration::from_millis(1);
+    });
+    for name in ["1", "2", "3"] {
+        rig.keep(arrival(name, &[]));
+    }
+    let other = rusqlite::Connection::open(rig.path().join("store.sqlite")).unwrap();
+    other
+        .execute_batch(
+            "CREATE TRIGGER broken BEFORE UPDATE OF dropped ON packets WHEN new.seq = 3
+             BEGIN SELECT raise(ABORT, 'broken'); END",
+        )
+        .unwrap();
+    rig.clock.advance(2 * DAY);
+    let mut last = arrival("last", &["last/a"]);
+    last.packet.received = START + 2 * DAY;
+    // A task that is due later has the timer look at the clock.
+    last.tasks[0].due = START + 40 * DAY;
+    rig.keep(last);
+    wait(rig.store().retain()).unwrap_err();
+    other.execute_batch("DROP TRIGGER broken").unwrap();
+    let is_dropped = |seq| {
+        let view = reader(&rig).packet_view(PacketSeq(seq)).unwrap().unwrap();
+        view.dropped.is_some()
+    };
+    while !is_dropped(3) {
+        rig.clock.advance(SECOND / 100);
+        std::thread::yield_now();
+    }
+    assert!(is_dropped(1));
+    rig.check_sound();
+}
+
+#[test]
 fn a_claim_holds_for_thirty_days_and_its_row_goes() {
     let rig = Rig::new();
     let claim = |task: &str| wait(rig.store().claim("fermi-log", "S1", task_id(task))).unwrap();
@@ -334,6 +433,31 @@ fn files_that_retention_had_no_time_to_remove_go_at_the_next_start() {
     rig.open();
     assert!(!first.exists());
     assert!(!rig.path().join("quarantine").exists());
+    rig.check_sound();
+}
+
+#[test]
+fn a_file_that_was_emptied_is_removed_though_no_file_is_named_after_it() {
+    let mut rig = Rig::new();
+    rig.keep(large("1", &[]));
+    rig.close();
+    let first = segment_files(&rig)[0].clone();
+    let mut copy = std::fs::read(&first).unwrap();
+    copy[16] ^= 1;
+    std::fs::write(&first, &copy).unwrap();
+    // What is damaged is not written to any more.
+    rig.open();
+    rig.clock.advance(31 * DAY);
+    keep_last(&rig);
+    assert_eq!(retain(&rig).segments, 1);
+    rig.close();
+    std::fs::write(&first, &copy).unwrap();
+    rig.open();
+    assert!(!first.exists());
+    assert!(!rig.path().join("quarantine/00000001.segment").exists());
+    rig.keep(large("2", &[]));
+    let second = rig.path().join("segments/00000003.segment");
+    assert_eq!(segment_files(&rig), [second], "no number is given twice");
     rig.check_sound();
 }
 
@@ -386,6 +510,71 @@ fn a_store_removes_by_itself_what_is_old() {
     }
     let open = reader(&rig).tasks(&TaskFilter::default()).unwrap();
     assert_eq!(open.len(), 1);
+    rig.check_sound();
+}
+
+/// Keeps large packets, until a pass has dropped the payload of one of them.
+fn press(rig: &Rig, names: [&str; 6]) {
+    let keep = |name: &&str| {
+        let mut packet = large(name, &[]);
+        packet.packet.received = rig.clock.now();
+        rig.keep(packet)
+    };
+    let first = names.iter().map(keep).min().unwrap();
+    while reader(rig)
+        .packet_view(first)
+        .unwrap()
+        .unwrap()
+        .dropped
+        .is_none()
+    {
+        rig.clock.advance(SECOND / 100);
+        rig.accept(large(names[0], &[]));
+    }
+}
+
+#[test]
+fn a_clock_that_jumps_ahead_forgets_no_identity_and_no_claim() {
+    let rig = Rig::with(|options| options.retention.packet_bytes = 100_000);
+    let claim = |task: &str| wait(rig.store().claim("fermi-log", "S1", task_id(task))).unwrap();
+    rig.keep(arrival("1", &[]));
+    assert!(claim("a"));
+    rig.clock.step(40 * DAY);
+    press(&rig, ["2", "3", "4", "5", "6", "7"]);
+    assert!(matches!(
+        rig.accept(arrival("1", &[])),
+        Accepted::Duplicate(_)
+    ));
+    assert!(!claim("b"));
+    rig.check_sound();
+}
+
+#[test]
+fn what_was_kept_before_the_clock_was_set_is_kept_as_long_after() {
+    let mut rig = Rig::with(|options| {
+        options.retention.packet_bytes = 100_000;
+        options.retention.every = Duration::from_millis(1);
+    });
+    rig.keep(arrival("1", &[]));
+    rig.crash();
+    rig.clock.step(10_000 * DAY);
+    let mut second = arrival("2", &["2/a"]);
+    second.packet.received = rig.clock.now();
+    // A task that is due later has the timer look at the clock.
+    second.tasks[0].due = rig.clock.now() + 400 * DAY;
+    rig.keep(second);
+    rig.crash();
+    rig.clock.advance(2 * DAY);
+    press(&rig, ["3", "4", "5", "6", "7", "8"]);
+    assert!(matches!(
+        rig.accept(arrival("1", &[])),
+        Accepted::Duplicate(_)
+    ));
+    rig.clock.advance(31 * DAY);
+    while reader(&rig).packet_view(PacketSeq(1)).unwrap().is_some() {
+        rig.clock.advance(SECOND / 100);
+        std::thread::yield_now();
+    }
     rig.check_sound();
 }
 

@@ -222,7 +222,7 @@ fn children_and_values_appear_with_the_end_of_their_parent() {
 }
 
 #[test]
-fn a_claim_is_the_first_tasks_for_thirty_days() {
+fn a_claim_is_the_first_tasks_until_it_is_removed_after_thirty_days() {
     let mut rig = Rig::new();
     let claim = |rig: &Rig, task: &str| {
         wait(rig.store().claim("fermi-log", "sent/G1", task_id(task))).unwrap()
@@ -232,7 +232,9 @@ fn a_claim_is_the_first_tasks_for_thirty_days() {
     rig.crash();
     assert!(claim(&rig, "a"));
     assert!(!claim(&rig, "b"));
-    rig.clock.advance(30 * 86_400 * SECOND);
+    rig.clock.advance(31 * 86_400 * SECOND);
+    assert!(!claim(&rig, "b"), "the clock alone ends nothing");
+    wait(rig.store().retain()).unwrap();
     assert!(claim(&rig, "b"));
     assert!(!claim(&rig, "a"));
 }

@@ -6,13 +6,15 @@
 use super::super::values::CLAIM;
 use super::{Fate, Group, LOOK, Pass, Writer};
 use crate::error::StoreError;
+use crate::open::note_highest;
+use crate::schema::LIVING;
 
 impl Writer<'_> {
     pub(super) fn remove_claims(&self, pass: &mut Pass) -> Result<bool, StoreError> {
         let removed = self.run_once(
             "DELETE FROM claims WHERE (plugin, name) IN (
                  SELECT plugin, name FROM claims WHERE made < ?1 LIMIT ?2)",
-            (pass.now.saturating_sub(CLAIM), LOOK),
+            (pass.before(CLAIM), LOOK),
         )?;
         Ok(removed == 0)
     }
@@ -34,9 +36,11 @@ impl Writer<'_> {
     /// Mentions the blobs again that tasks need, and forgets what others needed.
     pub(super) fn renew_mentions(&mut self, pass: &mut Pass) -> Result<bool, StoreError> {
         let rows = self.rows(
-            "SELECT m.task, m.digest, coalesce(t.state < 4, 0) FROM mentions m
-             LEFT JOIN tasks t ON t.seq = m.task
-             WHERE (m.task, m.digest) > (?1, ?2) ORDER BY m.task, m.digest LIMIT ?3",
+            &format!(
+                "SELECT m.task, m.digest, coalesce({LIVING}, 0) FROM mentions m
+                 LEFT JOIN tasks t ON t.seq = m.task
+                 WHERE (m.task, m.digest) > (?1, ?2) ORDER BY m.task, m.digest LIMIT ?3"
+            ),
             (pass.cursor, pass.digest, LOOK),
             |row| Ok((row.get::<_, [u8; 32]>(1)?, row.get::<_, bool>(2)?)),
         )?;
@@ -83,6 +87,7 @@ impl Writer<'_> {
         )?;
         pass.walk(rows, |pass, number, ()| {
             self.run_once("DELETE FROM segments WHERE number = ?1", [number])?;
+            note_highest(self.connection, number)?;
             group.unlink.push(number);
             pass.removed.segments += 1;
             Ok(Fate::Old)

@@ -1,5 +1,8 @@
 //! Packets, refused bytes, and what else is kept as long.
 
+use std::iter::Peekable;
+use std::vec::IntoIter;
+
 use rusqlite::params;
 
 use super::super::books::{Counter, DUPLICATE, MATCHED, REFUSED, UNCONFIRMED, removed, unmatched};
@@ -8,6 +11,54 @@ use crate::error::StoreError;
 use crate::reader::packet_row_of;
 use crate::record::Nanos;
 use crate::schema::unsigned;
+
+/// [`LOOK`], as a length.
+const ROWS: usize = LOOK as usize;
+
+/// The older of a packet and a refusal.
+enum Oldest {
+    /// Its number, and whether it has its payload.
+    Packet(i64, bool),
+    /// Its number, and how many bytes are kept.
+    Refusal(i64, i64),
+}
+
+/// Packets and refusals by the time they were received, each kind in the order of its numbers.
+/// Ends where more of one kind would have to be read.
+struct Merged {
+    packets: Peekable<IntoIter<(i64, (Nanos, bool))>>,
+    refusals: Peekable<IntoIter<(i64, (Nanos, i64))>>,
+    /// All packets after the last were read.
+    all_packets: bool,
+    all_refusals: bool,
+}
+
+impl Merged {
+    fn new(packets: Vec<(i64, (Nanos, bool))>, refusals: Vec<(i64, (Nanos, i64))>) -> Self {
+        Self {
+            all_packets: packets.len() < ROWS,
+            all_refusals: refusals.len() < ROWS,
+            packets: packets.into_iter().peekable(),
+            refusals: refusals.into_iter().peekable(),
+        }
+    }
+
+    fn next(&mut self) -> Option<Oldest> {
+        let is_packet = match (self.packets.peek(), self.refusals.peek()) {
+            (Some((_, (packet, _))), Some((_, (refusal, _)))) => packet <= refusal,
+            (Some(_), None) if self.all_refusals => true,
+            (None, Some(_)) if self.all_packets => false,
+            _ => return None,
+        };
+        if is_packet {
+            let (seq, (_, has_payload)) = self.packets.next()?;
+            Some(Oldest::Packet(seq, has_payload))
+        } else {
+            let (seq, (_, bytes)) = self.refusals.next()?;
+            Some(Oldest::Refusal(seq, bytes))
+        }
+    }
+}
 
 impl Writer<'_> {
     pub(super) fn remove_refusals(&mut self, pass: &mut Pass) -> Result<bool, StoreError> {
@@ -26,14 +77,7 @@ impl Writer<'_> {
                 pass.removed.refusals += 1;
                 return Ok(Fate::Old);
             }
-            if !self.is_pressed(pass) {
-                return Ok(Fate::Young);
-            }
-            if bytes > 0 {
-                self.run_once("UPDATE refusals SET payload = x'' WHERE seq = ?1", [seq])?;
-                self.known.payload_bytes -= bytes;
-            }
-            Ok(Fate::Old)
+            Ok(Fate::Young)
         })
     }
 
@@ -100,34 +144,89 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Drops payloads that are old or too many; the rows stay.
+    /// Drops payloads that are old; the rows stay.
     pub(super) fn drop_payloads(&mut self, pass: &mut Pass) -> Result<bool, StoreError> {
-        let before = pass.before(self.shared.options.retention.packets);
-        let is_by_age = self.shared.options.retention.packets < self.packet_rows();
-        if !is_by_age && !self.is_pressed(pass) {
+        let kept = self.shared.options.retention.packets;
+        if kept >= self.packet_rows() {
             return Ok(true);
         }
-        pass.cursor = pass.cursor.max(self.retention.payloads_to);
-        let rows = self.rows(
-            "SELECT seq, received, payload IS NOT NULL OR segment IS NOT NULL FROM packets
-             WHERE seq > ?1 ORDER BY seq LIMIT ?2",
-            (pass.cursor, LOOK),
-            |row| Ok((row.get::<_, Nanos>(1)?, row.get::<_, bool>(2)?)),
-        )?;
-        let is_done = pass.walk(rows, |pass, seq, (received, has_payload)| {
-            if received >= before && !self.is_pressed(pass) {
+        let before = pass.before(kept);
+        pass.cursor = pass.cursor.max(pass.payloads_to);
+        let rows = self.payload_rows(pass.cursor)?;
+        pass.walk(rows, |pass, seq, (received, has_payload)| {
+            if received >= before {
                 return Ok(Fate::Young);
             }
-            if has_payload && !self.is_needed(seq)? {
-                self.drop_payload(seq, pass.now)?;
-                pass.removed.payloads += 1;
-            }
+            self.drop_unneeded(pass, seq, has_payload)?;
             if pass.young == 0 {
-                self.retention.payloads_to = seq;
+                pass.payloads_to = seq;
             }
             Ok(Fate::Old)
-        })?;
-        Ok(is_done)
+        })
+    }
+
+    /// Drops payloads and refused bytes, the oldest of both first, until there are few enough;
+    /// the rows stay.
+    pub(super) fn relieve_bytes(&mut self, pass: &mut Pass) -> Result<bool, StoreError> {
+        pass.cursor = pass.cursor.max(pass.payloads_to);
+        let packets = self.payload_rows(pass.cursor)?;
+        let refusals = self.refusal_rows(pass.refusal)?;
+        let is_last = packets.len().max(refusals.len()) < ROWS;
+        let mut merged = Merged::new(packets, refusals);
+        while self.is_pressed(pass) {
+            match merged.next() {
+                Some(Oldest::Packet(seq, has_payload)) => {
+                    self.drop_unneeded(pass, seq, has_payload)?;
+                    pass.cursor = seq;
+                    pass.payloads_to = seq;
+                }
+                Some(Oldest::Refusal(seq, bytes)) => {
+                    if bytes > 0 {
+                        self.run_once("UPDATE refusals SET payload = x'' WHERE seq = ?1", [seq])?;
+                        self.known.payload_bytes -= bytes;
+                    }
+                    pass.refusal = seq;
+                }
+                None => return Ok(is_last),
+            }
+            if pass.is_over() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads packets after `seq`: when each was received and whether it has its payload.
+    fn payload_rows(&self, seq: i64) -> rusqlite::Result<Vec<(i64, (Nanos, bool))>> {
+        self.rows(
+            "SELECT seq, received, payload IS NOT NULL OR segment IS NOT NULL FROM packets
+             WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+            (seq, LOOK),
+            |row| Ok((row.get(1)?, row.get(2)?)),
+        )
+    }
+
+    /// Reads refusals after `seq`: when each was received and how many bytes are kept.
+    fn refusal_rows(&self, seq: i64) -> rusqlite::Result<Vec<(i64, (Nanos, i64))>> {
+        self.rows(
+            "SELECT seq, received, length(payload) FROM refusals
+             WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+            (seq, LOOK),
+            |row| Ok((row.get(1)?, row.get(2)?)),
+        )
+    }
+
+    fn drop_unneeded(
+        &mut self,
+        pass: &mut Pass,
+        seq: i64,
+        has_payload: bool,
+    ) -> Result<(), StoreError> {
+        if has_payload && !self.is_needed(seq)? {
+            self.drop_payload(seq, pass.now)?;
+            pass.removed.payloads += 1;
+        }
+        Ok(())
     }
 
     fn drop_payload(&mut self, seq: i64, now: Nanos) -> Result<(), StoreError> {

@@ -1,7 +1,5 @@
 //! Tasks that ended, and what is kept with them.
 
-use std::time::Duration;
-
 use rusqlite::Row;
 
 use super::super::books::{removed, revoked, succeeded};
@@ -157,11 +155,5 @@ impl Writer<'_> {
         };
         self.books.count(account, removed(&counter));
         Ok(())
-    }
-
-    /// Returns how long rows of packets are kept: identities are remembered for 30 days.
-    pub(super) fn packet_rows(&self) -> Duration {
-        const IDENTITY: Duration = Duration::from_hours(30 * 24);
-        self.shared.options.retention.packets.max(IDENTITY)
     }
 }
