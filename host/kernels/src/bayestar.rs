@@ -50,7 +50,7 @@ pub use coinc::{
 };
 pub use condition::{ConditionError, condition};
 pub use network::{Channel, HourAngle, Network};
-pub use options::Options;
+pub use options::{OptionError, Options};
 pub use radial::{DistancePrior, PriorError};
 
 use crate::distance::Moments;
@@ -68,6 +68,9 @@ pub enum LocalizeError {
     /// The candidate cannot be conditioned.
     #[error("cannot condition the candidate")]
     Condition(#[from] ConditionError),
+    /// An option is out of range.
+    #[error(transparent)]
+    Options(#[from] OptionError),
     /// The distance prior is not one.
     #[error("cannot use the distance prior")]
     Prior(#[from] PriorError),
@@ -110,8 +113,8 @@ impl From<TableError> for LocalizeError {
 /// hears fractions from 0 to 1.
 ///
 /// # Errors
-/// [`LocalizeError`]: [`Condition`](LocalizeError::Condition) for what is wrong with the
-/// candidate, [`Prior`](LocalizeError::Prior) for distances, [`Cancelled`](LocalizeError::Cancelled)
+/// [`LocalizeError`]: [`Options`](LocalizeError::Options) for a number that no candidate can take,
+/// [`Condition`](LocalizeError::Condition) for what is wrong with the candidate, [`Prior`](LocalizeError::Prior) for distances, [`Cancelled`](LocalizeError::Cancelled)
 /// within milliseconds of the token's, [`OutOfMemory`](LocalizeError::OutOfMemory) before anything
 /// is computed.
 pub fn localize(
@@ -119,6 +122,7 @@ pub fn localize(
     options: &Options,
     work: &Work<'_>,
 ) -> Result<SkyMap, LocalizeError> {
+    options.check()?;
     let network = condition(candidate, options, work)?;
     let approximant = options.waveform.resolve(&candidate.template);
     let mut map = localize_network(&network, options, work)?;
@@ -128,7 +132,7 @@ pub fn localize(
 
 /// Localizes a network that [`condition`] made, or a caller: every channel with `n` samples,
 /// horizons in Mpc, times in seconds and locations in light-seconds as [`Channel`] has them.
-/// Of the options the waveform and what conditioning takes are not looked at; the map's `history`
+/// Of the options the waveform and what conditioning takes only have to be in their ranges; the map's `history`
 /// is empty.
 ///
 /// # Errors
@@ -138,6 +142,7 @@ pub fn localize_network(
     options: &Options,
     work: &Work<'_>,
 ) -> Result<SkyMap, LocalizeError> {
+    options.check()?;
     work.check_memory(memory(network, work))?;
     let prior = map_prior(network, options)?;
     let rescale = options.rescale();

@@ -4,7 +4,7 @@
 //! never rounded to a double, whose step is 256 ns today.
 //!
 //! The leap-second table ends with the one of 2017-01-01 (IERS Bulletin C); a new one is a new
-//! line here. UT1 is taken to be UTC, as LAL does.
+//! line here and in the table of `gwasp-formats`, which a test of the host holds together. UT1 is taken to be UTC, as LAL does.
 
 use std::f64::consts::PI;
 
@@ -61,7 +61,7 @@ impl GpsTime {
         let utc = seconds.saturating_sub(86_400 * GPS_EPOCH_DAYS);
         let leaps: i64 = (1..)
             .zip(LEAPS)
-            .map(|(behind, from)| i64::from(from - behind <= utc))
+            .map(|(behind, from)| i64::from(from - behind < utc))
             .sum();
         Self(utc.saturating_add(leaps).saturating_mul(NANOS))
     }

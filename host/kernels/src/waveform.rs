@@ -129,6 +129,9 @@ pub enum WaveformChoice {
 }
 
 impl WaveformChoice {
+    /// Names that [`by_name`](Self::by_name) takes, but for their long forms.
+    pub const NAMES: [&'static str; 4] = ["o2-uberbank", "o1-uberbank", "IMRPhenomD", "TaylorF2"];
+
     /// The choice of a name that the command line of `bayestar-localize-coincs` knows.
     pub fn by_name(name: &str) -> Option<Self> {
         match name {

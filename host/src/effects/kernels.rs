@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gwasp_kernels::bayestar::{
-    Candidate, CandidateError, ConditionError, LocalizeError, Options, PhaseConventions, localize,
+    Candidate, CandidateError, ConditionError, LocalizeError, OptionError, Options,
+    PhaseConventions, localize,
 };
 use gwasp_kernels::ligolw::{Document, LigolwError, Limits};
 use gwasp_kernels::skymap::Provenance;
@@ -223,31 +224,12 @@ fn input_limits(work: &Work<'_>) -> Limits {
 fn checked(options: &SkyMapOptions) -> Result<Options, KernelAnswer> {
     let waveform = WaveformChoice::by_name(&options.waveform).ok_or_else(|| {
         KernelAnswer::Invalid(format!(
-            "unknown waveform {:?}: take \"o2-uberbank\" (by mass), \"IMRPhenomD\" or \"TaylorF2\"",
-            options.waveform
+            "unknown waveform {:?}: take one of {}",
+            options.waveform,
+            WaveformChoice::NAMES.join(", ")
         ))
     })?;
-    let numbers = [
-        ("f-low", options.f_low, options.f_low > 0.0),
-        (
-            "f-high-truncate",
-            options.f_high_truncate,
-            options.f_high_truncate > 0.0 && options.f_high_truncate <= 1.0,
-        ),
-        (
-            "rescale-loglikelihood",
-            f64::from(options.rescale_loglikelihood),
-            options.rescale_loglikelihood > 0.0,
-        ),
-    ];
-    for (name, value, is_in_range) in numbers {
-        if !(is_in_range && value.is_finite()) {
-            return Err(KernelAnswer::Invalid(format!(
-                "the option {name} of a sky map cannot be {value}"
-            )));
-        }
-    }
-    Ok(Options {
+    let options = Options {
         waveform,
         f_low: options.f_low,
         f_high_truncate: options.f_high_truncate,
@@ -259,7 +241,10 @@ fn checked(options: &SkyMapOptions) -> Result<Options, KernelAnswer> {
         rescale_loglikelihood: options.rescale_loglikelihood,
         disabled_detectors: options.disabled_detectors.clone(),
         ..Options::default()
-    })
+    };
+    let refused = |error: OptionError| KernelAnswer::Invalid(error.to_string());
+    options.check().map_err(refused)?;
+    Ok(options)
 }
 
 fn of_document(file: &str, error: &LigolwError) -> KernelAnswer {
@@ -289,7 +274,8 @@ fn of_kernel(error: &LocalizeError) -> KernelAnswer {
     match error {
         LocalizeError::OutOfMemory(_)
         | LocalizeError::Condition(ConditionError::OutOfMemory(_)) => out_of_memory(&text),
-        LocalizeError::Prior(_)
+        LocalizeError::Options(_)
+        | LocalizeError::Prior(_)
         | LocalizeError::Condition(
             ConditionError::NothingDisabled(_)
             | ConditionError::Template(TemplateError::LowFrequency(_) | TemplateError::TooLong(_)),

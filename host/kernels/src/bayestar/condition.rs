@@ -8,7 +8,7 @@
 use super::coinc::{Candidate, SnrSeries, Trigger};
 use super::filter::{FilterError, FilterSpectrum};
 use super::network::{Channel, Network};
-use super::options::Options;
+use super::options::{OptionError, Options};
 use crate::detectors::dot;
 use crate::gps::GpsTime;
 use crate::numeric::{index, integer, narrow};
@@ -29,6 +29,9 @@ const MAX_SAMPLES: usize = 1 << 18;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConditionError {
+    /// An option is out of range.
+    #[error(transparent)]
+    Options(#[from] OptionError),
     /// Nothing is left to localize with.
     #[error("no detector is left: of the candidate's {0}, all are disabled or without SNR")]
     NoDetectors(usize),
@@ -115,6 +118,7 @@ pub fn condition(
     options: &Options,
     work: &Work<'_>,
 ) -> Result<Network, ConditionError> {
+    options.check()?;
     let triggers = select(candidate, options)?;
     let approximant = options.waveform.resolve(&candidate.template);
     let power = TemplatePower::new(&candidate.template, approximant, options.f_low)?;

@@ -83,6 +83,9 @@ fn names_of_models_are_those_of_the_field() {
         Some(WaveformChoice::ByMass)
     );
     assert_eq!(WaveformChoice::by_name("SEOBNRv4"), None);
+    for name in WaveformChoice::NAMES {
+        assert!(WaveformChoice::by_name(name).is_some(), "{name}");
+    }
     let choice = WaveformChoice::ByMass;
     assert_eq!(
         choice.resolve(&template(1.9, 2.0, 2_048.0)),

@@ -72,8 +72,13 @@ struct Signal {
         help = "Waveform model: o2-uberbank (by mass), TaylorF2 or IMRPhenomD"
     )]
     waveform: WaveformChoice,
-    /// Lowest frequency, Hz.
-    #[arg(long, value_name = "HZ", default_value_t = 15.0)]
+    #[arg(
+        long,
+        value_name = "HZ",
+        default_value_t = 15.0,
+        allow_negative_numbers = true,
+        help = "Lowest frequency, Hz; the default is GWCelery's, ligo.skymap's own is 30"
+    )]
     f_low: f64,
     /// Cuts spectra at this fraction of their highest frequency.
     #[arg(long, value_name = "FRACTION", default_value_t = 0.95)]
@@ -109,8 +114,8 @@ struct Prior {
 }
 
 fn waveform(name: &str) -> Result<WaveformChoice, String> {
-    WaveformChoice::by_name(name)
-        .ok_or_else(|| "known are o2-uberbank, o1-uberbank, TaylorF2 and IMRPhenomD".to_owned())
+    let known = || format!("known are {}", WaveformChoice::NAMES.join(", "));
+    WaveformChoice::by_name(name).ok_or_else(known)
 }
 
 fn phase(text: &str) -> Result<(String, bool), String> {
@@ -122,6 +127,8 @@ fn phase(text: &str) -> Result<(String, bool), String> {
 }
 
 pub(super) fn run(args: &Args, cancel: &CancelToken) -> anyhow::Result<()> {
+    let options = options(args);
+    options.check()?;
     interrupt::cancels(cancel)?;
     let name = args.coinc.display();
     let work = Work {
@@ -143,7 +150,7 @@ pub(super) fn run(args: &Args, cancel: &CancelToken) -> anyhow::Result<()> {
             .map_err(|error| with_way_out(error, args))
             .with_context(|| name.to_string())?;
         let object = args.object.clone().unwrap_or_else(|| id.to_string());
-        let (map, runtime) = computed(&candidate, args, cancel)
+        let (map, runtime) = computed(&candidate, &options, (args.threads, cancel))
             .with_context(|| format!("{name}, coinc_event {id}"))?;
         let provenance = Provenance {
             object: Some(object),
@@ -255,14 +262,10 @@ fn with_way_out(error: CandidateError, args: &Args) -> anyhow::Error {
     }
 }
 
-/// The map, and the seconds that it took.
-fn computed(
-    candidate: &Candidate,
-    args: &Args,
-    cancel: &CancelToken,
-) -> anyhow::Result<(SkyMap, f64)> {
+/// The kernel's options.
+fn options(args: &Args) -> Options {
     let (signal, prior) = (&args.signal, &args.prior);
-    let options = Options {
+    Options {
         waveform: signal.waveform,
         f_low: signal.f_low,
         f_high_truncate: signal.f_high_truncate,
@@ -274,7 +277,15 @@ fn computed(
         cosmology: prior.cosmology,
         disabled_detectors: args.disable_detector.clone(),
         ..Options::default()
-    };
+    }
+}
+
+/// The map, and the seconds that it took.
+fn computed(
+    candidate: &Candidate,
+    options: &Options,
+    (threads, cancel): (Option<NonZeroUsize>, &CancelToken),
+) -> anyhow::Result<(SkyMap, f64)> {
     // Draws on a terminal only.
     let bar = ProgressBar::new(1_000);
     bar.set_style(ProgressStyle::with_template(
@@ -284,22 +295,24 @@ fn computed(
         bar.set_position(per_mille(fraction));
     };
     let work = Work {
-        threads: args.threads.unwrap_or_else(processors),
+        threads: threads.unwrap_or_else(processors),
         cancel: cancel.clone(),
         progress: Some(&shown),
         ..Work::default()
     };
     let begin = Instant::now();
-    let map = localize(candidate, &options, &work);
+    let map = localize(candidate, options, &work);
     bar.finish_and_clear();
     Ok((map?, begin.elapsed().as_secs_f64()))
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped: 0 to 1000"
+)]
 fn per_mille(fraction: f64) -> u64 {
-    (0..=1_000)
-        .take_while(|&k| k as f64 <= 1_000.0 * fraction)
-        .last()
-        .unwrap_or(0)
+    (1_000.0 * fraction.clamp(0.0, 1.0)) as u64
 }
 
 fn processors() -> NonZeroUsize {
@@ -340,4 +353,29 @@ fn tell(output: &Path, map: &SkyMap) -> anyhow::Result<()> {
 /// Steradians in square degrees.
 pub(super) fn square_degrees(steradians: f64) -> f64 {
     steradians * 1_f64.to_degrees().powi(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use gwasp_formats::NoticeTime;
+    use gwasp_formats::time::{LEAP_SECONDS, LEAP_SECONDS_KNOWN_UNTIL};
+
+    use super::{GpsTime, per_mille};
+
+    #[test]
+    fn notices_and_kernels_know_the_same_leap_seconds() {
+        let sides = LEAP_SECONDS.iter().flat_map(|&leap| [leap - 1, leap]);
+        for unix in sides.chain([LEAP_SECONDS_KNOWN_UNTIL]) {
+            let kernel = GpsTime::from_unix(unix);
+            let notice = NoticeTime::parse(&kernel.utc()).unwrap().gps().unwrap();
+            let (seconds, _) = kernel.split();
+            assert_eq!(notice.seconds, seconds, "{}", kernel.utc());
+        }
+    }
+
+    #[test]
+    fn progress_is_told_in_thousandths() {
+        let told = [-1.0, 0.0, 0.25, 0.9999, 1.0, 2.0, f64::NAN].map(per_mille);
+        assert_eq!(told, [0, 0, 250, 999, 1_000, 1_000, 0]);
+    }
 }

@@ -94,12 +94,13 @@ impl KernelThreads {
 
 /// Tells each tenth once.
 fn tell(told: &AtomicU8, fraction: f64) {
-    let tenths = (1..=10_u8)
-        .rev()
-        .find(|tenths| fraction * 10.0 >= f64::from(*tenths));
-    if let Some(tenths) = tenths
-        && told.fetch_max(tenths, Ordering::Relaxed) < tenths
-    {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped: 0 to 10"
+    )]
+    let tenths = (10.0 * fraction.clamp(0.0, 1.0)) as u8;
+    if tenths > 0 && told.fetch_max(tenths, Ordering::Relaxed) < tenths {
         tracing::debug!(target: "gwasp::plugin", percent = tenths * 10, "kernel");
     }
 }
