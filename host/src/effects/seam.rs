@@ -291,17 +291,27 @@ impl Seam {
         if self.journal.is_replaying() {
             return;
         }
-        if matches!(self.driver, Driver::Dry(_)) {
+        let Driver::Live(live) = &self.driver else {
             self.lines.push(line.to_owned());
             return;
-        }
-        let (plugin, handler) = (&self.context.plugin, &self.context.handler);
+        };
+        let (plugin, handler, task) = (&self.context.plugin, &self.context.handler, live.task);
         match level {
-            Level::Trace => tracing::trace!(target: "gwasp::plugin", %plugin, %handler, "{line}"),
-            Level::Debug => tracing::debug!(target: "gwasp::plugin", %plugin, %handler, "{line}"),
-            Level::Info => tracing::info!(target: "gwasp::plugin", %plugin, %handler, "{line}"),
-            Level::Warn => tracing::warn!(target: "gwasp::plugin", %plugin, %handler, "{line}"),
-            Level::Error => tracing::error!(target: "gwasp::plugin", %plugin, %handler, "{line}"),
+            Level::Trace => {
+                tracing::trace!(target: "gwasp::plugin", %plugin, %handler, %task, "{line}")
+            }
+            Level::Debug => {
+                tracing::debug!(target: "gwasp::plugin", %plugin, %handler, %task, "{line}")
+            }
+            Level::Info => {
+                tracing::info!(target: "gwasp::plugin", %plugin, %handler, %task, "{line}")
+            }
+            Level::Warn => {
+                tracing::warn!(target: "gwasp::plugin", %plugin, %handler, %task, "{line}")
+            }
+            Level::Error => {
+                tracing::error!(target: "gwasp::plugin", %plugin, %handler, %task, "{line}")
+            }
         }
     }
 

@@ -271,7 +271,17 @@ fn report(lease: &Lease, commit: &Commit) {
         Step::Revoke { reason } => (reason, "REVOKED"),
     };
     let (kind, error) = (&failure.kind, one_line(&failure.message, MAX_MESSAGE));
-    warn!(target: "gwasp::task", %task, %handler, %queue, attempt, cpu_us, packet_id, state, kind, error, "task failed");
+    match &commit.step {
+        Step::Fail { .. } => {
+            error!(target: "gwasp::task", %task, %handler, %queue, attempt, cpu_us, packet_id, state, kind, %error, "task set aside");
+        }
+        Step::Revoke { .. } => {
+            warn!(target: "gwasp::task", %task, %handler, %queue, attempt, cpu_us, packet_id, state, kind, %error, "task revoked");
+        }
+        _ => {
+            warn!(target: "gwasp::task", %task, %handler, %queue, attempt, cpu_us, packet_id, state, kind, %error, "task failed, to be tried again");
+        }
+    }
 }
 
 /// The time from now to `moment`; none where that has passed.

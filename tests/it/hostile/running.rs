@@ -366,7 +366,7 @@ fn a_task_that_makes_two_of_its_kind_starves_no_neighbour() {
 #[test]
 fn a_packet_of_too_many_descendants_has_the_last_set_aside_and_its_neighbours_run() {
     let stage = Stage::new(&[("probe", probe())], 2, &[60_090, HONEST]);
-    let failed = |line: &Line| line.message() == "task failed";
+    let failed = |line: &Line| line.message() == "task set aside";
     let line = stage.host.wait_for("a refusal", LIMIT, failed).unwrap();
     assert_eq!(line.field("handler"), "probe.spread", "{}", line.text);
     assert_eq!(line.field("kind"), "limit", "{}", line.text);
@@ -404,7 +404,7 @@ fn runs_that_are_stopped_leave_no_memory_and_no_slot_behind() {
     let mut notices = vec![60_028; stops];
     notices.push(HONEST);
     let stage = Stage::new(&[("probe", probe())], 2, &notices);
-    let failed = |line: &Line| line.message() == "task failed";
+    let failed = |line: &Line| line.message() == "task set aside";
     let mut after_some = 0;
     for number in 0..stops {
         let line = stage.host.wait_for("a timeout", LIMIT, failed).unwrap();
@@ -428,7 +428,7 @@ fn runs_that_are_stopped_leave_no_memory_and_no_slot_behind() {
 #[test]
 fn a_run_is_revoked_at_its_tasks_deadline() {
     let stage = Stage::new(&[("probe", probe())], 1, &[60_032]);
-    let revoked = |line: &Line| line.message() == "task failed";
+    let revoked = |line: &Line| line.message() == "task revoked";
     let line = stage.host.wait_for("the deadline", LIMIT, revoked).unwrap();
     assert_eq!(line.field("state"), "REVOKED", "{}", line.text);
     assert_eq!(line.field("kind"), "expired", "{}", line.text);

@@ -35,7 +35,12 @@ impl Account {
                 self.packet(time, line);
             }
             ("gwasp::task", "task succeeded") => self.task(time, line, true),
-            ("gwasp::task", "task failed") => self.task(time, line, false),
+            (
+                "gwasp::task",
+                "task failed, to be tried again" | "task set aside" | "task revoked",
+            ) => {
+                self.task(time, line, false);
+            }
             _ => {
                 Self::other(time, line);
                 return false;
