@@ -3,9 +3,23 @@
 //!
 //! For a posterior that is calibrated the levels are uniform. With the default rescaling it is
 //! wider than that by design, and without it slightly narrower, in `ligo.skymap` as here; so the
-//! limits below are those of the method, and the paired comparison is the sharp one. An hour of
-//! one processor: for a soak run (`GWASP_SOAK`), shortened by `GWASP_PP_EVENTS` and
-//! `GWASP_PP_PAIRS`. With `GWASP_PP_RESULTS` the levels are written there.
+//! limits below are those of the method, and the paired comparison is the sharp one. For a soak
+//! run (`GWASP_SOAK`), shortened by `GWASP_PP_EVENTS` and `GWASP_PP_PAIRS`. With
+//! `GWASP_PP_RESULTS` the levels are written there.
+//!
+//! What to expect of the default: rescaling divides the SNR's weight, so a Gaussian posterior
+//! that would be calibrated has its widths multiplied by 1/0.83. Of `k` dimensions, the true
+//! place is within the region of level `c` when its squared distance, in true widths, is below
+//! `q/0.83²`, with `q` the quantile `c` of χ² with `k` degrees of freedom; and that squared
+//! distance is itself distributed as χ². So the share of sources within the 90 % region is
+//! - on the sky (`k = 2`, where χ² is exponential) `1 - 0.1^(1/0.83²) = 0.965`;
+//! - in volume (`k = 3`, `q = 6.2514`) the probability of χ² below 9.0744, 0.972.
+//!
+//! A number of sources is binomial: of 250, these shares come out with a standard deviation of
+//! 0.012 and 0.011. A limit of 0.97, as one might set it after a set of 150 events that had 0.91,
+//! would be exceeded on the sky by every third set; so it is printed, and the interval is tested.
+//! Real posteriors are not Gaussian, and at rescale 1.0 only nearly calibrated: that the shares
+//! agree all the same is a finding, not a theorem.
 #![expect(clippy::print_stderr, reason = "a skipped test must say so")]
 #![expect(clippy::expect_used, reason = "helpers of tests fail like tests")]
 
@@ -25,6 +39,10 @@ use std::process::Command;
 use std::time::Duration;
 
 const F_LOW: f64 = 15.0;
+/// Share of sources expected within the 90 % region at rescale 0.83: on the sky, in volume.
+const WITHIN_90: [(&str, f64); 2] = [("sky", 0.964_6), ("volume", 0.971_7)];
+/// A result this improbable, on either side, is no chance.
+const IMPROBABLE: f64 = 5e-4;
 /// Beyond, no source is loud enough even where every detector hears it best.
 const MAX_DISTANCE: f64 = 700.0;
 
@@ -157,8 +175,43 @@ fn kolmogorov_smirnov(mut levels: Vec<f64>) -> f64 {
     apart.fold(0.0, f64::max)
 }
 
+/// Probabilities that of `n` sources, each found with probability `p`, at most and at least `k`
+/// are found.
+fn binomial_tails(n: usize, k: usize, p: f64) -> (f64, f64) {
+    let (mut at_most, mut at_least, mut ln_choose) = (0.0, 0.0, 0.0_f64);
+    for j in 0..=n {
+        let (found, lost) = (j as f64, (n - j) as f64);
+        let probability = (ln_choose + found * p.ln() + lost * (1.0 - p).ln()).exp();
+        at_most += if j <= k { probability } else { 0.0 };
+        at_least += if j >= k { probability } else { 0.0 };
+        ln_choose += (lost / (found + 1.0)).ln();
+    }
+    (at_most, at_least)
+}
+
+fn count_below(levels: &[f64], level: f64) -> usize {
+    levels.iter().filter(|&&x| x < level).count()
+}
+
+/// Holds the number of sources within the 90 % region against what chance allows.
+#[track_caller]
+fn check_within_90(levels: &[f64], name: &str, expected: f64) {
+    let (n, found) = (levels.len(), count_below(levels, 0.9));
+    let share = found as f64 / n as f64;
+    let (at_most, at_least) = binomial_tails(n, found, expected);
+    eprintln!(
+        "{name}: {found} of {n} within 90 %, {share:.3}, where {expected:.3} are expected \
+         (as few {at_most:.3}, as many {at_least:.3}); 0.85 to 0.97 holds: {}",
+        (0.85..=0.97).contains(&share)
+    );
+    assert!(
+        at_most > IMPROBABLE && at_least > IMPROBABLE,
+        "{name}: {found} of {n} within 90 %, where {expected} are expected"
+    );
+}
+
 fn fraction_below(levels: &[f64], level: f64) -> f64 {
-    levels.iter().filter(|&&x| x < level).count() as f64 / levels.len() as f64
+    count_below(levels, level) as f64 / levels.len() as f64
 }
 
 fn column(all: &[Levels], which: usize) -> Vec<f64> {
@@ -234,9 +287,9 @@ fn sources_are_found_at_the_credible_levels_that_the_reference_gives() {
         // The level of a distance is a cumulative probability: it has no "denser".
         if name != "distance" {
             assert!(half > 0.5, "{name}: {half} are within the 50 % region");
-            // A Gaussian posterior on the sky that is too wide by 1/0.83 finds
-            // 1 - 0.1^(1/0.83²) = 0.965 of its sources within 90 %; of 250, give or take 0.012.
-            assert!((0.85..=0.99).contains(&most), "{name}: {most} within 90 %");
+        }
+        if let Some((_, expected)) = WITHIN_90.iter().find(|(which, _)| *which == name) {
+            check_within_90(&scaled, name, *expected);
         }
         assert!(ks_plain <= 0.16, "{name}: D {ks_plain} at rescale 1.0");
     }
@@ -252,9 +305,11 @@ fn levels_of_each_source_are_those_of_the_reference() {
     let events = events(number("GWASP_PP_PAIRS", 25));
     let theirs = of_the_reference(&events, &venv);
     let mut worst = 0.0_f64;
-    for ((source, candidate), theirs) in events.iter().zip(theirs) {
+    let mut all_ours = Vec::new();
+    for ((source, candidate), theirs) in events.iter().zip(&theirs) {
         let ours = levels(&localized(candidate, 0.83), source);
-        for (a, b) in ours.into_iter().zip(theirs) {
+        all_ours.push(ours);
+        for (&a, &b) in ours.iter().zip(theirs) {
             worst = worst.max((a - b).abs());
             let id = candidate.id;
             assert!(
@@ -267,4 +322,12 @@ fn levels_of_each_source_are_those_of_the_reference() {
         "{} events: levels differ by {worst:.1e} at most",
         events.len()
     );
+    for (which, name) in [(1, "sky"), (2, "volume")] {
+        let (ours, theirs) = (column(&all_ours, which), column(&theirs, which));
+        let (found, expected) = (count_below(&ours, 0.9), count_below(&theirs, 0.9));
+        eprintln!("{name}: {found} within 90 %, in the maps of ligo.skymap {expected}");
+        // Only a source on the edge of the region can be counted differently.
+        let on_the_edge = theirs.iter().filter(|&&b| (b - 0.9).abs() <= 2e-3).count();
+        assert!(found.abs_diff(expected) <= on_the_edge, "{name}");
+    }
 }

@@ -5,7 +5,7 @@
 //! in `√g`; so the best sample of a row bounds the row, and chords bound where a row sinks below
 //! a threshold. What stays far enough below the best of the pixel is left out.
 
-use super::lanes::{LANES, Lanes, fma, ln};
+use super::lanes::{LANES, Lanes, exp, fma, ln};
 use super::samples::Samples;
 use super::table::{N_NODES, RadialTable};
 use super::window::{NO_SIGNAL, Nodes, Window};
@@ -14,7 +14,8 @@ use crate::numeric::narrow;
 /// Most rows of a pixel: ten polarizations, of which half are mirrored, times ten inclinations.
 const MAX_ROWS: usize = 64;
 /// Largest relative error of a pixel's sum that leaving samples out can make. It is reached only
-/// if every sample but one lies just below the cut-off; in practice the error is a thousandth.
+/// if every sample but the best of each row lies just below the cut-off; in practice the error is
+/// a small part of it.
 const TOLERANCE: f64 = 1e-3;
 
 /// Chords drawn to find where a row begins to matter; each costs as much as a sample group.
@@ -41,8 +42,9 @@ pub(crate) struct Row {
 #[derive(Debug)]
 pub(crate) struct Rows {
     rows: Vec<Row>,
-    /// Samples below the best one by more than this, in log likelihood, are dropped.
-    cutoff: f32,
+    /// Samples of a row.
+    n: f32,
+    weight: [f32; MAX_ROWS],
     x: [f32; MAX_ROWS],
     best: [f32; MAX_ROWS],
     ln_best: [f32; MAX_ROWS],
@@ -66,13 +68,12 @@ pub(crate) struct RowTotals {
 impl Rows {
     /// Rows of `n` samples.
     pub(crate) fn new(n: usize) -> Self {
-        // Up to 100 rows, mirrored ones included, of n dropped samples each.
-        let cutoff = narrow((100.0 * n as f64 / TOLERANCE).ln());
         let zero = [0.0; MAX_ROWS];
         let rows = Vec::with_capacity(MAX_ROWS);
         Self {
             rows,
-            cutoff,
+            n: narrow(n as f64),
+            weight: zero,
             x: zero,
             best: zero,
             ln_best: zero,
@@ -94,6 +95,7 @@ impl Rows {
         if k < MAX_ROWS {
             self.x[k] = narrow(row.p2);
             self.best[k] = row.best;
+            self.weight[k] = narrow(row.weight);
             self.rows.push(row);
         }
     }
@@ -106,8 +108,7 @@ impl Rows {
         nodes: &mut Nodes,
         samples: &Samples,
     ) -> RowTotals {
-        let peak = self.find_bounds::<FMA>(table);
-        let target = peak - self.cutoff;
+        let (peak, target) = self.find_bounds::<FMA>(table);
         let mut totals = [0.0; 4];
         let mut k = 0;
         while k < self.rows.len() {
@@ -152,9 +153,10 @@ impl Rows {
         k + 1 + usize::from(self.rows.get(k + 1).is_some_and(same))
     }
 
-    /// Values and floors of all rows; returns the largest value.
+    /// Values and floors of all rows; returns the largest value, and the one below which samples
+    /// are dropped.
     #[inline(always)]
-    fn find_bounds<const FMA: bool>(&mut self, table: &RadialTable) -> f32 {
+    fn find_bounds<const FMA: bool>(&mut self, table: &RadialTable) -> (f32, f32) {
         let groups = self.rows.len().div_ceil(LANES);
         let xs = self.x.as_chunks_mut::<LANES>().0.iter_mut();
         let bests = self.best.as_chunks::<LANES>().0.iter();
@@ -178,6 +180,7 @@ impl Rows {
         for &value in &self.value[..self.rows.len()] {
             peak = if value > peak { value } else { peak };
         }
+        let target = peak - self.cutoff::<FMA>(peak);
         for k in 0..groups {
             let range = k * LANES..(k + 1) * LANES;
             let part = |all: &[f32; MAX_ROWS]| {
@@ -186,13 +189,28 @@ impl Rows {
                 part
             };
             let (x, best, value) = (part(&self.x), part(&self.best), part(&self.value));
-            let floor = floors_of::<FMA>(table, &x, (&best, &value), peak - self.cutoff);
+            let floor = floors_of::<FMA>(table, &x, (&best, &value), target);
             let (first, last) = node_range::<FMA>(table, &x, (&floor, &part(&self.ln_best)));
             self.floor[range.clone()].copy_from_slice(&floor);
             self.first[range.clone()].copy_from_slice(&first);
             self.last[range].copy_from_slice(&last);
         }
-        peak
+        (peak, target)
+    }
+
+    /// How far below the best sample others are dropped, in log likelihood: the best samples of
+    /// all rows are part of the sum, and all samples that are dropped make up no more than
+    /// [`TOLERANCE`] of those.
+    #[inline(always)]
+    fn cutoff<const FMA: bool>(&self, peak: f32) -> f32 {
+        let mut parts = self.weight;
+        for (part, value) in parts.iter_mut().zip(&self.value) {
+            *part *= exp::<FMA>(value - peak);
+        }
+        let len = self.rows.len();
+        let kept: f32 = parts[..len].iter().sum();
+        let weight: f32 = self.weight[..len].iter().sum();
+        (self.n * weight / (narrow(TOLERANCE) * kept)).ln()
     }
 }
 
@@ -286,12 +304,11 @@ impl Row {
         let [plus2, cross2, both] = samples.groups(self.polarization);
         for ((plus2, cross2), both) in plus2.iter().zip(cross2).zip(both) {
             let mut g = [0.0; LANES];
-            let mut above = 0_u16;
             for l in 0..LANES {
                 g[l] = fma::<FMA>(d, both[l], fma::<FMA>(a, plus2[l], b * cross2[l]));
-                above |= u16::from(g[l] >= floor) << l;
             }
-            if above == u16::MAX {
+            let above = lanes_above(&g, floor);
+            if above == ALL_LANES {
                 window.add::<FMA, LANES>(&mut sums, &g, peak);
             } else if above != 0 && pending.push(&g, above) {
                 window.add::<FMA, LANES>(&mut sums, &pending.take(), peak);
@@ -308,6 +325,25 @@ impl Row {
             totals[k] += self.weight * f64::from(sum);
         }
     }
+}
+
+/// Every lane of a group.
+const ALL_LANES: u32 = (1 << LANES) - 1;
+
+/// A bit for each lane that reaches `floor`; put together by halves, as vectors can.
+#[inline(always)]
+fn lanes_above(g: &Lanes, floor: f32) -> u32 {
+    let (mut bits, mut eight, mut four) = ([0_u32; LANES], [0_u32; 8], [0_u32; 4]);
+    for l in 0..LANES {
+        bits[l] = if g[l] >= floor { 1 << l } else { 0 };
+    }
+    for l in 0..8 {
+        eight[l] = bits[l] | bits[l + 8];
+    }
+    for l in 0..4 {
+        four[l] = eight[l] | eight[l + 4];
+    }
+    (four[0] | four[2]) | (four[1] | four[3])
 }
 
 /// Samples of incomplete groups that wait until there are enough of them for a whole one.
@@ -327,7 +363,7 @@ impl Pending {
 
     /// Takes the lanes of a group whose bits are set; whether a whole group is there.
     #[inline(always)]
-    fn push(&mut self, group: &Lanes, mut lanes: u16) -> bool {
+    fn push(&mut self, group: &Lanes, mut lanes: u32) -> bool {
         while lanes != 0 {
             let lane = lanes.trailing_zeros() as usize % LANES;
             // Fewer than a group wait, and a group comes: the bound never acts.

@@ -4,8 +4,10 @@
 //! samples need; what is left per sample is interpolation along a line. Patch and anti-diagonal
 //! lie one behind the other in one buffer, so that the choice between them is a choice of index.
 
-use super::lanes::{ROUNDER, catmull_rom, exp, ln};
-use super::table::{N_NODES, Node, RadialTable, blend};
+use super::lanes::{ROUNDER, catmull_rom, exp, fma, ln};
+#[cfg(test)]
+use super::table::blend;
+use super::table::{N_NODES, Node, RadialTable};
 use crate::numeric::{index, integer, narrow};
 
 /// Size of the buffer; a power of two, so that an index can be masked instead of checked.
@@ -127,7 +129,7 @@ impl<'a> Window<'a> {
             weights[3][l] = d;
         }
         let (mut nodes, mut value) = ([[0.0; 4]; N], [0.0; N]);
-        look_up(self.nodes, &first, &weights, (&mut nodes, &mut value));
+        look_up::<FMA, N>(self.nodes, &first, &weights, (&mut nodes, &mut value));
         for l in 0..N {
             value[l] = exp::<FMA>((g[l] - peak) + value[l]);
         }
@@ -135,27 +137,35 @@ impl<'a> Window<'a> {
     }
 }
 
-/// Interpolates a node per lane, and copies its first component out.
+/// Interpolates a node per lane, and copies its first component out. A place outside of the
+/// buffer, which there is none, would end it.
 ///
-/// Kept out of line so that it is compiled for narrow vectors: one node is one vector. Across
-/// lanes the compiler would gather each component by itself, at several times the cost.
-#[inline(never)]
-fn look_up<const N: usize>(
+/// That way out keeps the compiler from turning lanes into vectors, where it would gather each
+/// component by itself at several times the cost: one node is one vector.
+#[inline(always)]
+fn look_up<const FMA: bool, const N: usize>(
     nodes: &[Node; BUFFER],
     first: &[u32; N],
     weights: &[[f32; N]; 4],
     (out, value): (&mut [Node; N], &mut [f32; N]),
 ) {
     for l in 0..N {
-        let at = |k: usize| &nodes[(first[l] as usize).wrapping_add(k) % BUFFER];
-        let weights = [weights[0][l], weights[1][l], weights[2][l], weights[3][l]];
-        out[l] = blend([at(0), at(1), at(2), at(3)], weights);
-        value[l] = out[l][0];
+        let at = nodes.get(first[l] as usize..);
+        let Some([a, b, c, d]) = at.and_then(<[Node]>::first_chunk) else {
+            return;
+        };
+        let (wa, wb, wc, wd) = (weights[0][l], weights[1][l], weights[2][l], weights[3][l]);
+        let mut sum = [0.0; 4];
+        for k in 0..4 {
+            let half = fma::<FMA>(wb, b[k], wa * a[k]);
+            sum[k] = fma::<FMA>(wd, d[k], fma::<FMA>(wc, c[k], half));
+        }
+        (out[l], value[l]) = (sum, sum[0]);
     }
 }
 
-/// Adds each lane's node times its weight; out of line for the same reason.
-#[inline(never)]
+/// Adds each lane's node times its weight.
+#[inline(always)]
 fn accumulate<const N: usize>(totals: &mut [Node; 4], nodes: &[Node; N], weight: &[f32; N]) {
     for l in (0..N).step_by(4) {
         for (m, total) in totals.iter_mut().enumerate() {
