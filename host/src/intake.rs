@@ -16,6 +16,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::packet::{Packet, Refusal};
 
+/// Deliveries that may wait between a host's listeners and its dispatcher.
+pub const CAPACITY: usize = 1024;
+
 /// Why a packet was not kept. The listener closes its connection and sends no receipt.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum NotKept {
