@@ -7,8 +7,6 @@
 //!
 //! The records are those of the store crate: plain values that any broker can carry.
 
-#[cfg(test)]
-mod conformance;
 mod embedded;
 
 use std::collections::BTreeSet;
@@ -120,3 +118,6 @@ pub trait Broker: std::fmt::Debug + Send + Sync {
     /// Stops handing out work and marks a clean end.
     fn close(&self) -> Answer<'_, Result<(), BrokerError>>;
 }
+
+#[cfg(test)]
+mod conformance;

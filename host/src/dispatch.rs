@@ -17,7 +17,7 @@ use crate::broker::{
     Accepted, Arrival, Broker, BrokerError, NewPacket, NewRefusal, NewTask, Origin,
 };
 use crate::intake::{self, Delivery, Kept, NotKept, Receipt};
-use crate::packet::{Digest, Flag, Packet, Refusal};
+use crate::packet::{Digest, Flag, Packet, Refusal, unix_nanos};
 use crate::routes::{Route, Routes};
 use crate::stop::StopSignal;
 use crate::task::{packet_task_id, policy_of};
@@ -430,8 +430,8 @@ pub fn new_packet(packet: &Packet) -> NewPacket {
         identity: *packet.identity.as_bytes(),
         digest: *Digest::of(&packet.payload).as_bytes(),
         role: packet.role.as_str().to_owned(),
-        received: nanos(packet.received),
-        sent: packet.sent.map(nanos),
+        received: unix_nanos(packet.received),
+        sent: packet.sent.map(unix_nanos),
         content_type: packet.content_type.to_owned(),
         headers: packet.headers.clone(),
         flags: packet
@@ -445,7 +445,7 @@ pub fn new_packet(packet: &Packet) -> NewPacket {
 
 fn new_task(packet: &Packet, route: &Route) -> NewTask {
     let options = &route.entry.options;
-    let received = nanos(packet.received);
+    let received = unix_nanos(packet.received);
     NewTask {
         id: packet_task_id(&packet.identity, &route.name(), 0),
         plugin: route.plugin.clone(),
@@ -464,14 +464,10 @@ fn new_task(packet: &Packet, route: &Route) -> NewTask {
 fn new_refusal(refusal: Refusal) -> NewRefusal {
     NewRefusal {
         source: refusal.source,
-        received: nanos(refusal.received),
+        received: unix_nanos(refusal.received),
         reason: refusal.reason,
         payload: refusal.payload,
     }
-}
-
-fn nanos(timestamp: jiff::Timestamp) -> i64 {
-    i64::try_from(timestamp.as_nanosecond()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

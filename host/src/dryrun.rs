@@ -10,7 +10,7 @@ use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use crate::broker::{Input, PacketRecord, PacketSeq, TaskId};
-use crate::config::{Grant, KernelsConfig};
+use crate::config::{Grant, KernelsConfig, QueueConfig};
 use crate::dispatch::new_packet;
 use crate::effects::bindings::PluginPre;
 use crate::effects::{
@@ -21,9 +21,6 @@ use crate::plugins::{AddressSpace, CompileError, EngineError, Plugin, Ticker, pr
 use crate::routes::{PluginRoutes, Routes, Unmatched};
 use crate::task::packet_task_id;
 use crate::workers::{Ended, Invocation, guest_input};
-
-/// Memory of a handler in a dry run; as the default queue gives it.
-const MEMORY: usize = 64 << 20;
 
 /// Why a plugin cannot be run dry.
 #[derive(Debug, thiserror::Error)]
@@ -132,7 +129,7 @@ impl DryPlugin {
                 input: guest_input(&Input::Packet(Arc::clone(&record))),
                 timeout: route.entry.options.timeout,
                 deadline: None,
-                memory: MEMORY,
+                memory: QueueConfig::default().memory_bytes(),
                 cancelled: &never,
             };
             let invoked = invocation.run(&self.pre, seam, &self.ticker).await;

@@ -25,7 +25,7 @@ use crate::broker::{Broker, BrokerError, Embedded};
 use crate::config::{Config, Grant, ListenerConfig};
 use crate::dispatch::Dispatcher;
 use crate::effects::{self, KernelThreads, World};
-use crate::intake::Intake;
+use crate::intake::{self, Intake};
 use crate::listeners::vtp::{TlsSetupError, VtpListener};
 use crate::plugins::{CompileError, Compiler, EngineError, Loader, PermissionError, Ticker};
 use crate::routes::Routes;
@@ -34,8 +34,6 @@ use crate::stop::StopSignal;
 use crate::text::chain;
 use crate::workers::{Pool, PoolError, Registry, Shared};
 
-/// Deliveries that may wait between listeners and dispatch.
-const INTAKE_CAPACITY: usize = 1024;
 /// How long what was read may take to be accepted at the end.
 const ACCEPT_DEADLINE: Duration = Duration::from_secs(10);
 /// A drain that ends within this time tells nobody what it waits for.
@@ -209,7 +207,7 @@ impl Host {
         for pool in &self.pools {
             slots.extend(pool.start()?);
         }
-        let (intake, deliveries) = Intake::channel(INTAKE_CAPACITY);
+        let (intake, deliveries) = Intake::channel(intake::CAPACITY);
         let dispatcher = Dispatcher::new(
             Arc::clone(&self.broker),
             self.routes.subscribe(),
@@ -317,7 +315,7 @@ fn queues(config: &Config, table: &load::Table) -> BTreeSet<String> {
 fn tell_default_pools(config: &Config, queues: &BTreeSet<String>) {
     let names = queues.iter().map(String::as_str).collect();
     for pool in config.queues.by_default(&names) {
-        info!(target: "gwasp::host", "{pool}");
+        info!(target: "gwasp::host", queue = pool.queue, is_meant = pool.nearest, "queue is made with the default pool");
     }
 }
 

@@ -17,6 +17,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::packet::{Packet, Refusal};
 
+/// Deliveries that may wait between a host's listeners and its dispatcher.
+pub const CAPACITY: usize = 1024;
+
 /// Most bytes that wait for an answer.
 const ROOM: usize = 64 << 20;
 

@@ -10,6 +10,11 @@ use gwasp_formats::{NoticeType, Role};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
+/// A moment in nanoseconds since the Unix epoch, as records have it.
+pub fn unix_nanos(time: Timestamp) -> i64 {
+    i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX)
+}
+
 /// A SHA-256 digest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);

@@ -40,10 +40,15 @@ pub fn policy_of(options: &TaskOptions, now: i64) -> RetryPolicy {
         backoff_ms: millis(options.backoff),
         max_backoff_ms: millis(options.max_backoff),
         timeout_ms: millis(options.timeout),
-        deadline: options.deadline.map(|deadline| {
-            now.saturating_add(i64::try_from(deadline.as_nanos()).unwrap_or(i64::MAX))
-        }),
+        deadline: options
+            .deadline
+            .map(|deadline| now.saturating_add(nanos(deadline))),
     }
+}
+
+/// A duration in nanoseconds, as records have it; centuries are as long as one can be.
+pub fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -184,12 +184,35 @@ fn production_lines(file: &Path) -> Vec<(usize, String)> {
         return Vec::new();
     }
     let text = std::fs::read_to_string(root().join(file)).unwrap();
-    text.lines()
-        .enumerate()
-        .take_while(|(_, line)| !line.starts_with("#[cfg(test)]"))
-        .filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with("//"))
-        .map(|(index, line)| (index + 1, line.to_owned()))
-        .collect()
+    before_tests(&text)
+}
+
+/// A module of tests in a file of its own is passed over; what else is for tests ends the rest.
+fn before_tests(text: &str) -> Vec<(usize, String)> {
+    let mut lines = text.lines().enumerate().peekable();
+    let mut production = Vec::new();
+    while let Some((index, line)) = lines.next() {
+        if line.starts_with("#[cfg(test)]") {
+            let is_elsewhere =
+                |line: &str| line.starts_with("mod ") && line.trim_end().ends_with(';');
+            match lines.next_if(|(_, next)| is_elsewhere(next)) {
+                Some(_) => continue,
+                None => break,
+            }
+        }
+        if !line.trim().is_empty() && !line.trim_start().starts_with("//") {
+            production.push((index + 1, line.to_owned()));
+        }
+    }
+    production
+}
+
+#[test]
+fn a_module_of_tests_elsewhere_does_not_end_the_production_code() {
+    let text = "mod a;\n#[cfg(test)]\nmod tests;\n\n// Why.\nfn f() {}\n\
+                #[cfg(test)]\nmod more {\n    fn g() {}\n}\n";
+    let expected = [(1, "mod a;".to_owned()), (6, "fn f() {}".to_owned())];
+    assert_eq!(before_tests(text), expected);
 }
 
 /// Fails with all that is wrong at once.
@@ -291,6 +314,24 @@ fn a_module_knows_only_those_that_its_room_allows() {
             if named != module && !allowed.contains(&named.as_str()) && *allowed != ["*"] {
                 let place = format!("{}:{number}", file.display());
                 wrong.push(format!("{place}: `{module}` may not know `{named}`"));
+            }
+        }
+    }
+    check_none(&wrong);
+}
+
+#[test]
+fn the_store_is_named_by_the_broker_and_those_who_wire_or_show_it() {
+    let may = ["broker", "bench", "cli", "host"];
+    let mut wrong = Vec::new();
+    for file in files().iter().filter(|file| is_rust(file)) {
+        if module(file).is_some_and(|module| !may.contains(&module.as_str())) {
+            let lines = production_lines(file);
+            if let Some((number, _)) = lines.iter().find(|(_, line)| line.contains("gwasp_store")) {
+                let place = format!("{}:{number}", file.display());
+                wrong.push(format!(
+                    "{place}: names `gwasp_store`; take it from `broker`"
+                ));
             }
         }
     }

@@ -20,7 +20,7 @@ use crate::broker::{Broker, Embedded};
 use crate::config::{KernelsConfig, QueueConfig};
 use crate::dispatch::Dispatcher;
 use crate::effects::{Clock, KernelThreads, World};
-use crate::intake::Intake;
+use crate::intake::{self, Intake};
 use crate::packet::{Digest, Key, Packet};
 use crate::routes::{PluginRoutes, Routes};
 use crate::services::HttpServices;
@@ -33,8 +33,6 @@ pub(super) const QUEUE: &str = "general";
 pub(super) const LONGEST: Duration = Duration::from_secs(300);
 /// Between two looks at a queue.
 const LOOK: Duration = Duration::from_millis(1);
-/// Deliveries that may wait between listeners and dispatch; as a host has it.
-const INTAKE_CAPACITY: usize = 1024;
 
 /// A new store with the bench plugin's routes.
 pub(super) struct Fixture {
@@ -144,7 +142,7 @@ impl Parts {
             stop: stop.clone(),
         };
         let pool = Arc::new(Pool::new(QUEUE, queue(slots), &shared)?);
-        let (intake, deliveries) = Intake::channel(INTAKE_CAPACITY);
+        let (intake, deliveries) = Intake::channel(intake::CAPACITY);
         let dispatcher = Dispatcher::new(broker, routes, stop);
         Ok(Self {
             intake,

@@ -30,6 +30,11 @@ impl Default for QueueConfig {
 }
 
 impl QueueConfig {
+    /// Linear memory of one running handler, as far as this machine can address it.
+    pub fn memory_bytes(&self) -> usize {
+        usize::try_from(self.memory.0).unwrap_or(usize::MAX)
+    }
+
     /// How many handlers run at once.
     pub fn slots(&self) -> usize {
         if self.serial {
@@ -90,8 +95,10 @@ pub struct QueueError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("queue `{queue}` is made with the default pool{}", nearest_of(.nearest.as_deref()))]
 pub struct DefaultPool {
-    queue: String,
-    nearest: Option<String>,
+    /// Its name.
+    pub queue: String,
+    /// The queue of the configuration that is one typing error away.
+    pub nearest: Option<String>,
 }
 
 fn nearest_of(nearest: Option<&str>) -> String {

@@ -18,7 +18,7 @@ pub use dry::{DryAnswer, DryRun};
 use super::kernels::KernelThreads;
 use super::noted::Moment;
 use crate::broker::{Broker, TaskId, Token};
-use crate::packet::Digest;
+use crate::packet::{Digest, unix_nanos};
 use crate::routes::Routes;
 use crate::services::HttpServices;
 
@@ -97,7 +97,7 @@ impl Driver {
 
     /// The time in nanoseconds since the Unix epoch.
     pub(super) fn nanos(&self) -> i64 {
-        i64::try_from(self.timestamp().as_nanosecond()).unwrap_or(i64::MAX)
+        unix_nanos(self.timestamp())
     }
 
     /// Random bytes; in a dry run the same for the same task and place in the run.

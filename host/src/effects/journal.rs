@@ -7,11 +7,11 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use gwasp_store::JournalEntry;
 use minicbor::bytes::{ByteArray, ByteVec};
 use minicbor::{Decode, Encode};
 
 use super::function::{Class, Function};
+use crate::broker::JournalEntry;
 use crate::packet::Digest;
 
 /// Most entries that a run may have.

@@ -3,8 +3,6 @@
 mod external;
 mod hold;
 mod saving;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -373,3 +371,6 @@ pub(super) fn encode(value: &impl Encode<()>) -> Vec<u8> {
 fn decode<A: for<'b> Decode<'b, ()>>(answer: &[u8]) -> Result<A, SeamError> {
     Ok(minicbor::decode(answer)?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ use super::{Refused, Run, denied, list_with};
 use crate::broker::{NewTask, Origin, RetryPolicy};
 use crate::packet::Digest;
 use crate::routes::Route;
-use crate::task::{child_task_id, policy_of};
+use crate::task::{child_task_id, nanos, policy_of};
 
 const MAX_ARGS: usize = 1 << 20;
 /// Last of the priorities: served after all others.
@@ -149,7 +149,7 @@ impl Spawned {
     fn of(route: &Route, options: Options, now: i64) -> Self {
         let entry = &route.entry;
         let policy = policy_of(&entry.options, now);
-        let delay = i64::try_from(options.delay.as_nanos()).unwrap_or(i64::MAX);
+        let delay = nanos(options.delay);
         Self {
             plugin: route.plugin.clone(),
             handler: entry.name.clone(),

@@ -40,7 +40,7 @@ pub(super) async fn load_all(
     for path in files(directory)? {
         match loader.load(&path) {
             Ok(plugin) if let Some(error) = unknown_queue(&plugin, queues) => {
-                error!(target: "gwasp::host", path = %path.display(), "plugin refused: {error}");
+                error!(target: "gwasp::host", path = %path.display(), error = %chain(&error), "plugin refused");
                 refused.push((plugin.name, plugin.manifest));
             }
             Ok(plugin) => {
@@ -57,8 +57,7 @@ pub(super) async fn load_all(
                 registry.set(Arc::new(plugin));
             }
             Err(error) => {
-                let error = anyhow::Error::new(error);
-                error!(target: "gwasp::host", path = %path.display(), "plugin refused: {error:#}");
+                error!(target: "gwasp::host", path = %path.display(), error = %chain(&error), "plugin refused");
             }
         }
     }
@@ -75,7 +74,7 @@ fn files(directory: &Path) -> Result<Vec<PathBuf>, HostError> {
         }
         Err(DirectoryError::Permission(error)) => Err(error.into()),
         Err(error @ DirectoryError::Read { .. }) => {
-            warn!(target: "gwasp::host", "{}", chain(&error));
+            warn!(target: "gwasp::host", error = %chain(&error), "no plugins");
             Ok(Vec::new())
         }
     }

@@ -8,7 +8,7 @@ use super::invoke::MAX_PASSED;
 use crate::broker::{BrokerError, Failure, RetryPolicy, Step};
 use crate::effects::bindings::gwasp::plugin::types;
 use crate::effects::{JournalError, OutOfMemory, Passed, SeamError};
-use crate::task::backoff;
+use crate::task::{backoff, nanos};
 use crate::text::{chain, one_line, printable};
 
 /// Longest message of a failure, in bytes; it stands in one line of a log.
@@ -351,13 +351,11 @@ fn cut(mut text: String, max: usize) -> String {
     text
 }
 
-fn nanos(duration: Duration) -> i64 {
-    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Attempt, Ended, FailureKind, printable};
+    use std::time::Duration;
+
+    use super::{Attempt, Ended, FailureKind};
     use crate::broker::{RetryPolicy, Step};
 
     const POLICY: RetryPolicy = RetryPolicy {
@@ -368,16 +366,19 @@ mod tests {
         deadline: Some(60_000_000_000),
     };
 
-    #[track_caller]
-    fn check(kind: FailureKind, attempt: u32, now: i64, retried: bool) {
-        let attempt = Attempt {
-            policy: &POLICY,
-            number: attempt,
+    const fn attempt(policy: &RetryPolicy, number: u32, now: i64) -> Attempt<'_> {
+        Attempt {
+            policy,
+            number,
             now,
             jitter: 0.0,
             keep: 0,
-        };
-        let step = Ended::failed(kind, "m").step(&attempt);
+        }
+    }
+
+    #[track_caller]
+    fn check(kind: FailureKind, number: u32, now: i64, retried: bool) {
+        let step = Ended::failed(kind, "m").step(&attempt(&POLICY, number, now));
         assert_eq!(
             matches!(step, Some(Step::Retry { .. })),
             retried,
@@ -398,14 +399,11 @@ mod tests {
             FailureKind::Parse,
             FailureKind::Permanent,
             FailureKind::InDoubt,
+            FailureKind::Journal,
+            FailureKind::Version,
         ] {
             check(kind, 1, 0, false);
         }
-    }
-
-    #[test]
-    fn a_message_cannot_drive_a_terminal() {
-        assert_eq!(printable("a\x1b[31mb\nc\r"), "a\\u{1b}[31mb\nc\\r");
     }
 
     #[test]
@@ -420,5 +418,46 @@ mod tests {
     #[test]
     fn nothing_is_tried_again_after_its_deadline() {
         check(FailureKind::Error, 1, 59_900_000_000, false);
+    }
+
+    #[test]
+    fn what_the_host_gave_back_is_no_attempt_even_after_the_last_retry() {
+        let delay = Duration::from_secs(1);
+        let step = Ended::GivenBack { delay }.step(&attempt(&POLICY, 3, 5));
+        assert!(
+            matches!(step, Some(Step::GiveBack { due: 1_000_000_005 })),
+            "{step:?}"
+        );
+    }
+
+    #[test]
+    fn nothing_is_written_under_a_lease_that_was_lost() {
+        assert!(Ended::Fenced.step(&attempt(&POLICY, 1, 0)).is_none());
+    }
+
+    #[track_caller]
+    fn check_asked(retry_after: Duration, seconds: i64) {
+        let policy = RetryPolicy {
+            deadline: None,
+            ..POLICY
+        };
+        let ended = Ended::Failed {
+            kind: FailureKind::Error,
+            message: "m".to_owned(),
+            detail: None,
+            retry_after: Some(retry_after),
+        };
+        let step = ended.step(&attempt(&policy, 1, 0));
+        let Some(Step::Retry { due, .. }) = step else {
+            panic!("{step:?}");
+        };
+        assert_eq!(due, seconds * 1_000_000_000);
+    }
+
+    #[test]
+    fn a_handler_is_tried_again_when_it_asks_for_but_within_a_day() {
+        check_asked(Duration::from_secs(100), 100);
+        check_asked(Duration::from_hours(24 * 365), 86_400);
+        check_asked(Duration::MAX, 86_400);
     }
 }

@@ -14,7 +14,7 @@ use crate::broker::Broker;
 use crate::config::{Grant, QueueConfig};
 use crate::effects::bindings::PluginPre;
 use crate::effects::{self, Run, World};
-use crate::packet::Digest;
+use crate::packet::{Digest, unix_nanos};
 use crate::plugins::{CompileError, EngineError, Plugin, Ticker, queue_engine};
 use crate::stop::StopSignal;
 
@@ -174,7 +174,7 @@ impl Pool {
 
     /// The time in nanoseconds since the Unix epoch.
     pub(super) fn now(&self) -> i64 {
-        i64::try_from((self.shared.world.clock)().as_nanosecond()).unwrap_or(i64::MAX)
+        unix_nanos((self.shared.world.clock)())
     }
 
     /// Loads the version `digest` of `plugin` into this pool's engine, once.

@@ -16,6 +16,7 @@ use crate::broker::{BrokerError, Commit, Failure, Input, Lease, Step};
 use crate::effects::{Committed, Context, Driver, Journal, Limits, LiveRun, Seam};
 use crate::packet::Digest;
 use crate::plugins::Plugin;
+use crate::task::nanos;
 use crate::text::{chain, one_line};
 
 /// How long a task waits whose plugin is not loaded.
@@ -147,7 +148,7 @@ async fn execute(
         input: guest_input(&lease.input),
         timeout: Duration::from_millis(lease.policy.timeout_ms),
         deadline: lease.policy.deadline.map(|deadline| until(pool, deadline)),
-        memory: usize::try_from(pool.config.memory.0).unwrap_or(usize::MAX),
+        memory: pool.config.memory_bytes(),
         cancelled: &pool.shared.stop.now,
     };
     Ok(invocation.run(&pre, seam, &pool.shared.ticker).await)
@@ -213,8 +214,8 @@ fn bare(lease: &Lease, version: [u8; 32], step: Step) -> Commit {
     }
 }
 
-/// Commits, again and again while the broker may come back, unless told to stop at once. What it does not take because it is
-/// too large sets the task aside.
+/// Commits, again and again while the broker may come back, unless told to stop at once. What it
+/// does not take because it is too large sets the task aside.
 async fn commit(pool: &Pool, lease: &Lease, mut commit: Commit) {
     loop {
         match pool.broker().commit(vec![commit.clone()]).await.pop() {
@@ -288,10 +289,6 @@ fn report(lease: &Lease, commit: &Commit) {
 fn until(pool: &Pool, moment: i64) -> Duration {
     let left = moment.saturating_sub(pool.now());
     Duration::from_nanos(u64::try_from(left).unwrap_or(0))
-}
-
-fn nanos(duration: Duration) -> i64 {
-    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
 fn attempt<'a>(pool: &Pool, lease: &'a Lease, keep: u32) -> Attempt<'a> {

@@ -11,6 +11,7 @@ use super::{find, state};
 use crate::cli::store::{StoreArgs, explained};
 use crate::cli::{complain, exit, table};
 use crate::effects::{Decision, resumption};
+use crate::packet::unix_nanos;
 
 /// Puts a task that was set aside back into its queue; it goes on where it failed.
 ///
@@ -98,7 +99,7 @@ fn check(detail: &TaskDetail) -> anyhow::Result<()> {
 
 /// A task that is resumed after its deadline does nothing.
 fn warn_of_deadline(detail: &TaskDetail) {
-    let now = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
+    let now = unix_nanos(jiff::Timestamp::now());
     if let Some(deadline) = detail.task.deadline.filter(|deadline| *deadline < now) {
         complain(&anyhow!(
             "the task's deadline passed at {}: the host will not run it, but end it as REVOKED",

@@ -40,7 +40,7 @@ fn check_input(coinc: &str, named: &[&str]) {
 
 #[test]
 fn a_file_that_cannot_be_used_is_told_with_its_place() {
-    check_input("", &[]);
+    check_input("", &["table", "coinc_event"]);
     check_input("<LIGO_LW></LIGO_LW>", &["table", "coinc_event"]);
     let table = "<LIGO_LW><Table Name='process:table'><Column Name='process_id' Type='int_8s'/>\
                  <Stream Delimiter=','>1,gstlal</Stream></Table></LIGO_LW>";

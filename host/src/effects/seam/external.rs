@@ -15,6 +15,7 @@ use crate::broker::TaskId;
 use crate::effects::driver::Driver;
 use crate::effects::function::{Class, Function};
 use crate::effects::journal::{Entry, Found, Phase};
+use crate::task::nanos;
 
 /// How an external effect came out.
 #[derive(Debug)]
@@ -172,7 +173,7 @@ impl Seam {
     /// Writes an intent, with all that was noted before it, and waits until it is on disk.
     async fn intend(&mut self, mut entry: Entry, longest: Duration) -> Result<Entry, SeamError> {
         let now = self.driver.nanos();
-        let longest = i64::try_from(longest.as_nanos()).unwrap_or(i64::MAX);
+        let longest = nanos(longest);
         entry.sent = Some(now);
         entry.until = Some(now.saturating_add(longest));
         if let Driver::Live(live) = &self.driver {
