@@ -296,19 +296,19 @@ impl Seam {
         let (plugin, handler, task) = (&self.context.plugin, &self.context.handler, live.task);
         match level {
             Level::Trace => {
-                tracing::trace!(target: "gwasp::plugin", %plugin, %handler, %task, "{line}")
+                tracing::trace!(target: "gwasp::plugin", %plugin, %handler, %task, "{line}");
             }
             Level::Debug => {
-                tracing::debug!(target: "gwasp::plugin", %plugin, %handler, %task, "{line}")
+                tracing::debug!(target: "gwasp::plugin", %plugin, %handler, %task, "{line}");
             }
             Level::Info => {
-                tracing::info!(target: "gwasp::plugin", %plugin, %handler, %task, "{line}")
+                tracing::info!(target: "gwasp::plugin", %plugin, %handler, %task, "{line}");
             }
             Level::Warn => {
-                tracing::warn!(target: "gwasp::plugin", %plugin, %handler, %task, "{line}")
+                tracing::warn!(target: "gwasp::plugin", %plugin, %handler, %task, "{line}");
             }
             Level::Error => {
-                tracing::error!(target: "gwasp::plugin", %plugin, %handler, %task, "{line}")
+                tracing::error!(target: "gwasp::plugin", %plugin, %handler, %task, "{line}");
             }
         }
     }
