@@ -46,6 +46,8 @@ struct Line {
     deliveries: mpsc::Receiver<Delivery>,
     /// What was taken while packets before it waited for space; the intake bounds it.
     held: Vec<Delivery>,
+    /// Something waited for space and was not kept yet.
+    has_waited: bool,
 }
 
 /// Turns deliveries into tasks until the last listener is gone.
@@ -83,6 +85,7 @@ impl Dispatcher {
         let mut line = Line {
             deliveries,
             held: Vec::new(),
+            has_waited: false,
         };
         let mut batch = Vec::with_capacity(BATCH);
         while line.next(&mut batch).await {
@@ -94,11 +97,12 @@ impl Dispatcher {
                 match delivery.arrival {
                     intake::Arrival::Packet(packet) => packets.push((packet, delivery.answer)),
                     intake::Arrival::Refusal(refusal) => refusals.push((refusal, delivery.answer)),
+                    intake::Arrival::Nothing { .. } => answer(delivery.answer, Ok(Kept::New)),
                     intake::Arrival::Heartbeat => heartbeats.push(delivery.answer),
                 }
             }
             if !refusals.is_empty() {
-                self.refuse(refusals).await;
+                self.refuse(refusals, &mut line).await;
             }
             for packets in in_batches(packets) {
                 self.accept(packets, &mut line).await;
@@ -112,12 +116,13 @@ impl Dispatcher {
         self.owed.is_empty()
     }
 
-    /// A listener's count that grows by more than one tells of packets that it read and could
-    /// not hand over.
+    /// A listener's count that grows by more than it hands over tells of packets that it read
+    /// and could not hand over.
     fn note_tally(&mut self, delivery: &Delivery) {
-        let source = match &delivery.arrival {
-            intake::Arrival::Packet(packet) => &packet.source,
-            intake::Arrival::Refusal(refusal) => &refusal.source,
+        let (source, handed_over) = match &delivery.arrival {
+            intake::Arrival::Packet(packet) => (&packet.source, 1),
+            intake::Arrival::Refusal(refusal) => (&refusal.source, 1),
+            intake::Arrival::Nothing { source } => (source, 0),
             intake::Arrival::Heartbeat => return,
         };
         let tally = &delivery.tally;
@@ -125,7 +130,7 @@ impl Dispatcher {
         let missing = tally
             .read
             .saturating_sub(before.unwrap_or(0))
-            .saturating_sub(1);
+            .saturating_sub(handed_over);
         if missing > 0 {
             warn!(target: "gwasp::packet", listener = %tally.listener, missing, "packets were read and not kept");
             self.owe(source, missing);
@@ -156,8 +161,15 @@ impl Dispatcher {
 
     async fn accept(&mut self, packets: Vec<(Packet, Receipt)>, line: &mut Line) {
         let (packets, receipts): (Vec<_>, Vec<_>) = packets.into_iter().unzip();
-        match self.accept_in_time(&packets, line).await {
+        let accepted = loop {
+            match self.accept_all(&packets).await {
+                Err(error) if self.waits(&error, packets.len(), line).await => {}
+                accepted => break accepted,
+            }
+        };
+        match accepted {
             Ok(accepted) => {
+                line.note_space(packets.len());
                 for ((packet, accepted), receipt) in packets.iter().zip(accepted).zip(receipts) {
                     let (accepted, fate) = accepted;
                     report(packet, accepted, &fate);
@@ -171,7 +183,7 @@ impl Dispatcher {
             }
             Err(error @ BrokerError::TooLarge { .. }) => {
                 let refusals = packets.into_iter().map(|packet| too_large(packet, &error));
-                self.refuse(refusals.zip(receipts).collect()).await;
+                self.refuse(refusals.zip(receipts).collect(), line).await;
             }
             Err(error) => {
                 error!(target: "gwasp::packet", error = %chain(&error), packets = packets.len(), "packets not kept");
@@ -191,28 +203,15 @@ impl Dispatcher {
         }
     }
 
-    /// Accepts as soon as there is space, unless told to stop first.
-    async fn accept_in_time(
-        &self,
-        packets: &[Packet],
-        line: &mut Line,
-    ) -> Result<Vec<(Accepted, Fate)>, BrokerError> {
-        let mut has_waited = false;
-        loop {
-            match self.accept_all(packets).await {
-                Err(error @ BrokerError::Full { .. }) if !self.stop.drain.is_cancelled() => {
-                    error!(target: "gwasp::packet", error = %chain(&error), packets = packets.len(), "no space; packets wait and get no receipts");
-                    has_waited = true;
-                    self.pause(line).await;
-                }
-                accepted => {
-                    if has_waited && accepted.is_ok() {
-                        info!(target: "gwasp::packet", packets = packets.len(), "there is space again");
-                    }
-                    return accepted;
-                }
-            }
+    /// Waits a while where `error` says that there is no space; false where that is of no use.
+    async fn waits(&self, error: &BrokerError, packets: usize, line: &mut Line) -> bool {
+        let waits = matches!(error, BrokerError::Full { .. }) && !self.stop.drain.is_cancelled();
+        if waits {
+            error!(target: "gwasp::packet", error = %chain(error), packets, "no space; packets wait and get no receipts");
+            line.has_waited = true;
+            self.pause(line).await;
         }
+        waits
     }
 
     /// Waits before another try, answers heartbeats, and holds what else comes.
@@ -261,7 +260,7 @@ impl Dispatcher {
         newer.map(drop).map_err(|_closed| BrokerError::Closed)
     }
 
-    async fn refuse(&mut self, refusals: Vec<(Refusal, Receipt)>) {
+    async fn refuse(&mut self, refusals: Vec<(Refusal, Receipt)>, line: &mut Line) {
         let (refusals, receipts): (Vec<_>, Vec<_>) = refusals.into_iter().unzip();
         for refusal in &refusals {
             warn!(
@@ -271,9 +270,16 @@ impl Dispatcher {
             );
         }
         let sources: Vec<String> = refusals.iter().map(|one| one.source.clone()).collect();
-        let records = refusals.into_iter().map(new_refusal).collect();
-        match self.broker.refuse(records).await {
+        let records: Vec<NewRefusal> = refusals.into_iter().map(new_refusal).collect();
+        let refused = loop {
+            match self.broker.refuse(records.clone()).await {
+                Err(error) if self.waits(&error, records.len(), line).await => {}
+                refused => break refused,
+            }
+        };
+        match refused {
             Ok(()) => {
+                line.note_space(records.len());
                 for receipt in receipts {
                     answer(receipt, Ok(Kept::New));
                 }
@@ -290,6 +296,13 @@ impl Dispatcher {
 }
 
 impl Line {
+    /// Says so where something is kept again that had to wait.
+    fn note_space(&mut self, packets: usize) {
+        if std::mem::take(&mut self.has_waited) {
+            info!(target: "gwasp::packet", packets, "there is space again");
+        }
+    }
+
     /// Takes what comes next, all that waits up to a batch; false once nothing comes any more.
     async fn next(&mut self, batch: &mut Vec<Delivery>) -> bool {
         if self.held.is_empty() {
@@ -476,6 +489,40 @@ mod tests {
 
     use super::*;
     use crate::broker::Embedded;
+    use crate::intake::{Intake, Tally};
+
+    /// What a connection read and never handed over is in the ledger, although nothing of it
+    /// follows.
+    #[tokio::test]
+    async fn what_the_last_connection_read_and_did_not_hand_over_is_counted() {
+        let directory = tempfile::tempdir().unwrap();
+        let broker: Arc<dyn Broker> =
+            Arc::new(Embedded::open(directory.path(), BTreeSet::new()).unwrap());
+        let (_known, routes) = watch::channel(Arc::new(Routes::new(0, &[])));
+        let dispatcher = Dispatcher::new(Arc::clone(&broker), routes, StopSignal::default());
+        let (intake, deliveries) = Intake::channel(4);
+        let (arrival, tally) = (
+            intake::Arrival::Nothing {
+                source: "gcn".to_owned(),
+            },
+            Tally {
+                listener: "gcn broker.test:8099".into(),
+                read: 2,
+            },
+        );
+        drop(intake.deliver(arrival, tally).await.unwrap());
+        drop(intake);
+        assert!(dispatcher.run(deliveries).await, "all is counted");
+        broker.close().await.unwrap();
+        let reader = gwasp_store::Reader::open(directory.path()).unwrap();
+        let ledger = reader.ledger(0).unwrap();
+        let unconfirmed: Vec<u64> = ledger
+            .accounts
+            .iter()
+            .map(|account| account.listener.unconfirmed)
+            .collect();
+        assert_eq!(unconfirmed, [2]);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_routing_table_that_nobody_tells_of_is_not_waited_for_for_ever() {

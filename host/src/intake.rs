@@ -61,7 +61,7 @@ pub struct Tally {
     /// The connection that counts, e.g. `gcn 127.0.0.1:8099`; a source may have several.
     pub listener: Arc<str>,
     /// Packets and refusals that it has read since the process began, this one included. It
-    /// grows by more than one where something was read and could not be handed over.
+    /// grows by more than was handed over where something was read and could not be.
     pub read: u64,
 }
 
@@ -72,7 +72,13 @@ pub enum Arrival {
     Packet(Packet),
     /// Bytes that are no packet; they are kept for a person to look at.
     Refusal(Refusal),
-    /// Nothing: it goes the way of a packet, and its answer says that the way is open.
+    /// Nothing more of a connection that has ended: its tally tells what was read of this source
+    /// and never handed over.
+    Nothing {
+        /// The stream, e.g. `gcn`.
+        source: String,
+    },
+    /// It goes the way of a packet, and its answer says that the way is open.
     Heartbeat,
 }
 
@@ -152,7 +158,7 @@ impl Intake {
         let bytes = match arrival {
             Arrival::Packet(packet) => packet.payload.len(),
             Arrival::Refusal(refusal) => refusal.payload.len(),
-            Arrival::Heartbeat => return None,
+            Arrival::Nothing { .. } | Arrival::Heartbeat => return None,
         };
         // One that is larger than the whole goes through alone.
         let bytes = u32::try_from(bytes.clamp(LEAST, ROOM)).unwrap_or(u32::MAX);

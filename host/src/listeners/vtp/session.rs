@@ -298,11 +298,8 @@ impl Session<'_> {
         received: Timestamp,
         to: &Replies,
     ) -> Result<(), End> {
-        let read = self.state.packet_read(received);
-        let tally = Tally {
-            listener: Arc::clone(self.state.name()),
-            read,
-        };
+        self.state.packet_read(received);
+        let tally = self.tally();
         let Ok(place) = to.receipts.reserve().await else {
             return Err(End::Stopped);
         };
@@ -443,6 +440,31 @@ impl Session<'_> {
             self.state.add(Count::Unconfirmed, unconfirmed);
             lost.truncate(NAMED);
             warn!(unconfirmed, ivorns = ?lost, "packets were read and not kept");
+            self.tell_rest().await;
+        }
+    }
+
+    /// Tells how much was read: what was not handed over is missed by nobody else.
+    async fn tell_rest(&self) {
+        let rest = Arrival::Nothing {
+            source: self.config.source.clone(),
+        };
+        let telling = self.intake.deliver(rest, self.tally());
+        match timeout(self.config.drain, telling).await {
+            // It is counted in its turn, whether or not we wait.
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => debug!(%error, "the host has ended before its listener"),
+            Err(_elapsed) => {
+                warn!("no room to tell what was read; the next packet of this connection tells it");
+            }
+        }
+    }
+
+    /// What was read so far.
+    fn tally(&self) -> Tally {
+        Tally {
+            listener: Arc::clone(self.state.name()),
+            read: self.state.get(Count::Read),
         }
     }
 }

@@ -231,9 +231,13 @@ fn keep_everything(mut deliveries: mpsc::Receiver<Delivery>) -> JoinHandle<Vec<P
     tokio::spawn(async move {
         let mut packets = Vec::new();
         while let Some(delivery) = deliveries.recv().await {
-            delivery.answer.send(Ok(Kept::New)).unwrap();
             match delivery.arrival {
-                Arrival::Packet(packet) => packets.push(packet),
+                Arrival::Packet(packet) => {
+                    delivery.answer.send(Ok(Kept::New)).unwrap();
+                    packets.push(packet);
+                }
+                // Nobody waits for the answer to what a connection tells at its end.
+                Arrival::Nothing { .. } => {}
                 other => panic!("{other:?}"),
             }
         }

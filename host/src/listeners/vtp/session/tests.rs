@@ -349,6 +349,30 @@ async fn what_is_not_kept_gets_no_receipt_and_ends_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_read_and_not_handed_over_is_told_at_the_end() {
+    let mut scene = Scene::new();
+    // More than the intake holds: the reading half waits when the first is not kept.
+    let mut segment = Vec::new();
+    for n in 0..20 {
+        frame::encode(event(&n.to_string()).as_bytes(), &mut segment).unwrap();
+    }
+    scene.send_raw(&segment).await;
+    let first = scene.delivery().await;
+    let failed = NotKept::Failed {
+        reason: "the disk does not answer".to_owned(),
+    };
+    first.answer.send(Err(failed)).unwrap();
+    let (mut handed_over, mut told) = (1, 1);
+    while let Some(delivery) = scene.store.recv().await {
+        handed_over += u64::from(!matches!(delivery.arrival, Arrival::Nothing { .. }));
+        told = delivery.tally.read;
+    }
+    let (_, state) = scene.ended().await;
+    assert!(handed_over < state.get(Count::Read), "one was left over");
+    assert_eq!(told, state.get(Count::Read));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_store_that_is_gone_ends_the_connection() {
     let mut scene = Scene::new();
     scene.store.close();
