@@ -1,5 +1,5 @@
-//! `[grants.PLUGIN]`: what a plugin may do. A plugin without an entry may log, ask for the time
-//! and for randomness, and nothing else.
+//! `[grants.PLUGIN]`: what a plugin may do. A plugin without an entry may log, tell how far it is,
+//! ask for the time and for randomness, and make tasks of its own; nothing else.
 
 use serde::Deserialize;
 
