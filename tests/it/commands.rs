@@ -245,3 +245,15 @@ fn a_host_starts_although_a_plugin_that_it_knows_has_lost_its_queue() {
         &["`hostile-probe` would be refused: there is no queue `hostile`"],
     );
 }
+
+#[test]
+fn a_host_does_not_take_packets_without_the_plugin_directory_that_it_was_told() {
+    let site = Site::new("");
+    fs::remove_dir(site.scene.path("plugins")).unwrap();
+    let answer = site.gwasp(&["run"]);
+    assert_eq!(answer.status.code(), Some(78), "{answer:?}");
+    assert!(
+        answer.stderr.contains("make it, or correct its name"),
+        "{answer:?}"
+    );
+}

@@ -1,7 +1,7 @@
 //! `gwasp run`.
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -58,6 +58,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
     };
     let places = places::all(args.plugins.as_deref(), args.state.as_deref(), &config)?;
+    let named = args.plugins.is_some() || config.plugins.directory.is_some();
+    if named && let Err(error) = readable(&places.plugins) {
+        super::complain(&error);
+        return Ok(ExitCode::from(exit::CONFIG));
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("gwasp-io")
@@ -74,6 +79,17 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::from(code))
         }
     }
+}
+
+/// A directory that somebody named and that is not there is a mistake: a host without its plugins
+/// would take packets, and no handler would see them, not even when they are sent again.
+fn readable(plugins: &Path) -> anyhow::Result<()> {
+    std::fs::read_dir(plugins).map(drop).with_context(|| {
+        format!(
+            "the plugin directory {} cannot be read; make it, or correct its name",
+            plugins.display()
+        )
+    })
 }
 
 async fn serve(config: &Config, places: &Places) -> Result<End, HostError> {
