@@ -458,7 +458,7 @@ fn a_host_that_dies_at_any_sync_of_a_run_uploads_once() {
         assert!(nth - 5 >= 3, "only {deaths} hosts died");
         record(&json!({
             "what": format!("kill -9 at each sync of one run with an upload ({asking:?})"),
-                        "faults": deaths,
+            "faults": deaths,
             "packets": deaths + 1,
             "tasks": deaths + 1,
             "lost": 0,
