@@ -223,6 +223,11 @@ impl Queues {
             .collect()
     }
 
+    /// Names the queues that have, or lately had, a task that has not ended.
+    pub(crate) fn names(&self) -> BTreeSet<String> {
+        self.state().schedule.queues()
+    }
+
     pub(crate) fn depth(&self, queue: &str) -> Depth {
         self.state().schedule.depth(queue)
     }

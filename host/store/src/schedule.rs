@@ -251,6 +251,11 @@ impl Schedule {
         })
     }
 
+    /// Names the queues that had a task since the store was opened.
+    pub(crate) fn queues(&self) -> BTreeSet<String> {
+        self.queues.keys().cloned().collect()
+    }
+
     /// Returns how full a queue is.
     pub(crate) fn depth(&self, queue: &str) -> Depth {
         self.queues
