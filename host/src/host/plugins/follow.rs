@@ -283,6 +283,7 @@ impl Follower {
             known,
             given_up: loading.given_up.clone(),
         };
+        debug!(target: "gwasp::host", plugin, number = loading.number, "plugin is being loaded");
         self.loading.insert(plugin.to_owned(), loading);
         self.loads.spawn(load.run(Arc::clone(&self.parts)));
         Ok(())
