@@ -180,3 +180,6 @@ impl Plugins {
         answer.await.unwrap_or(Err(PluginsError::Stopping))
     }
 }
+
+#[cfg(test)]
+mod tests;
