@@ -11,6 +11,8 @@ pub struct Grant {
     pub kv: bool,
     /// Keep blobs, and read those whose digest it knows.
     pub blobs: bool,
+    /// Have the host make heavy computations, such as sky localization.
+    pub kernels: bool,
     /// Services that it may send requests to, by the names of `[services.NAME]`.
     pub services: Vec<String>,
     /// Secrets that it may have put into its requests, by the names of `[secrets.NAME]`.
