@@ -6,6 +6,7 @@ use std::time::Duration;
 use gwasp_store::Reader;
 use gwasp_tests::files::FileServer;
 use gwasp_tests::gwasp::{ANY_PORT, Answer, Gwasp, START_LIMIT, grant_localize, is_ready};
+use gwasp_tests::process::Line;
 use gwasp_tests::{candidate, gwasp, sample};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -61,8 +62,15 @@ fn end_of_task(scene: &Scene, files: &FileServer, without: &str) -> String {
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, text.replace(without, "")).unwrap();
     let mut host = scene.gwasp.run(&config).unwrap();
+    if !without.is_empty() {
+        let lacks = |line: &Line| line.message() == "plugin calls what it has no grant for";
+        let told = host
+            .wait_for("the missing grant", START_LIMIT, lacks)
+            .unwrap();
+        assert_eq!(*told.field("add"), "[grants.localize] kernels = true");
+    }
     host.wait_for("being ready", START_LIMIT, is_ready).unwrap();
-    let ended = |line: &gwasp_tests::process::Line| line.target() == "gwasp::task";
+    let ended = |line: &Line| line.target() == "gwasp::task";
     let line = host.wait_for("the task's end", LIMIT, ended).unwrap();
     host.terminate().unwrap();
     assert!(host.wait(LIMIT).unwrap().success());
