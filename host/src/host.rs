@@ -164,6 +164,7 @@ impl Host {
         )
         .await?;
 
+        tell_missing_grants(config, &table, &registry);
         let queues = queues(config, &table);
         tell_default_pools(config, &queues);
         let workers_stop = CancellationToken::new();
@@ -316,6 +317,19 @@ fn tell_default_pools(config: &Config, queues: &BTreeSet<String>) {
     let names = queues.iter().map(String::as_str).collect();
     for pool in config.queues.by_default(&names) {
         info!(target: "gwasp::host", queue = pool.queue, is_meant = pool.nearest, "queue is made with the default pool");
+    }
+}
+
+/// Says what plugins call and may not: it would be refused at the first packet.
+fn tell_missing_grants(config: &Config, table: &load::Table, registry: &Registry) {
+    for routes in &table.plugins {
+        let Some(plugin) = registry.get(&routes.plugin) else {
+            continue;
+        };
+        let lacks = config.lacks(&plugin.name, &plugin.calls).join(", ");
+        if !lacks.is_empty() {
+            info!(target: "gwasp::host", plugin = %plugin.name, add = %format_args!("[grants.{}] {lacks}", plugin.name), "plugin calls what it has no grant for");
+        }
     }
 }
 

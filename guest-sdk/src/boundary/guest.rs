@@ -255,6 +255,7 @@ pub(crate) fn localize(
     };
     let map = host::kernels::localize(&coinc.0, psd.map(|psd| &psd.0), &options);
     map.map(BlobHandle).map_err(|error| match error {
+        host::kernels::Error::Denied(text) => KernelError::Denied(text),
         host::kernels::Error::Input(text) => KernelError::Input(text),
         host::kernels::Error::Invalid(text) => KernelError::Invalid(text),
         host::kernels::Error::Limit(text) => KernelError::Limit(text),

@@ -55,7 +55,9 @@ fn known(error: &(dyn StdError + 'static)) -> Option<(FailureKind, Option<Durati
 fn of_kernel(error: &KernelError) -> FailureKind {
     match error {
         KernelError::Limit(_) => FailureKind::Error,
-        KernelError::Input(_) | KernelError::Invalid(_) => FailureKind::Permanent,
+        KernelError::Denied(_) | KernelError::Input(_) | KernelError::Invalid(_) => {
+            FailureKind::Permanent
+        }
     }
 }
 

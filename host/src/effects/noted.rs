@@ -236,6 +236,8 @@ pub(super) enum KernelAnswer {
     Invalid(#[n(0)] String),
     #[n(3)]
     Limit(#[n(0)] String),
+    #[n(4)]
+    Denied(#[n(0)] String),
 }
 
 /// What came of a notice.

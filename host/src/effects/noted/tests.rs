@@ -203,6 +203,7 @@ fn sky_maps() {
     check_answer(&KernelAnswer::Input(text("no")), "82 01 81 62 6e6f");
     check_answer(&KernelAnswer::Invalid(text("no")), "82 02 81 62 6e6f");
     check_answer(&KernelAnswer::Limit(text("no")), "82 03 81 62 6e6f");
+    check_answer(&KernelAnswer::Denied(text("no")), "82 04 81 62 6e6f");
 }
 
 #[test]

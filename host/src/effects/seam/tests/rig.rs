@@ -211,6 +211,8 @@ impl Broker for Watched {
 
 /// A store with one task, which is leased.
 pub(super) struct Rig {
+    /// What the plugin may do.
+    pub(super) grant: Grant,
     dir: Arc<TempDir>,
     pub(super) broker: Arc<Watched>,
     lease: Mutex<Lease>,
@@ -224,6 +226,10 @@ impl Rig {
         broker.accept(generation, vec![arrival()]).await.unwrap();
         let lease = broker.lease("q", 0).await.unwrap();
         Self {
+            grant: Grant {
+                kernels: true,
+                ..Grant::default()
+            },
             dir,
             broker: Arc::new(broker),
             lease: Mutex::new(lease),
@@ -256,7 +262,7 @@ impl Rig {
         let context = Context {
             plugin: "p".to_owned(),
             handler: "h".to_owned(),
-            grant: Arc::new(Grant::default()),
+            grant: Arc::new(self.grant.clone()),
         };
         let journal = Journal::read(&lease.journal).unwrap();
         let driver = Driver::Live(Arc::new(live));
