@@ -9,7 +9,7 @@ use gwasp_store::{PacketFilter, PacketSeq, PacketView, Reader, StoreError, TaskF
 use serde::Serialize;
 
 use super::store::{ListArgs, StoreArgs};
-use super::table;
+use super::table::{self, Column};
 use crate::packet::Digest;
 use crate::routes::{Manifest, Unmatched};
 use crate::task::packet_task_id;
@@ -112,6 +112,16 @@ impl Row {
     }
 }
 
+const COLUMNS: [Column; 7] = [
+    Column::stays("NUMBER"),
+    Column::stays("RECEIVED"),
+    Column::below("SOURCE", 4),
+    Column::stays("KEY"),
+    Column::below("ROLE", 3),
+    Column::below("UNMATCHED", 2),
+    Column::below("ID", 1),
+];
+
 fn list(args: &PacketListArgs) -> anyhow::Result<ExitCode> {
     let filter = PacketFilter {
         source: args.source.clone(),
@@ -141,18 +151,7 @@ fn list(args: &PacketListArgs) -> anyhow::Result<ExitCode> {
             ]
         })
         .collect();
-    table::print(
-        &[
-            "NUMBER",
-            "RECEIVED",
-            "SOURCE",
-            "KEY",
-            "ROLE",
-            "UNMATCHED",
-            "ID",
-        ],
-        &cells,
-    )?;
+    table::print(&COLUMNS, &cells)?;
     Ok(ExitCode::SUCCESS)
 }
 
