@@ -223,7 +223,7 @@ fn print(ledger: &Ledger, gaps: &[GapMark]) -> anyhow::Result<()> {
     for gap in gaps {
         let row = GapRow::of(gap);
         table::say(&format!(
-            "gap: {} between {} and {}: a frame may have been read and not kept",
+            "gap: packets of {} may be missing between {} and {}, when the host did not stop in order",
             row.gap, row.last_commit, row.next_start
         ))?;
     }

@@ -288,7 +288,7 @@ mod tests {
 
     use bytes::Bytes;
     use gwasp_store::{
-        Arrival, Commit, NewPacket, NewTask, Options, Origin, Reader, RetryPolicy, Step, Store,
+        Commit, NewPacket, NewTask, Offer, Options, Origin, Reader, RetryPolicy, Step, Store,
         TaskId,
     };
 
@@ -338,13 +338,13 @@ mod tests {
             flags: vec!["odd-ivorn".to_owned()],
             payload: Bytes::from_static(&PAYLOAD),
         };
-        let arrival = Arrival {
+        let offer = Offer {
             packet,
             tasks: vec![task(1, Origin::Packet)],
             unmatched: None,
         };
         let generation = store.routes().unwrap().0;
-        store.accept(generation, vec![arrival]).await.unwrap();
+        store.accept(generation, vec![offer]).await.unwrap();
         let lease = store.lease("general", 0).unwrap().unwrap();
         let commit = Commit {
             task: lease.task,
