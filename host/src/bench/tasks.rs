@@ -282,17 +282,8 @@ fn bare_worker(store: Store, number: u16) -> std::io::Result<JoinHandle<()>> {
 }
 
 fn success(lease: &Lease) -> Commit {
-    Commit {
-        task: lease.task,
-        token: lease.token,
-        version: [0; 32],
-        cpu: 0,
-        journal: Vec::new(),
-        kv: Vec::new(),
-        spawns: Vec::new(),
-        blobs: Vec::new(),
-        step: Step::Succeed { result: None },
-    }
+    let step = Step::Succeed { result: None };
+    Commit::bare(lease.task, lease.token, [0; 32], step)
 }
 
 fn report(load: Load, turns: &[(Took, Took)], bare_call: Option<f64>) -> Vec<Figure> {

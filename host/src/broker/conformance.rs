@@ -89,17 +89,7 @@ async fn lease(broker: &dyn Broker) -> Option<Lease> {
 }
 
 fn commit_of(lease: &Lease, step: Step) -> Commit {
-    Commit {
-        task: lease.task,
-        token: lease.token,
-        version: [7; 32],
-        cpu: 0,
-        journal: Vec::new(),
-        kv: Vec::new(),
-        spawns: Vec::new(),
-        blobs: Vec::new(),
-        step,
-    }
+    Commit::bare(lease.task, lease.token, [7; 32], step)
 }
 
 async fn commit(broker: &dyn Broker, commit: Commit) -> Result<(), BrokerError> {

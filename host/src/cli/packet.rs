@@ -346,16 +346,10 @@ mod tests {
         let generation = store.routes().unwrap().0;
         store.accept(generation, vec![offer]).await.unwrap();
         let lease = store.lease("general", 0).unwrap().unwrap();
+        let step = Step::Succeed { result: None };
         let commit = Commit {
-            task: lease.task,
-            token: lease.token,
-            version: [0; 32],
-            cpu: 0,
-            journal: Vec::new(),
-            kv: Vec::new(),
             spawns: vec![task(2, Origin::Spawn)],
-            blobs: Vec::new(),
-            step: Step::Succeed { result: None },
+            ..Commit::bare(lease.task, lease.token, [0; 32], step)
         };
         store.commit(vec![commit]).await.remove(0).unwrap();
         store.close().await.unwrap();

@@ -151,16 +151,10 @@ async fn work(store: &Store, worker: u32, burn: Duration, done: &AtomicU64) {
         while began.elapsed() < burn {
             std::hint::spin_loop();
         }
+        let step = Step::Succeed { result: None };
         let commit = Commit {
-            task: lease.task,
-            token: lease.token,
-            version: [1; 32],
             cpu: 15_000,
-            journal: Vec::new(),
-            kv: Vec::new(),
-            spawns: Vec::new(),
-            blobs: Vec::new(),
-            step: Step::Succeed { result: None },
+            ..Commit::bare(lease.task, lease.token, [1; 32], step)
         };
         store.commit(vec![commit]).await.remove(0).unwrap();
         done.fetch_add(1, Ordering::Relaxed);

@@ -312,6 +312,23 @@ pub struct Commit {
     pub step: Step,
 }
 
+impl Commit {
+    /// Makes a commit of nothing but a step.
+    pub const fn bare(task: TaskId, token: Token, version: [u8; 32], step: Step) -> Self {
+        Self {
+            task,
+            token,
+            version,
+            cpu: 0,
+            journal: Vec::new(),
+            kv: Vec::new(),
+            spawns: Vec::new(),
+            blobs: Vec::new(),
+            step,
+        }
+    }
+}
+
 /// Celery's words for where a task is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum State {

@@ -238,15 +238,8 @@ pub(crate) fn offer(name: &str, tasks: &[&str]) -> Offer {
 
 pub(crate) fn commit(lease: &Lease, step: Step) -> Commit {
     Commit {
-        task: lease.task,
-        token: lease.token,
-        version: [7; 32],
         cpu: 1_000,
-        journal: Vec::new(),
-        kv: Vec::new(),
-        spawns: Vec::new(),
-        blobs: Vec::new(),
-        step,
+        ..Commit::bare(lease.task, lease.token, [7; 32], step)
     }
 }
 

@@ -314,15 +314,8 @@ impl Rig {
     async fn end(&self, journal: Vec<JournalEntry>, step: Step) {
         let lease = self.lease();
         let commit = Commit {
-            task: lease.task,
-            token: lease.token,
-            version: [7; 32],
-            cpu: 0,
             journal,
-            kv: Vec::new(),
-            spawns: Vec::new(),
-            blobs: Vec::new(),
-            step,
+            ..Commit::bare(lease.task, lease.token, [7; 32], step)
         };
         let answers = self.broker.commit(vec![commit]).await;
         assert!(answers.iter().all(Result::is_ok), "{answers:?}");
