@@ -135,7 +135,7 @@ fn a_called_task_has_the_result_that_was_written_down() {
     let answers = json!([{"task": "greet", "body": "\"greeted by a test\""}]);
     let (_, row) = run(dir.path(), "253", Some(&answers));
     assert_eq!(row["outcome"], "SUCCESS", "{row}");
-    assert_eq!(row["result"], "greeted by a test", "{row}");
+    assert_eq!(row["result"], r#""greeted by a test""#, "{row}");
     assert_eq!(asked(&row), ["gwasp:tasks/call@0.1 greet"]);
 }
 
