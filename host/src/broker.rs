@@ -15,10 +15,10 @@ use bytes::Bytes;
 
 pub use embedded::Embedded;
 pub use gwasp_store::{
-    Accepted, Arrival, Commit, Event, EventKind, Events, Failure, Input, JournalEntry, KvWrite,
-    Lease, NewPacket, NewRefusal, NewTask, OpenTasks, Origin, PacketRecord, PacketSeq,
-    PluginRecord, RetryPolicy, RouteChange, RouteRecord, State, Step, StoreError, TaskId, Token,
-    VersionRecord,
+    Accepted, Commit, Event, EventKind, Events, Failure, Input, JournalEntry, KvWrite, Lease,
+    NewPacket, NewRefusal, NewTask, Offer, Origin, PacketRecord, PacketSeq, PluginRecord,
+    RetryPolicy, RouteChange, RouteRecord, State, Step, StoreError, TaskId, Token, VersionRecord,
+    VersionTasks,
 };
 
 /// A future that a broker answers with.
@@ -71,7 +71,7 @@ pub trait Broker: std::fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// When they cannot be read.
-    fn open_tasks(&self) -> Result<Vec<OpenTasks>, BrokerError>;
+    fn tasks_by_version(&self) -> Result<Vec<VersionTasks>, BrokerError>;
 
     /// The queues in which tasks wait, and perhaps some in which one waited before.
     fn queues(&self) -> BTreeSet<String>;
@@ -80,7 +80,7 @@ pub trait Broker: std::fmt::Debug + Send + Sync {
     fn accept(
         &self,
         generation: u64,
-        arrivals: Vec<Arrival>,
+        offers: Vec<Offer>,
     ) -> Answer<'_, Result<Vec<Accepted>, BrokerError>>;
 
     /// Keeps bytes that are no packet.
@@ -106,6 +106,9 @@ pub trait Broker: std::fmt::Debug + Send + Sync {
     /// Leases no task of `plugins` from now on, and again those of all others: tasks whose
     /// plugin is not loaded wait, and cost nothing.
     fn hold_plugins(&self, plugins: BTreeSet<String>);
+
+    /// How many tasks have not ended, in all queues.
+    fn open_tasks(&self) -> usize;
 
     /// Writes commits, each all or nothing, and answers for each.
     fn commit(&self, commits: Vec<Commit>) -> Answer<'_, Vec<Result<(), BrokerError>>>;

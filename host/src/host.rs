@@ -187,6 +187,7 @@ impl Host {
             pools: Arc::clone(&pools),
             routes,
             stop: stop.clone(),
+            config: config.clone(),
         };
         let (plugins, wishes) = Plugins::channel();
         Ok(Self {
@@ -220,7 +221,6 @@ impl Host {
         let dispatch = tokio::spawn(dispatcher.run(deliveries));
         let mut listening = JoinSet::new();
         for (name, listener) in self.listeners {
-            self.broker.note_listening(listener.source(), true).await?;
             debug!(target: "gwasp::host", listener = %name, "listening");
             listening.spawn(listener.run(intake.clone(), self.stop.drain.clone()));
         }
@@ -238,22 +238,38 @@ impl Host {
         {
             warn!(target: "gwasp::host", "the plugin directory did not answer");
         }
-        let all_counted = tokio::time::timeout(ACCEPT_DEADLINE, dispatch).await;
-        let all_counted = matches!(all_counted, Ok(Ok(true)));
+        let dispatched = tokio::time::timeout(ACCEPT_DEADLINE, dispatch).await;
+        let dispatched = dispatched.ok().and_then(Result::ok);
         self.workers_stop.cancel();
         let end = drain(self.pools.stop(), self.drain_deadline, &self.stop.now).await;
         self.ticker.close();
-        if !all_counted {
-            error!(target: "gwasp::host", "packets were read and neither kept nor counted: the next start marks a gap");
-        } else if let Err(error) = self.broker.close().await {
-            self.stop.heed(&error);
-            error!(target: "gwasp::host", error = %chain(&error), "the store did not close cleanly");
+        match dispatched {
+            Some(dispatched) if dispatched.all_counted => {
+                close(&*self.broker, dispatched.packets, &self.stop).await;
+            }
+            _ => {
+                error!(target: "gwasp::host", "packets were read and neither kept nor counted: the next start marks a gap");
+            }
         }
         Ok(if self.stop.has_failed() {
             End::DiskFailed
         } else {
             end
         })
+    }
+}
+
+/// Closes the store, and says what was done and what is left.
+async fn close(broker: &dyn Broker, packets: u64, stop: &StopSignal) {
+    let tasks_open = broker.open_tasks();
+    match broker.close().await {
+        Ok(()) => {
+            info!(target: "gwasp::host", packets, tasks_open, "stopped");
+        }
+        Err(error) => {
+            stop.heed(&error);
+            error!(target: "gwasp::host", error = %chain(&error), "the store did not close cleanly");
+        }
     }
 }
 

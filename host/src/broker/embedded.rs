@@ -7,8 +7,8 @@ use bytes::Bytes;
 use gwasp_store::{OpenError, Options, Retention, Store};
 
 use super::{
-    Accepted, Answer, Arrival, Broker, BrokerError, Commit, Events, Lease, NewRefusal, OpenTasks,
-    PluginRecord, RouteChange, RouteRecord, TaskId,
+    Accepted, Answer, Broker, BrokerError, Commit, Events, Lease, NewRefusal, Offer, PluginRecord,
+    RouteChange, RouteRecord, TaskId, VersionTasks,
 };
 
 /// The embedded broker: one process, one store, one writer.
@@ -69,8 +69,8 @@ impl Broker for Embedded {
         self.store.plugins()
     }
 
-    fn open_tasks(&self) -> Result<Vec<OpenTasks>, BrokerError> {
-        self.store.open_tasks()
+    fn tasks_by_version(&self) -> Result<Vec<VersionTasks>, BrokerError> {
+        self.store.tasks_by_version()
     }
 
     fn queues(&self) -> BTreeSet<String> {
@@ -80,9 +80,9 @@ impl Broker for Embedded {
     fn accept(
         &self,
         generation: u64,
-        arrivals: Vec<Arrival>,
+        offers: Vec<Offer>,
     ) -> Answer<'_, Result<Vec<Accepted>, BrokerError>> {
-        Box::pin(self.store.accept(generation, arrivals))
+        Box::pin(self.store.accept(generation, offers))
     }
 
     fn refuse(&self, refusals: Vec<NewRefusal>) -> Answer<'_, Result<(), BrokerError>> {
@@ -115,6 +115,10 @@ impl Broker for Embedded {
 
     fn commit(&self, commits: Vec<Commit>) -> Answer<'_, Vec<Result<(), BrokerError>>> {
         Box::pin(self.store.commit(commits))
+    }
+
+    fn open_tasks(&self) -> usize {
+        self.store.open_tasks()
     }
 
     fn kv_get(&self, plugin: &str, key: &str) -> Result<Option<(Bytes, u64)>, BrokerError> {

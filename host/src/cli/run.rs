@@ -14,6 +14,7 @@ use super::{exit, places};
 use crate::broker::BrokerError;
 use crate::config::Config;
 use crate::host::{End, Fate, Host, HostError, Places, Plugins};
+use crate::services::check_secret;
 use crate::stop::StopSignal;
 use crate::text::chain;
 
@@ -98,6 +99,14 @@ async fn serve(config: &Config, places: &Places) -> Result<End, HostError> {
     watch_signals(stop.clone())?;
     let host = Host::new(config, places, stop).await?;
     watch_hangup(host.plugins())?;
+    for (name, secret) in &config.secrets {
+        if let Err(error) = check_secret(secret) {
+            warn!(
+                target: "gwasp::host", secret = %name, error = %chain(&error),
+                "secret cannot be used; requests with it fail until its file is put right"
+            );
+        }
+    }
     if config.listeners.is_empty() {
         warn!(
             target: "gwasp::host",

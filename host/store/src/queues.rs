@@ -223,9 +223,13 @@ impl Queues {
             .collect()
     }
 
-    /// Names the queues that have, or lately had, a task that has not ended.
+    /// Names the queues that had a task since the store was opened.
     pub(crate) fn names(&self) -> BTreeSet<String> {
         self.state().schedule.queues()
+    }
+
+    pub(crate) fn open_tasks(&self) -> usize {
+        self.state().schedule.open()
     }
 
     pub(crate) fn depth(&self, queue: &str) -> Depth {

@@ -608,7 +608,7 @@ impl Follower {
     async fn list(&self) -> Answer<Vec<PluginView>> {
         let broker = Arc::clone(&self.parts.broker);
         let reading = tokio::task::spawn_blocking(move || {
-            Ok::<_, BrokerError>((broker.plugins()?, broker.open_tasks()?))
+            Ok::<_, BrokerError>((broker.plugins()?, broker.tasks_by_version()?))
         });
         let read = reading.await.map_err(|_panic| PluginsError::Stopping)?;
         let (mut records, tasks) = read?;

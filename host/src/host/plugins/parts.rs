@@ -12,6 +12,7 @@ use tracing::{info, warn};
 
 use super::load::Aim;
 use crate::broker::{Broker, BrokerError, RouteChange, RouteRecord};
+use crate::config::Config;
 use crate::host::HostError;
 use crate::packet::Digest;
 use crate::plugins::{Loader, Plugin};
@@ -27,6 +28,7 @@ pub(in crate::host) struct Parts {
     pub(in crate::host) pools: Arc<Pools>,
     pub(in crate::host) routes: watch::Sender<Arc<Routes>>,
     pub(in crate::host) stop: StopSignal,
+    pub(in crate::host) config: Config,
 }
 
 impl std::fmt::Debug for Parts {
@@ -53,6 +55,7 @@ impl Parts {
         }
         let former = self.registry.get(&plugin.name);
         announce(&plugin, former.as_deref(), aim);
+        self.tell_missing_grants(&plugin);
         self.registry.set(Arc::new(plugin));
         Ok(())
     }
@@ -65,6 +68,14 @@ impl Parts {
     ) -> Result<(), BrokerError> {
         let changed = self.broker.change_route(plugin, change).await;
         changed.inspect_err(|error| self.stop.heed(error)).map(drop)
+    }
+
+    /// Says what a plugin calls and may not: it would be refused at the first packet.
+    fn tell_missing_grants(&self, plugin: &Plugin) {
+        let lacks = self.config.lacks(&plugin.name, &plugin.calls).join(", ");
+        if !lacks.is_empty() {
+            info!(target: "gwasp::host", plugin = %plugin.name, add = %format_args!("[grants.{}] {lacks}", plugin.name), "plugin calls what it has no grant for");
+        }
     }
 
     /// Whether the routing table has this version, with nothing else to be said of it.

@@ -11,7 +11,7 @@ use gwasp_store::Reader;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::broker::{Arrival, Broker, NewPacket, NewTask, Origin, RetryPolicy, State, TaskId};
+use crate::broker::{Broker, NewPacket, NewTask, Offer, Origin, RetryPolicy, State, TaskId};
 use crate::config::Config;
 use crate::host::{End, Host, HostError, Places};
 use crate::plugins::{AddressSpace, compile_worker};
@@ -125,7 +125,7 @@ impl Running {
     async fn submit(&self, number: u8) -> TaskId {
         let id = TaskId([number; 16]);
         let (generation, _) = self.broker.routes().unwrap();
-        let accepted = self.broker.accept(generation, vec![arrival(id)]).await;
+        let accepted = self.broker.accept(generation, vec![offer(id)]).await;
         assert_eq!(accepted.unwrap().len(), 1);
         id
     }
@@ -152,7 +152,7 @@ impl Running {
     }
 }
 
-fn arrival(id: TaskId) -> Arrival {
+fn offer(id: TaskId) -> Offer {
     let task = NewTask {
         id,
         plugin: PLUGIN.to_owned(),
@@ -172,7 +172,7 @@ fn arrival(id: TaskId) -> Arrival {
         },
         args: None,
     };
-    Arrival {
+    Offer {
         packet: NewPacket {
             source: "gcn".to_owned(),
             key: "60200".to_owned(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::broker::{OpenTasks, PluginRecord, VersionRecord};
+use crate::broker::{PluginRecord, VersionRecord, VersionTasks};
 use crate::packet::Digest;
 use crate::workers::Runs;
 
@@ -77,7 +77,7 @@ pub struct VersionView {
 /// Puts together what the broker and the workers know of one plugin.
 pub(super) fn versions(
     record: &PluginRecord,
-    tasks: &[OpenTasks],
+    tasks: &[VersionTasks],
     runs: &Runs,
 ) -> Vec<VersionView> {
     let mut extra: BTreeMap<Digest, VersionRecord> = BTreeMap::new();
@@ -106,7 +106,7 @@ pub(super) fn versions(
 }
 
 /// Tasks of a plugin that stay on no version.
-pub(super) fn unpinned(record: &PluginRecord, tasks: &[OpenTasks]) -> u64 {
+pub(super) fn unpinned(record: &PluginRecord, tasks: &[VersionTasks]) -> u64 {
     of_plugin(record, tasks)
         .filter(|tasks| tasks.pinned.is_none())
         .map(|tasks| tasks.open)
@@ -115,15 +115,15 @@ pub(super) fn unpinned(record: &PluginRecord, tasks: &[OpenTasks]) -> u64 {
 
 fn of_plugin<'a>(
     record: &'a PluginRecord,
-    tasks: &'a [OpenTasks],
-) -> impl Iterator<Item = &'a OpenTasks> {
+    tasks: &'a [VersionTasks],
+) -> impl Iterator<Item = &'a VersionTasks> {
     tasks.iter().filter(|tasks| tasks.plugin == record.plugin)
 }
 
 fn version_view(
     record: &PluginRecord,
     version: &VersionRecord,
-    tasks: &[OpenTasks],
+    tasks: &[VersionTasks],
     runs: &Runs,
 ) -> VersionView {
     let digest = Digest::from_bytes(version.digest);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Reader;
 use crate::error::StoreError;
-use crate::record::{OpenTasks, PluginRecord, VersionRecord};
+use crate::record::{PluginRecord, VersionRecord, VersionTasks};
 use crate::schema::{LIVING, OPEN, unsigned};
 
 impl Reader {
@@ -56,7 +56,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] where they cannot be read.
-    pub fn open_tasks(&self) -> Result<Vec<OpenTasks>, StoreError> {
+    pub fn tasks_by_version(&self) -> Result<Vec<VersionTasks>, StoreError> {
         let mut statement = self.connection.prepare_cached(&format!(
             "SELECT h.plugin, iif(t.journal > 0, t.version, NULL) AS pinned,
                  sum({OPEN}), sum(NOT ({OPEN}))
@@ -64,7 +64,7 @@ impl Reader {
              WHERE {LIVING} GROUP BY h.plugin, pinned ORDER BY h.plugin, pinned"
         ))?;
         let rows = statement.query_map([], |row| {
-            Ok(OpenTasks {
+            Ok(VersionTasks {
                 plugin: row.get(0)?,
                 pinned: row.get(1)?,
                 open: unsigned(row.get(2)?),

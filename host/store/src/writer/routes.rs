@@ -17,9 +17,7 @@ impl Writer<'_> {
         match change {
             RouteChange::Put { digest, manifest } => {
                 self.set_route(plugin, generation, digest, manifest)?;
-                self.sql
-                    .note_version
-                    .execute((plugin, digest, group.now))?;
+                self.sql.note_version.execute((plugin, digest, group.now))?;
                 self.mention(digest, group.now)?;
                 self.sql.forget_plugin.execute([plugin])?;
             }

@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use gwasp_store::{JournalEntry, PluginRecord, RouteChange, Step};
 
-use crate::common::{Rig, SECOND, arrival, commit, failure, sha256, success, wait};
+use crate::common::{Rig, SECOND, commit, failure, offer, sha256, success, wait};
 
 const DAY: i64 = 86_400 * SECOND;
-/// The plugin of the tasks that [`arrival`] makes.
+/// The plugin of the tasks that [`offer`] makes.
 const PLUGIN: &str = "fermi-log";
 
 /// Keeps the bytes of a version and makes it current, a second after whatever was before.
@@ -40,7 +40,7 @@ fn kept(rig: &Rig) -> Vec<[u8; 32]> {
 
 /// A task that has a journal which `version` wrote, given back.
 fn pin(rig: &Rig, name: &str, version: [u8; 32]) {
-    rig.keep(arrival(name, &[name]));
+    rig.keep(offer(name, &[name]));
     let lease = rig.lease();
     let mut back = commit(&lease, Step::GiveBack { due: lease.made });
     back.version = version;
@@ -61,7 +61,10 @@ fn versions_are_listed_newest_first_after_a_crash() {
     let (one, two) = (put(&rig, "one"), put(&rig, "two"));
     rig.crash();
     let plugin = plugin(&rig);
-    assert_eq!((plugin.plugin.as_str(), plugin.current), (PLUGIN, Some(two)));
+    assert_eq!(
+        (plugin.plugin.as_str(), plugin.current),
+        (PLUGIN, Some(two))
+    );
     let digests: Vec<_> = plugin.versions.iter().map(|one| one.digest).collect();
     assert_eq!(digests, [two, one]);
     put(&rig, "one");
@@ -170,16 +173,21 @@ fn open_tasks_are_counted_by_the_version_that_they_stay_on() {
     let version = sha256(b"one");
     pin(&rig, "1/a", version);
     let lease = rig.lease();
-    rig.keep(arrival("2", &["2/a", "2/b"]));
+    rig.keep(offer("2", &["2/a", "2/b"]));
     let counts = |rig: &Rig| {
-        let tasks = rig.store().open_tasks().unwrap();
+        let tasks = rig.store().tasks_by_version().unwrap();
         tasks
             .iter()
             .map(|tasks| (tasks.pinned, tasks.open, tasks.set_aside))
             .collect::<Vec<_>>()
     };
     assert_eq!(counts(&rig), [(None, 2, 0), (Some(version), 1, 0)]);
-    let mut fail = commit(&lease, Step::Fail { failure: failure("no") });
+    let mut fail = commit(
+        &lease,
+        Step::Fail {
+            failure: failure("no"),
+        },
+    );
     fail.version = version;
     rig.commit(fail);
     rig.commit(success(&rig.lease()));
