@@ -12,7 +12,7 @@ use toml::Table;
 use crate::harness::root;
 
 /// Modules of the host, and which others each may name.
-const MODULES: [(&str, &[&str]); 20] = [
+const MODULES: [(&str, &[&str]); 21] = [
     ("text", &[]),
     ("packet", &[]),
     ("intake", &["packet"]),
@@ -63,6 +63,18 @@ const MODULES: [(&str, &[&str]); 20] = [
             "routes",
             "services",
             "stop",
+            "workers",
+        ],
+    ),
+    (
+        "control",
+        &[
+            "broker",
+            "host",
+            "listeners",
+            "packet",
+            "stop",
+            "text",
             "workers",
         ],
     ),
