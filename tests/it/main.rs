@@ -18,6 +18,8 @@ mod hostile;
 #[cfg(test)]
 mod localize;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod service;
 #[cfg(test)]
 mod skymap;
