@@ -188,13 +188,20 @@ impl Stage {
     /// the probe.
     pub(super) fn host_with(&self, plugin: &[u8]) -> Process {
         let config = self.write_config();
-        let file = self.scene.path("plugins").join("effects-probe.wasm");
-        std::fs::write(file, plugin).unwrap();
+        self.replace(plugin);
         let mut command = self.scene.gwasp.run_command(&config);
         command.env("XDG_CACHE_HOME", self.scene.path("cache"));
         let host = Process::spawn("gwasp run", command).unwrap();
         host.wait_for("being ready", START_LIMIT, is_ready).unwrap();
         host
+    }
+
+    /// Puts `plugin` in place of the probe.
+    pub(super) fn replace(&self, plugin: &[u8]) {
+        let plugins = self.scene.path("plugins");
+        let new = plugins.join(".new");
+        std::fs::write(&new, plugin).unwrap();
+        std::fs::rename(&new, plugins.join("effects-probe.wasm")).unwrap();
     }
 
     /// Removes all compiled code of [`Stage::host_with`].

@@ -1,6 +1,6 @@
 //! A task ends on the version of its plugin that wrote its journal.
 
-use gwasp_tests::process::Process;
+use gwasp_tests::process::{Line, Process};
 use sha2::{Digest as _, Sha256};
 
 use super::stage::{Asking, Stage};
@@ -32,7 +32,7 @@ fn killed_while_uploading() -> Stage {
 
 /// The task goes on where it was, and the next notice's runs on version 2.
 #[track_caller]
-fn check_goes_on_and_next_is_new(stage: Stage, host: Process) {
+fn check_goes_on_and_next_is_new(stage: &Stage, host: Process) {
     let task = stage.ended();
     assert_eq!(task.state, "SUCCESS", "{task:?}\n{}", host.last_lines());
     let uploads = stage.service.uploads();
@@ -53,7 +53,7 @@ fn check_goes_on_and_next_is_new(stage: Stage, host: Process) {
 fn a_task_ends_on_its_version_though_the_file_is_another_now() {
     let stage = killed_while_uploading();
     let host = stage.host_with(&version(2));
-    check_goes_on_and_next_is_new(stage, host);
+    check_goes_on_and_next_is_new(&stage, host);
 }
 
 #[test]
@@ -61,5 +61,18 @@ fn a_task_ends_on_its_version_though_no_compiled_code_of_it_is_left() {
     let stage = killed_while_uploading();
     stage.empty_the_cache();
     let host = stage.host_with(&version(2));
-    check_goes_on_and_next_is_new(stage, host);
+    check_goes_on_and_next_is_new(&stage, host);
+}
+
+#[test]
+fn a_run_that_is_under_way_ends_on_its_version_and_so_do_its_attempts() {
+    let stage = Stage::new("111", Asking::HonoursKeys);
+    stage.service.reply([Reply::DoneSilent]);
+    let host = stage.host_with(&version(1));
+    stage.service.wait_uploads(1, LIMIT);
+    stage.replace(&version(2));
+    let replaced = |line: &Line| line.message() == "plugin replaced";
+    host.wait_for("having replaced it", LIMIT, replaced)
+        .unwrap();
+    check_goes_on_and_next_is_new(&stage, host);
 }

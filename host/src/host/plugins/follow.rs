@@ -202,7 +202,9 @@ impl Follower {
             Ok(changes) => {
                 self.is_readable = true;
                 for change in changes {
-                    self.change(change, false).await;
+                    if let Some(done) = self.change(change, false).await {
+                        self.tell(&done);
+                    }
                 }
             }
             Err(error) => {
@@ -263,12 +265,15 @@ impl Follower {
         let record = self.record(plugin)?;
         let current = self.parts.registry.get(plugin);
         let refused = self.refused.get(plugin).filter(|_| !anew);
-        let kept = record.versions.iter().filter(|version| version.is_kept);
+        let kept = record
+            .versions
+            .iter()
+            .find(|version| version.is_kept && record.current == Some(version.digest));
         let known = Known {
             current: current.map(|plugin| plugin.digest),
             passed_over: record.passed_over.map(Digest::from_bytes),
             refused: refused.and_then(|refused| refused.version),
-            kept: kept.map(|kept| Digest::from_bytes(kept.digest)).collect(),
+            kept: kept.map(|kept| Digest::from_bytes(kept.digest)),
         };
         self.give_up(plugin);
         self.last_load += 1;
@@ -306,19 +311,20 @@ impl Follower {
         None
     }
 
-    /// Takes what came of a load, in a host that runs.
+    /// Takes what came of a load, in a host that runs, and tells who waits for it.
     async fn settle(&mut self, loaded: Loaded) {
         let plugin = loaded.plugin.clone();
-        if let Err(error) = self.finish(loaded).await {
-            let fate = self.failed(&plugin, &error);
+        let finished = self.finish(loaded).await;
+        let fate = finished.unwrap_or_else(|error| Some(self.failed(&plugin, &error)));
+        self.publish();
+        if let Some(fate) = fate {
             self.tell(&reloaded(plugin, fate));
         }
-        self.publish();
     }
 
     /// Takes what came of a load. Where nothing of the plugin runs then, the version begins to
-    /// be loaded that the routing table has.
-    async fn finish(&mut self, loaded: Loaded) -> Result<(), BrokerError> {
+    /// be loaded that the routing table has. Answers nothing where nobody waits for it.
+    async fn finish(&mut self, loaded: Loaded) -> Result<Option<Fate>, BrokerError> {
         let Loaded {
             plugin,
             number,
@@ -327,7 +333,7 @@ impl Follower {
             found,
         } = loaded;
         if self.loading.get(&plugin).map(|loading| loading.number) != Some(number) {
-            return Ok(());
+            return Ok(None);
         }
         self.loading.remove(&plugin);
         let fate = match found {
@@ -346,11 +352,11 @@ impl Follower {
             }
             Err(refused) => self.refuse(&plugin, &source, aim, *refused),
         };
-        if !matches!(aim, Aim::Former) {
-            self.tell(&reloaded(plugin.clone(), fate));
-            self.fall_back(&plugin)?;
+        if matches!(aim, Aim::Former) {
+            return Ok(None);
         }
-        Ok(())
+        self.fall_back(&plugin)?;
+        Ok(Some(fate))
     }
 
     async fn take(&mut self, ready: Plugin, aim: Aim) -> Result<Fate, BrokerError> {

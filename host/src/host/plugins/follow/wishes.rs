@@ -25,8 +25,8 @@ impl Follower {
             Wish::Disable(plugin, reply) => {
                 let disabled = self.disable(&plugin).await;
                 let done = disabled.map(|fate| vec![reloaded(plugin, fate)]);
-                answer(reply, done);
                 self.publish();
+                answer(reply, done);
             }
             Wish::Enable(plugin, reply) => {
                 let begun = self.enable(&plugin).await;
@@ -42,7 +42,10 @@ impl Follower {
     async fn reload(&mut self, changes: Vec<Change>, reply: Reply<Vec<Reloaded>>) {
         let mut done = Vec::new();
         for change in changes {
-            done.extend(self.change(change, true).await);
+            if let Some(at_once) = self.change(change, true).await {
+                self.tell(&at_once);
+                done.push(at_once);
+            }
         }
         let asked = Asked {
             waits_for: self.loading.keys().cloned().collect(),
@@ -166,7 +169,11 @@ impl Follower {
             open: view::unpinned(record, &tasks),
             versions: view::versions(record, &tasks, &runs),
         });
-        Ok(views.collect())
+        // A plugin of long ago has left only the names of its handlers.
+        let is_forgotten = |view: &PluginView| {
+            view.state == PluginState::Gone && view.open == 0 && view.versions.is_empty()
+        };
+        Ok(views.filter(|view| !is_forgotten(view)).collect())
     }
 
     fn state(&self, record: &PluginRecord) -> PluginState {
