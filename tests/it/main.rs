@@ -20,6 +20,8 @@ mod hostile;
 #[cfg(test)]
 mod localize;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod service;
 #[cfg(test)]
 mod skymap;

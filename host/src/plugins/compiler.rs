@@ -136,6 +136,9 @@ impl Compiler {
         }
         let turn = self.one_at_a_time.lock();
         let turn = turn.unwrap_or_else(PoisonError::into_inner);
+        if given_up.is_cancelled() {
+            return Err(CompileError::GivenUp);
+        }
         if let Some(found) = find() {
             return Ok(found);
         }
