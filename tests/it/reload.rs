@@ -9,7 +9,7 @@ use gwasp_tests::process::{Line, Process};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::Scene;
-use crate::hostile::guests::version;
+use crate::hostile::guests::{compile_bomb, version};
 
 /// What takes longer on any machine hangs.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -32,7 +32,7 @@ impl Stage {
         );
         let config = scene.path("gwasp.toml");
         fs::write(&config, text).unwrap();
-        let command = scene.gwasp.run_logging(&config, "info");
+        let command = scene.gwasp.run_logging(&config, "info,gwasp::host=debug");
         let host = Process::spawn("gwasp run", command).unwrap();
         host.wait_for("being ready", START_LIMIT, is_ready).unwrap();
         Self { scene, host }
@@ -87,6 +87,21 @@ fn a_file_that_is_dropped_into_the_directory_is_loaded() {
     let stage = Stage::new("");
     stage.put("b.wasm", &version(1, "general", 0));
     assert_eq!(stage.says("plugin loaded").field("plugin"), "b");
+    stage.stop();
+}
+
+#[test]
+fn a_file_that_is_dear_to_compile_does_not_keep_others_from_being_loaded() {
+    let stage = Stage::new("");
+    stage.put("dear.wasm", &compile_bomb());
+    stage.says("plugin is being loaded");
+    stage.put("b.wasm", &version(1, "general", 0));
+    let ends = ["plugin refused", "plugin loaded"];
+    let first = stage.says_next("plugin loaded", &ends);
+    assert_eq!(first.field("plugin"), "b");
+    let refused = stage.says("plugin refused");
+    let said = refused.field("error").as_str().unwrap();
+    assert!(said.contains("the compiler was stopped"), "{said}");
     stage.stop();
 }
 
