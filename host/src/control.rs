@@ -24,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::broker::Broker;
-use crate::host::Plugins;
 use crate::listeners::state::ListenerState;
+use crate::rollout::Plugins;
 use crate::stop::StopSignal;
 use crate::workers::Pools;
 

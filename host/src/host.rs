@@ -4,7 +4,6 @@
 //! that nothing new arrives; then what was read is accepted; then handlers end or are given
 //! back; the store last.
 
-mod plugins;
 mod watchdog;
 
 use std::collections::{BTreeSet, HashMap};
@@ -28,17 +27,13 @@ use crate::dispatch::Dispatcher;
 use crate::effects::{self, KernelThreads, World};
 use crate::intake::{self, Intake};
 use crate::listeners::vtp::{TlsSetupError, VtpListener};
-use crate::plugins::{CompileError, Compiler, EngineError, Loader, PermissionError, Ticker};
+use crate::plugins::{CompileError, Compiler, EngineError, Loader, Ticker};
+use crate::rollout::{Follower, Parts, Plugins, StartError, Wish};
 use crate::routes::Routes;
 use crate::services::{HttpError, HttpServices};
 use crate::stop::StopSignal;
 use crate::text::chain;
 use crate::workers::{PoolError, Pools, Registry, Shared};
-
-pub use plugins::{
-    Fate, PluginState, PluginView, Plugins, PluginsError, RefusedView, Reloaded, VersionView,
-};
-use plugins::{Follower, Parts, Wish};
 
 /// How long what was read may take to be accepted at the end.
 const ACCEPT_DEADLINE: Duration = Duration::from_secs(10);
@@ -79,9 +74,9 @@ pub enum HostError {
     /// WebAssembly cannot run here.
     #[error("plugins cannot run")]
     Engine(#[from] EngineError),
-    /// Others can write to the plugin directory.
-    #[error("the plugin directory is refused")]
-    Plugins(#[from] PermissionError),
+    /// Plugins cannot be put into service.
+    #[error(transparent)]
+    Rollout(#[from] StartError),
     /// The cache of compiled plugins cannot be used.
     #[error("plugins cannot be compiled")]
     Compiler(#[from] CompileError),
@@ -91,17 +86,6 @@ pub enum HostError {
     /// A pool cannot be made.
     #[error("a pool cannot be made")]
     Pool(#[from] PoolError),
-    /// What a plugin declared when it was loaded last cannot be read by this host. Starting
-    /// without it would take its packets and run nothing on them.
-    #[error(
-        "the routes of plugin `{plugin}` in the store cannot be read by this host; run a newer gwasp, or load the plugin anew"
-    )]
-    Routes {
-        /// The plugin.
-        plugin: String,
-        /// What is wrong.
-        source: crate::routes::ManifestError,
-    },
     /// A service's origin is no URL, or there is no TLS.
     #[error("services cannot be used")]
     Http(#[from] HttpError),
@@ -375,3 +359,6 @@ fn listeners(config: &Config) -> Result<Vec<(String, VtpListener)>, HostError> {
     }
     Ok(listeners)
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ pub mod intake;
 pub mod listeners;
 pub mod packet;
 pub mod plugins;
+pub mod rollout;
 pub mod routes;
 pub mod services;
 pub mod stop;

@@ -12,7 +12,7 @@ use toml::Table;
 use crate::harness::root;
 
 /// Modules of the host, and which others each may name.
-const MODULES: [(&str, &[&str]); 21] = [
+const MODULES: [(&str, &[&str]); 22] = [
     ("text", &[]),
     ("packet", &[]),
     ("intake", &["packet"]),
@@ -43,6 +43,12 @@ const MODULES: [(&str, &[&str]); 21] = [
         ],
     ),
     (
+        "rollout",
+        &[
+            "broker", "config", "packet", "plugins", "routes", "stop", "text", "workers",
+        ],
+    ),
+    (
         "dryrun",
         &[
             "broker", "config", "dispatch", "effects", "packet", "plugins", "routes", "task",
@@ -70,9 +76,9 @@ const MODULES: [(&str, &[&str]); 21] = [
         "control",
         &[
             "broker",
-            "host",
             "listeners",
             "packet",
+            "rollout",
             "stop",
             "text",
             "workers",

@@ -8,8 +8,8 @@ use clap::Subcommand;
 use super::control::HostArgs;
 use super::table::{self, Column};
 use crate::control::RollBack;
-use crate::host::{Fate, PluginView, Reloaded, VersionView};
 use crate::packet::Digest;
+use crate::rollout::{Fate, PluginView, Reloaded, VersionView};
 
 /// Looks at the plugins of a running host, and decides about them.
 #[derive(Debug, clap::Args)]

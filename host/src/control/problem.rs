@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::host::PluginsError;
+use crate::rollout::PluginsError;
 use crate::text::chain;
 
 /// Why a request was not granted, for a person.

@@ -16,8 +16,8 @@ use utoipa_axum::routes;
 
 use super::caller::Caller;
 use super::{Control, Problem, Status};
-use crate::host::{PluginView, Reloaded};
 use crate::packet::Digest;
+use crate::rollout::{PluginView, Reloaded};
 
 /// The longest body of a request, bytes.
 const MAX_BODY: usize = 1 << 20;
@@ -30,7 +30,7 @@ const MAX_BODY: usize = 1 << 20;
 ))]
 struct Api;
 
-/// What each request asks and answers, as OpenAPI.
+/// What each request asks and answers, as `OpenAPI` has it.
 pub fn description() -> Description {
     table().split_for_parts().1
 }

@@ -8,9 +8,9 @@ use utoipa::ToSchema;
 
 use super::{Control, Problem};
 use crate::broker::Running;
-use crate::host::{PluginState, PluginView};
 use crate::listeners::state::{Phase, Snapshot};
 use crate::packet::Digest;
+use crate::rollout::{PluginState, PluginView};
 
 /// How a host is: its streams, queues and what runs.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

@@ -18,9 +18,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::load::{Aim, Found, Known, Load, Loaded, Refusal, Refused, Source};
-use super::{Fate, Parts, Reloaded, Reply, Wish};
+use super::{Fate, Parts, Reloaded, Reply, StartError, Wish};
 use crate::broker::{BrokerError, PluginRecord, RouteChange};
-use crate::host::HostError;
 use crate::packet::Digest;
 use crate::plugins::{Change, DirectoryError, Plugin, Watch, name_of};
 use crate::routes::{Manifest, PluginRoutes};
@@ -32,7 +31,7 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// Keeps what runs in step with the plugin directory.
 #[derive(Debug)]
-pub(in crate::host) struct Follower {
+pub(crate) struct Follower {
     parts: Arc<Parts>,
     watch: Arc<Mutex<Watch>>,
     directory: PathBuf,
@@ -75,7 +74,7 @@ impl Follower {
     /// Loads all plugins that are in `directory`, then reads the routing table for the first
     /// time. Where the directory has no version of a plugin that may run, the one that was there
     /// before does.
-    pub(in crate::host) async fn start(parts: Parts, directory: &Path) -> Result<Self, HostError> {
+    pub(crate) async fn start(parts: Parts, directory: &Path) -> Result<Self, StartError> {
         let mut follower = Self {
             parts: Arc::new(parts),
             watch: Arc::new(Mutex::new(Watch::new(directory))),
@@ -119,11 +118,7 @@ impl Follower {
     }
 
     /// Follows the directory and does what people wish, until told to stop.
-    pub(in crate::host) async fn run(
-        mut self,
-        mut wishes: mpsc::Receiver<Wish>,
-        stop: CancellationToken,
-    ) {
+    pub(crate) async fn run(mut self, mut wishes: mpsc::Receiver<Wish>, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(LOOK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -151,7 +146,7 @@ impl Follower {
     }
 
     /// Makes pools for queues in which tasks wait, though no handler may name them any more.
-    fn serve_waiting_queues(&self) -> Result<(), HostError> {
+    fn serve_waiting_queues(&self) -> Result<(), StartError> {
         for queue in self.parts.broker.queues() {
             match self.parts.pools.serve(&queue) {
                 Ok(()) => {}
@@ -164,7 +159,7 @@ impl Follower {
         Ok(())
     }
 
-    async fn first_look(&self) -> Result<Vec<Change>, HostError> {
+    async fn first_look(&self) -> Result<Vec<Change>, StartError> {
         let directory = self.directory.display();
         match self.seen(true).await {
             Ok(changes) => {
@@ -454,7 +449,7 @@ impl Follower {
         Fate::Refused { reason }
     }
 
-    fn publish_strictly(&self) -> Result<Vec<PluginRoutes>, HostError> {
+    fn publish_strictly(&self) -> Result<Vec<PluginRoutes>, StartError> {
         let refused = self.refused.iter();
         let refused: Vec<(String, Manifest)> = refused
             .filter_map(|(plugin, file)| Some((plugin.clone(), file.manifest.clone()?)))
