@@ -1,7 +1,7 @@
 //! Plugins in service: what keeps a running host in step with its plugin directory, and what a
 //! person may ask and decide.
 //!
-//! [`Plugins`] asks; a [`Follower`] does, one thing after another, so that a decision and a change
+//! [`Plugins`] asks; a `Follower` does, one thing after another, so that a decision and a change
 //! of the directory never cross. What a person decides is in the broker and outlives the host.
 
 mod follow;
