@@ -4,8 +4,6 @@
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
-mod control;
-#[cfg(test)]
 mod effects;
 #[cfg(test)]
 mod faults;

@@ -28,6 +28,12 @@ const MODULES: [(&str, &[&str]); 21] = [
             "broker", "intake", "packet", "routes", "stop", "task", "text",
         ],
     ),
+    (
+        "operations",
+        &[
+            "broker", "dispatch", "effects", "packet", "routes", "task", "text",
+        ],
+    ),
     ("plugins", &["config", "packet", "routes", "text"]),
     ("services", &["config", "text"]),
     (
@@ -63,18 +69,6 @@ const MODULES: [(&str, &[&str]); 21] = [
             "routes",
             "services",
             "stop",
-            "workers",
-        ],
-    ),
-    (
-        "control",
-        &[
-            "broker",
-            "host",
-            "listeners",
-            "packet",
-            "stop",
-            "text",
             "workers",
         ],
     ),

@@ -11,25 +11,31 @@ use std::thread::{self, JoinHandle};
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::Inner;
+use crate::action::TaskAction;
 use crate::cache::Cache;
 use crate::error::OpenError;
 use crate::options::Options;
 use crate::queues::Queues;
 use crate::reader::Pool;
-use crate::record::Nanos;
-use crate::schema::{APPLICATION, DATABASE, FORMAT, PAGE_SIZE, TABLES, meta, prepare, unsigned};
-use crate::writer::{End, Request, Shared, Writer};
+use crate::record::{Nanos, TaskId};
+use crate::schema::{
+    ADDED, APPLICATION, DATABASE, FORMAT, PAGE_SIZE, TABLES, meta, prepare, unsigned,
+};
+use crate::writer::{End, PersonOp, Request, Shared, Writer};
 
 mod pacer;
 mod recover;
+mod rows;
+mod upgrade;
 
 use pacer::Pacer;
 use recover::Appenders;
 
-pub(crate) use recover::{note_highest, set_aside};
+pub(crate) use recover::note_highest;
+pub(crate) use rows::{handlers, pauses_of, task_of};
 
 const LOCK: &str = "lock";
 const SEGMENTS: &str = "segments";
@@ -71,12 +77,14 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<Inner, OpenError> {
     let connection = open_database(dir)?;
     let incarnation = begin_incarnation(&connection, now).map_err(database("note the start"))?;
     let segments = recover::segments(&connection, dir, &dir.join(SEGMENTS), options.segment_size)?;
-    let tasks = recover::tasks(&connection).map_err(database("read the open tasks"))?;
+    let tasks = rows::tasks(&connection).map_err(database("read the open tasks"))?;
 
     let queues = Arc::new(Queues::new(
         Arc::clone(&options.clock),
         options.serial.clone(),
     ));
+    queues.publish(rows::pauses(&connection, now).map_err(database("read the pauses"))?);
+    let to_revoke = rows::to_revoke(&connection).map_err(database("read what is to be revoked"))?;
     queues.publish(tasks);
     let cache = Arc::new(Cache::new(options.cache_bytes));
     let commits = Arc::default();
@@ -101,6 +109,7 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<Inner, OpenError> {
     let retained = retained.map_err(database("read when it was swept"))?;
     let pacer = Pacer::new(sender.downgrade(), &options, retained);
     start(dir, &threads, thread, (receiver, pacer))?;
+    revoke(&sender, to_revoke);
     let inner = Inner {
         incarnation,
         sender: Some(sender),
@@ -114,6 +123,26 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<Inner, OpenError> {
         options,
     };
     Ok(inner)
+}
+
+/// Ends the tasks that ran when the process ended, and were to be revoked.
+fn revoke(sender: &mpsc::Sender<Request>, tasks: Vec<TaskId>) {
+    if tasks.is_empty() {
+        return;
+    }
+    let (reply, _) = oneshot::channel();
+    let op = PersonOp::Act {
+        tasks,
+        action: TaskAction::Revoke,
+        who: String::new(),
+        reply,
+    };
+    let request = Request {
+        op: op.into(),
+        permit: None,
+    };
+    // The writer was just started, and there is room. Were there none, the next start does it.
+    drop(sender.try_send(request));
 }
 
 /// What the writer's thread owns.
@@ -176,7 +205,7 @@ fn write_until_end(
     }
 }
 
-fn make_dir(dir: &Path) -> Result<(), OpenError> {
+pub(crate) fn make_dir(dir: &Path) -> Result<(), OpenError> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -185,7 +214,7 @@ fn make_dir(dir: &Path) -> Result<(), OpenError> {
 }
 
 /// Takes the lock of a store and writes who holds it.
-fn lock(dir: &Path, now: Nanos) -> Result<File, OpenError> {
+pub(crate) fn lock(dir: &Path, now: Nanos) -> Result<File, OpenError> {
     let path = dir.join(LOCK);
     let failed = |operation| {
         let path = path.clone();
@@ -236,6 +265,8 @@ fn open_database(dir: &Path) -> Result<Connection, OpenError> {
     let is_empty = application(&connection).map_err(failed)? == 0;
     if is_empty {
         make_tables(&connection, dir)?;
+    } else {
+        upgrade::upgrade(&connection, dir)?;
     }
     Ok(connection)
 }
@@ -252,23 +283,23 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn application(connection: &Connection) -> rusqlite::Result<i64> {
+pub(crate) fn application(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "application_id", |row| row.get(0))
 }
 
-/// Checks that a database is a store of a format that this program knows; where it may be made,
-/// an empty one passes.
+/// Checks that a database is a store of this program's format; whoever writes may make one of an
+/// empty database, and of the format before.
 pub(crate) fn check_format(
     connection: &Connection,
     dir: &Path,
-    may_be_empty: bool,
+    may_upgrade: bool,
 ) -> Result<(), OpenError> {
     let failed = |source| database_error(dir, "read the format", source);
     let tables: i64 = connection
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
         .map_err(failed)?;
     let application = application(connection).map_err(failed)?;
-    if tables == 0 && application == 0 && may_be_empty {
+    if tables == 0 && application == 0 && may_upgrade {
         return Ok(());
     }
     if application != APPLICATION {
@@ -280,6 +311,14 @@ pub(crate) fn check_format(
     let found = meta(connection, "format").map_err(failed)?;
     if found > FORMAT {
         return Err(OpenError::NewerFormat {
+            dir: dir.to_owned(),
+            found,
+            known: FORMAT,
+        });
+    }
+    let oldest = if may_upgrade { FORMAT - 1 } else { FORMAT };
+    if found < oldest {
+        return Err(OpenError::OlderFormat {
             dir: dir.to_owned(),
             found,
             known: FORMAT,
@@ -297,6 +336,7 @@ fn make_tables(connection: &Connection, dir: &Path) -> Result<(), OpenError> {
              ('last_commit', 0), ('payload_bytes', 0), ('retained', 0),
              ('payload_segment', 0), ('blob_segment', 0),
              ('clock_doubted', 0), ('clock_leapt', 0);
+         {ADDED}
          PRAGMA application_id = {APPLICATION};
          COMMIT;"
     );
@@ -314,7 +354,7 @@ fn make_tables(connection: &Connection, dir: &Path) -> Result<(), OpenError> {
     })
 }
 
-fn sync_dir(dir: &Path) -> Result<(), OpenError> {
+pub(crate) fn sync_dir(dir: &Path) -> Result<(), OpenError> {
     File::open(dir)
         .and_then(|dir| dir.sync_all())
         .map_err(|source| io_error("sync the directory", dir, source))
@@ -372,7 +412,7 @@ pub(crate) fn database_error(
     }
 }
 
-fn io_error(operation: &'static str, path: &Path, source: io::Error) -> OpenError {
+pub(crate) fn io_error(operation: &'static str, path: &Path, source: io::Error) -> OpenError {
     OpenError::Io {
         operation,
         path: path.to_owned(),
