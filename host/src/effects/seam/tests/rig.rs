@@ -224,6 +224,8 @@ impl Broker for Watched {
 pub(super) struct Rig {
     /// What the plugin may do.
     pub(super) grant: Grant,
+    /// Whether what the task does may have been done before.
+    pub(super) is_asked: bool,
     dir: Arc<TempDir>,
     pub(super) broker: Arc<Watched>,
     lease: Mutex<Lease>,
@@ -241,6 +243,7 @@ impl Rig {
                 kernels: true,
                 ..Grant::default()
             },
+            is_asked: false,
             dir,
             broker: Arc::new(broker),
             lease: Mutex::new(lease),
@@ -269,6 +272,7 @@ impl Rig {
             task: lease.task,
             token: lease.token,
             version: Digest::of(b"plugin"),
+            is_asked: self.is_asked,
         };
         let context = Context {
             plugin: "p".to_owned(),
