@@ -31,6 +31,7 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 mod action;
+mod backup;
 mod cache;
 mod error;
 mod event;
@@ -58,6 +59,7 @@ use reader::Pool;
 use writer::{Op, Reply, Request, ValueOp};
 
 pub use action::{Acted, TaskAction};
+pub use backup::{BackupError, Copied, backup, compact, restore};
 pub use error::{Cause, OpenError, StoreError};
 pub use event::{Event, EventKind, Events, TaskEvent};
 pub use ledger::{

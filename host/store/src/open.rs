@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::Inner;
 use crate::action::TaskAction;
+use crate::backup::NOT_OPENED;
 use crate::cache::Cache;
 use crate::error::OpenError;
 use crate::options::Options;
@@ -256,7 +257,7 @@ fn locked(dir: &Path, file: &mut File) -> OpenError {
     }
 }
 
-fn open_database(dir: &Path) -> Result<Connection, OpenError> {
+pub(crate) fn open_database(dir: &Path) -> Result<Connection, OpenError> {
     let path = dir.join(DATABASE);
     let failed = |source| database_error(dir, "open the database", source);
     let connection = Connection::open(&path).map_err(failed)?;
@@ -384,6 +385,10 @@ fn begin_incarnation(connection: &Connection, now: Nanos) -> rusqlite::Result<u6
     }
     transaction.execute("UPDATE sources SET listening = 0", [])?;
     let set = "UPDATE meta SET value = ?2 WHERE name = ?1";
+    if meta(&transaction, "restored")? == NOT_OPENED {
+        tracing::warn!("the store was restored from a backup; `gwasp unpause --all` lets it go on");
+        transaction.execute(set, ("restored", now))?;
+    }
     transaction.execute(set, ("incarnation", incarnation))?;
     transaction.execute(set, ("clean", 0))?;
     transaction.commit()?;

@@ -153,6 +153,13 @@ impl Reader {
         }
     }
 
+    /// Writes all rows to a new database, as they are in one moment.
+    pub(crate) fn copy_rows_to(&self, path: &Path) -> rusqlite::Result<()> {
+        self.connection
+            .execute("VACUUM INTO ?1", [path.to_string_lossy()])
+            .map(drop)
+    }
+
     /// Returns whether a segment file is missing because this reader still sees rows from
     /// before it was removed: a new one is asked whether what was in it `has_gone`.
     fn is_from_before(
