@@ -7,6 +7,7 @@ pub mod bench;
 pub mod broker;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod dispatch;
 pub(crate) mod dryrun;
 pub mod effects;

@@ -72,6 +72,18 @@ const MODULES: [(&str, &[&str]); 21] = [
             "workers",
         ],
     ),
+    (
+        "control",
+        &[
+            "broker",
+            "host",
+            "listeners",
+            "packet",
+            "stop",
+            "text",
+            "workers",
+        ],
+    ),
     ("guest_build", &["plugins"]),
     ("lib", &[]),
     ("host", &["*"]),

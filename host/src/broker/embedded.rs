@@ -7,10 +7,10 @@ use bytes::Bytes;
 use gwasp_store::{OpenError, Options, Reader, Retention, Store};
 
 use super::{
-    Accepted, Acted, Answer, Broker, BrokerError, Commit, Events, JournalEntry, Lease, MOST_TASKS,
-    NewRefusal, Offer, Operations, PacketRecord, PacketSeq, Pause, PluginRecord, RouteChange,
-    RouteRecord, Scope, Submission, TaskAction, TaskDetail, TaskFilter, TaskId, TaskSelection,
-    TaskView, VersionTasks,
+    Accepted, Acted, Answer, Broker, BrokerError, Commit, Depth, Events, JournalEntry, Lease,
+    MOST_TASKS, NewRefusal, Offer, Operations, PacketRecord, PacketSeq, Pause, PluginRecord,
+    RouteChange, RouteRecord, Running, Scope, Submission, TaskAction, TaskDetail, TaskFilter,
+    TaskId, TaskSelection, TaskView, VersionTasks,
 };
 
 /// The embedded broker: one process, one store, one writer.
@@ -121,6 +121,18 @@ impl Broker for Embedded {
 
     fn open_tasks(&self) -> usize {
         self.store.open_tasks()
+    }
+
+    fn set_aside(&self) -> Result<u64, BrokerError> {
+        self.store.set_aside()
+    }
+
+    fn depth(&self, queue: &str) -> Depth {
+        self.store.depth(queue)
+    }
+
+    fn running(&self) -> Vec<Running> {
+        self.store.running()
     }
 
     fn kv_get(&self, plugin: &str, key: &str) -> Result<Option<(Bytes, u64)>, BrokerError> {
