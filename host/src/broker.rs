@@ -8,6 +8,7 @@
 //! The records are those of the store crate: plain values that any broker can carry.
 
 mod embedded;
+mod operations;
 
 use std::collections::BTreeSet;
 
@@ -15,11 +16,13 @@ use bytes::Bytes;
 
 pub use embedded::Embedded;
 pub use gwasp_store::{
-    Accepted, Commit, Depth, Event, EventKind, Events, Failure, Input, JournalEntry, KvWrite,
-    Lease, NewPacket, NewRefusal, NewTask, Offer, Origin, PacketRecord, PacketSeq, PluginRecord,
-    RetryPolicy, RouteChange, RouteRecord, Running, State, Step, StoreError, TaskId, Token,
+    Accepted, Acted, Commit, Depth, Event, EventKind, Events, Failure, Input, JournalEntry,
+    KvWrite, Lease, NewPacket, NewRefusal, NewTask, Offer, Origin, PacketRecord, PacketSeq, Pause,
+    PluginRecord, RetryPolicy, Revocation, RouteChange, RouteRecord, Running, Scope, State, Step,
+    StoreError, Submission, TaskAction, TaskDetail, TaskFilter, TaskId, TaskView, Token,
     VersionRecord, VersionTasks,
 };
+pub use operations::{MOST_TASKS, Operations, TaskSelection};
 
 /// A future that a broker answers with.
 pub type Answer<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

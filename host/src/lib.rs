@@ -15,6 +15,7 @@ pub(crate) mod guest_build;
 pub mod host;
 pub mod intake;
 pub mod listeners;
+pub mod operations;
 pub mod packet;
 pub mod plugins;
 pub mod rollout;

@@ -28,6 +28,12 @@ const MODULES: [(&str, &[&str]); 22] = [
             "broker", "intake", "packet", "routes", "stop", "task", "text",
         ],
     ),
+    (
+        "operations",
+        &[
+            "broker", "dispatch", "effects", "packet", "routes", "task", "text",
+        ],
+    ),
     ("plugins", &["config", "packet", "routes", "text"]),
     ("services", &["config", "text"]),
     (

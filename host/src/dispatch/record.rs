@@ -5,10 +5,17 @@
 
 use std::sync::Arc;
 
+use gwasp_formats::Role;
+use jiff::Timestamp;
+
 use crate::broker::{NewPacket, NewRefusal, NewTask, Offer, Origin};
-use crate::packet::{Digest, Flag, Packet, Refusal, unix_nanos};
+use crate::packet::{Digest, Flag, Key, Packet, Refusal, unix_nanos};
 use crate::routes::{Route, Routes};
 use crate::task::{packet_task_id, policy_of};
+
+/// Content type of a VOEvent; its keys are notice types.
+const VOEVENT: &str = "application/xml";
+const OTHER: &str = "application/octet-stream";
 
 /// Makes the record of `packet` and its tasks, by `routes`.
 pub fn offer(packet: &Packet, routes: &Routes) -> Offer {
@@ -26,22 +33,54 @@ pub fn offer(packet: &Packet, routes: &Routes) -> Offer {
 
 /// A task per route; `record` is flagged where the packet lacks what a handler orders by.
 fn new_tasks(packet: &Packet, routes: &[Arc<Route>], record: &mut NewPacket) -> Vec<NewTask> {
-    let mut tasks = Vec::with_capacity(routes.len());
-    for route in routes {
-        let mut task = new_task(packet, route);
+    let tasks = tasks_of(packet, routes, unix_nanos(packet.received));
+    let mut both = tasks.iter().zip(routes);
+    let lacks =
+        both.any(|(task, route)| route.entry.order_by.is_some() && task.order_key.is_none());
+    let flag = Flag::NoOrderingKey.as_str();
+    if lacks && !record.flags.iter().any(|known| known == flag) {
+        record.flags.push(flag.to_owned());
+    }
+    tasks
+}
+
+/// Makes a task per route, whose time begins at `from` (nanoseconds since the Unix epoch).
+pub fn tasks_of(packet: &Packet, routes: &[Arc<Route>], from: i64) -> Vec<NewTask> {
+    let task = |route: &Arc<Route>| {
+        let mut task = new_task(packet, route, from);
         if let Some(order_by) = &route.entry.order_by {
             // Values belong to a plugin, and so do the keys that guard them.
             task.order_key = order_by
                 .value(packet)
                 .map(|value| format!("{}:{value}", route.plugin));
-            let flag = Flag::NoOrderingKey.as_str();
-            if task.order_key.is_none() && !record.flags.iter().any(|known| known == flag) {
-                record.flags.push(flag.to_owned());
-            }
         }
-        tasks.push(task);
+        task
+    };
+    routes.iter().map(task).collect()
+}
+
+/// Reads the record of a packet back, for matching: what only a listener needs is left out.
+pub fn archived(record: &NewPacket) -> Packet {
+    let time = |nanos: i64| Timestamp::from_nanosecond(i128::from(nanos)).unwrap_or_default();
+    let is_document = record.content_type == VOEVENT;
+    let key = match record.key.parse() {
+        _ if record.key.is_empty() => Key::None,
+        Ok(notice_type) if is_document => Key::Notice(notice_type),
+        _ => Key::Node(record.key.clone()),
+    };
+    Packet {
+        source: record.source.clone(),
+        key,
+        id: record.id.clone(),
+        identity: Digest::from_bytes(record.identity),
+        role: Role::from_word(&record.role).unwrap_or_default(),
+        received: time(record.received),
+        sent: record.sent.map(time),
+        content_type: if is_document { VOEVENT } else { OTHER },
+        headers: record.headers.clone(),
+        flags: Vec::new(),
+        payload: record.payload.clone(),
     }
-    tasks
 }
 
 /// Makes the record of `packet` that a broker keeps.
@@ -66,9 +105,8 @@ pub fn new_packet(packet: &Packet) -> NewPacket {
     }
 }
 
-fn new_task(packet: &Packet, route: &Route) -> NewTask {
+fn new_task(packet: &Packet, route: &Route, from: i64) -> NewTask {
     let options = &route.entry.options;
-    let received = unix_nanos(packet.received);
     NewTask {
         id: packet_task_id(&packet.identity, &route.name(), 0),
         plugin: route.plugin.clone(),
@@ -77,9 +115,9 @@ fn new_task(packet: &Packet, route: &Route) -> NewTask {
         origin: Origin::Packet,
         parent: None,
         priority: options.priority,
-        due: received,
+        due: from,
         order_key: None,
-        policy: policy_of(options, received),
+        policy: policy_of(options, from),
         args: None,
     }
 }

@@ -236,6 +236,8 @@ impl Broker for Watched {
 pub(super) struct Rig {
     /// What the plugin may do.
     pub(super) grant: Grant,
+    /// Whether what the task does may have been done before.
+    pub(super) is_asked: bool,
     dir: Arc<TempDir>,
     pub(super) broker: Arc<Watched>,
     lease: Mutex<Lease>,
@@ -253,6 +255,7 @@ impl Rig {
                 kernels: true,
                 ..Grant::default()
             },
+            is_asked: false,
             dir,
             broker: Arc::new(broker),
             lease: Mutex::new(lease),
@@ -281,6 +284,7 @@ impl Rig {
             task: lease.task,
             token: lease.token,
             version: Digest::of(b"plugin"),
+            is_asked: self.is_asked,
         };
         let context = Context {
             plugin: "p".to_owned(),
