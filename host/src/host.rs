@@ -4,7 +4,9 @@
 //! that nothing new arrives; then what was read is accepted; then handlers end or are given
 //! back; the store last.
 
+mod limits;
 mod load;
+pub mod supervisor;
 mod watchdog;
 
 use std::collections::{BTreeSet, HashMap};
@@ -15,14 +17,16 @@ use std::time::Duration;
 
 use gwasp_store::Retention;
 use jiff::Timestamp;
+use rand::RngExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::broker::{Broker, BrokerError, Embedded};
-use crate::config::{Config, Grant, ListenerConfig};
+use crate::config::{Config, Grant, LimitsConfig, ListenerConfig};
 use crate::dispatch::Dispatcher;
 use crate::effects::{self, KernelThreads, World};
 use crate::intake::{self, Intake};
@@ -33,6 +37,7 @@ use crate::services::{HttpError, HttpServices};
 use crate::stop::StopSignal;
 use crate::text::chain;
 use crate::workers::{Pool, PoolError, Registry, Shared};
+use limits::Limits;
 
 /// How long what was read may take to be accepted at the end.
 const ACCEPT_DEADLINE: Duration = Duration::from_secs(10);
@@ -40,6 +45,8 @@ const ACCEPT_DEADLINE: Duration = Duration::from_secs(10);
 const SOON: Duration = Duration::from_millis(200);
 /// How long a cancelled handler may take to notice.
 const CANCEL_DEADLINE: Duration = Duration::from_secs(5);
+/// What a service manager is told that closing the store may take, on a busy disk.
+const CLOSE_TIME: Duration = Duration::from_secs(10);
 
 /// Directories and programs that a host uses; the command line decides about them.
 #[derive(Clone, Debug)]
@@ -129,6 +136,10 @@ pub struct Host {
     stop: StopSignal,
     workers_stop: CancellationToken,
     drain_deadline: Duration,
+    /// No stop takes longer.
+    longest_stop: Duration,
+    limits: LimitsConfig,
+    born: Instant,
 }
 
 impl Host {
@@ -144,6 +155,7 @@ impl Host {
         places: &Places,
         stop: StopSignal,
     ) -> Result<Self, HostError> {
+        let born = Instant::now();
         let broker: Arc<dyn Broker> = Arc::new(
             Embedded::open_keeping(&places.store, config.queues.serial(), retention(config))
                 .map_err(|source| HostError::Store {
@@ -196,6 +208,9 @@ impl Host {
             stop,
             workers_stop,
             drain_deadline: config.drain.deadline,
+            longest_stop: longest_stop(config),
+            limits: config.limits.clone(),
+            born,
         })
     }
 
@@ -216,14 +231,22 @@ impl Host {
         );
         let dispatch = tokio::spawn(dispatcher.run(deliveries));
         let mut listening = JoinSet::new();
+        let listeners = self.listeners.len();
         for (name, listener) in self.listeners {
             debug!(target: "gwasp::host", listener = %name, "listening");
             listening.spawn(listener.run(intake.clone(), self.stop.drain.clone()));
         }
-        listening.spawn(watchdog::run(intake, self.stop.drain.clone()));
+        let own = self.limits.watchdog;
+        listening.spawn(watchdog::start(intake, own, self.stop.drain.clone())?);
+        if let Some(limits) = Limits::draw(&self.limits, || rand::rng().random()) {
+            listening.spawn(limits.watch(self.stop.clone(), self.born));
+        }
         ready();
 
-        self.stop.drain.cancelled().await;
+        supervisor::tell_status(&*self.broker, &self.stop, listeners).await;
+        supervisor::stopping(self.longest_stop, self.broker.open_tasks());
+        let mut signs = JoinSet::new();
+        signs.spawn(supervisor::alive_while_draining(self.longest_stop));
         info!(target: "gwasp::host", "stopping: no more packets are taken; a second signal stops at once");
         while listening.join_next().await.is_some() {}
         let dispatched = tokio::time::timeout(ACCEPT_DEADLINE, dispatch).await;
@@ -245,6 +268,16 @@ impl Host {
             end
         })
     }
+}
+
+/// What a stop takes when everything takes as long as it may.
+fn longest_stop(config: &Config) -> Duration {
+    let listeners = config
+        .listeners
+        .values()
+        .map(|ListenerConfig::Vtp(vtp)| vtp.drain);
+    let listeners = listeners.max().unwrap_or_default();
+    listeners + ACCEPT_DEADLINE + config.drain.deadline + CANCEL_DEADLINE + CLOSE_TIME
 }
 
 /// Closes the store, and says what was done and what is left.

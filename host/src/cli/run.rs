@@ -1,19 +1,20 @@
 //! `gwasp run`.
 
 use std::io::IsTerminal as _;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use super::{exit, places};
 use crate::broker::BrokerError;
-use crate::config::Config;
-use crate::host::{End, Host, HostError, Places};
+use crate::config::{ByteSize, Config, LimitsConfig};
+use crate::host::{End, Host, HostError, Places, supervisor};
 use crate::services::check_secret;
 use crate::stop::StopSignal;
 use crate::text::chain;
@@ -23,7 +24,11 @@ use crate::text::chain;
 #[command(after_help = "Examples:
   gwasp run                            serves the plugins in ./plugins; listens to nothing
   gwasp run --config gwasp.toml        listens to the streams of gwasp.toml
-  gwasp run --log gwasp=debug          tells each task, too")]
+  gwasp run --log gwasp=debug          tells each task, too
+  gwasp run --max-lifetime 1d          ends after a day, for a supervisor to start it again
+
+A host that ends by itself drains as after SIGTERM, exits with 0, and has lived for 10 s at least
+([limits] least_life). Each limit is drawn anew within a tenth of what is given.")]
 pub(super) struct Args {
     /// Configuration (TOML).
     #[arg(long, short, value_name = "FILE", env = "GWASP_CONFIG")]
@@ -40,6 +45,40 @@ pub(super) struct Args {
     /// How it is logged.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
+    #[command(flatten)]
+    limits: Limits,
+}
+
+/// When the host ends by itself; each goes before its key in `[limits]`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Limits, under a supervisor that starts the host again")]
+struct Limits {
+    /// Ends after about so many tasks.
+    #[arg(long, value_name = "NUMBER")]
+    max_tasks: Option<NonZeroU64>,
+    /// Ends when it has about so much resident memory after a task, e.g. `2GiB`.
+    #[arg(long, value_name = "SIZE")]
+    max_memory: Option<ByteSize>,
+    /// Ends after about so long, e.g. `1d`.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    max_lifetime: Option<Duration>,
+    /// Aborts when no heartbeat went the way of a packet for so long, e.g. `30s`; for a
+    /// supervisor without a watchdog of its own.
+    #[arg(long, value_name = "TIME", value_parser = LimitsConfig::parse_watchdog)]
+    watchdog: Option<Duration>,
+}
+
+impl Limits {
+    /// The limits of the configuration, but for those that are given.
+    fn over(&self, config: &LimitsConfig) -> LimitsConfig {
+        LimitsConfig {
+            max_tasks: self.max_tasks.or(config.max_tasks),
+            max_memory: self.max_memory.or(config.max_memory),
+            max_lifetime: self.max_lifetime.or(config.max_lifetime),
+            watchdog: self.watchdog.or(config.watchdog),
+            least_life: config.least_life,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -53,7 +92,10 @@ enum LogFormat {
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     start_log(args)?;
     let config = match places::config(args.config.as_deref()) {
-        Ok(config) => config,
+        Ok(config) => Config {
+            limits: args.limits.over(&config.limits),
+            ..config
+        },
         Err(error) => {
             super::complain(&error);
             return Ok(ExitCode::from(exit::CONFIG));
@@ -97,6 +139,8 @@ fn readable(plugins: &Path) -> anyhow::Result<()> {
 async fn serve(config: &Config, places: &Places) -> Result<End, HostError> {
     let stop = StopSignal::default();
     watch_signals(stop.clone())?;
+    watch_hangup()?;
+    supervisor::starting();
     let host = Host::new(config, places, stop).await?;
     for (name, secret) in &config.secrets {
         if let Err(error) = check_secret(secret) {
@@ -120,8 +164,7 @@ async fn serve(config: &Config, places: &Places) -> Result<End, HostError> {
             store = %places.store.display(), plugins = %places.plugins.display(),
             "ready"
         );
-        // Without a service manager there is nobody to tell.
-        drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
+        supervisor::ready();
     })
     .await
 }
@@ -134,8 +177,7 @@ const TOGETHER: Duration = Duration::from_millis(200);
 fn watch_signals(stop: StopSignal) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    // A terminal that goes away must not end a host without a drain.
-    let mut hangup = signal(SignalKind::hangup())?;
+    let mut hangup = terminal_hangup()?;
     tokio::spawn(async move {
         let mut last: Option<Instant> = None;
         for token in [&stop.drain, &stop.now] {
@@ -143,15 +185,52 @@ fn watch_signals(stop: StopSignal) -> std::io::Result<()> {
                 tokio::select! {
                     _ = terminate.recv() => {}
                     _ = interrupt.recv() => {}
-                    _ = hangup.recv() => {}
+                    () = hangup.next() => {}
                 }
                 if last.is_none_or(|last| last.elapsed() > TOGETHER) {
                     break;
                 }
             }
             last = Some(Instant::now());
-            drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
             token.cancel();
+        }
+    });
+    Ok(())
+}
+
+/// What the end of the terminal sends to a host that was started on one.
+struct TerminalHangup(Option<Signal>);
+
+/// A terminal that goes away must not end a host without a drain. Without a terminal, SIGHUP is
+/// a person or a service manager who asks for a reload.
+fn terminal_hangup() -> std::io::Result<TerminalHangup> {
+    let on_terminal = std::io::stdin().is_terminal();
+    on_terminal
+        .then(|| signal(SignalKind::hangup()))
+        .transpose()
+        .map(TerminalHangup)
+}
+
+impl TerminalHangup {
+    async fn next(&mut self) {
+        match &mut self.0 {
+            Some(hangup) => drop(hangup.recv().await),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Each SIGHUP is answered; what it has the host read anew is not built yet.
+fn watch_hangup() -> std::io::Result<()> {
+    if std::io::stdin().is_terminal() {
+        return Ok(());
+    }
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            supervisor::reloading();
+            warn!(target: "gwasp::host", "SIGHUP changes nothing: restart the host to have it read its configuration and plugins anew");
+            supervisor::ready();
         }
     });
     Ok(())
