@@ -245,8 +245,6 @@ impl Host {
 
         supervisor::tell_status(&*self.broker, &self.stop, listeners).await;
         supervisor::stopping(self.longest_stop, self.broker.open_tasks());
-        let mut signs = JoinSet::new();
-        signs.spawn(supervisor::alive_while_draining(self.longest_stop));
         info!(target: "gwasp::host", "stopping: no more packets are taken; a second signal stops at once");
         while listening.join_next().await.is_some() {}
         let dispatched = tokio::time::timeout(ACCEPT_DEADLINE, dispatch).await;

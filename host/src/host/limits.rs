@@ -135,7 +135,7 @@ fn scaled(most: u64, factor: f64) -> u64 {
     (most as f64 * factor).round() as u64
 }
 
-/// Resident bytes of this process (proc_pid_statm(5)); none where the system does not tell.
+/// Resident bytes of this process (`proc_pid_statm(5)`); none where the system does not tell.
 fn resident() -> Option<u64> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;

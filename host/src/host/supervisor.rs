@@ -1,4 +1,4 @@
-//! What a service manager is told: sd_notify(3).
+//! What a service manager is told: `sd_notify(3)`.
 //!
 //! Nothing here does anything where the environment names no manager, and a manager that went
 //! away is no reason to stop: what cannot be told is dropped.
@@ -43,7 +43,7 @@ pub(super) fn alive() {
 }
 
 /// The host ends and will be gone within `longest`, which the configuration decides and the unit
-/// need not know.
+/// need not know. From then on systemd's watchdog expects no sign of life.
 pub(super) fn stopping(longest: Duration, tasks_open: usize) {
     let micros = u32::try_from(longest.as_micros()).unwrap_or(u32::MAX);
     let status = format!("stopping: {tasks_open} tasks open; what runs may end");
@@ -67,21 +67,4 @@ pub(super) async fn tell_status(broker: &dyn Broker, stop: &StopSignal, listener
             return;
         }
     }
-}
-
-/// Gives signs of life while a host drains: handlers that end may take longer than a watchdog
-/// waits, and no heartbeat goes the way of a packet any more. `longest` bounds it, as it bounds
-/// the drain.
-pub(super) async fn alive_while_draining(longest: Duration) {
-    let Some(deadline) = sd_notify::watchdog_enabled() else {
-        return;
-    };
-    let signs = async {
-        loop {
-            alive();
-            tokio::time::sleep(deadline / 3).await;
-        }
-    };
-    // The time is over: who still hangs may be ended.
-    drop(tokio::time::timeout(longest, signs).await);
 }

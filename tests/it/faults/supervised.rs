@@ -379,6 +379,42 @@ fn a_wrong_configuration_is_given_up_by_supervisord() {
     }
 }
 
+/// A host whose handlers take longer to end than its unit allows for a stop, or its watchdog for
+/// silence, is waited for.
+#[track_caller]
+fn check_long_drain(stop: impl Fn(&UserBox)) {
+    let short = "WatchdogSec=2\nTimeoutStopSec=2\n";
+    let Some(host) = under_systemd("\n[drain]\ndeadline = \"8s\"\n", short) else {
+        return;
+    };
+    host.supervisor.start();
+    host.stage.sink.hold();
+    host.advance(1, 1);
+    assert!(host.stage.sink.waits(LIMIT, |seen| seen.held > 0));
+    stop(&host.supervisor);
+    host.stage.sink.release();
+    host.supervisor.start();
+    host.supervisor.wait_starts(2);
+    let told = host.supervisor.told();
+    let hurried = ["timed out", "Watchdog timeout", "SIGKILL", "SIGABRT"];
+    assert!(!hurried.iter().any(|said| told.contains(said)), "{told}");
+    assert!(told.contains("the drain deadline"), "{told}");
+    host.finish(1);
+}
+
+#[test]
+fn a_drain_that_takes_longer_than_the_unit_allows_is_waited_for() {
+    check_long_drain(Supervisor::stop);
+}
+
+#[test]
+fn a_drain_that_the_host_began_itself_is_waited_for() {
+    check_long_drain(|systemd| {
+        systemd.must(&["kill", "--kill-who=main", "--signal=TERM", "gwasp.service"]);
+        systemd.wait("an end", |told| told.contains(r#""message":"stopped""#));
+    });
+}
+
 /// What `systemd-analyze` says to `file`, with `args`; none where it is missing.
 fn analyze(args: &[&str], file: &Path, runtime: &Path) -> Option<Answer> {
     let mut command = Command::new("systemd-analyze");

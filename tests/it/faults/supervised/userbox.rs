@@ -205,7 +205,7 @@ fn mounts_cgroup2(dir: &Path) -> bool {
     Answer::of(tries).is_ok_and(|answer| answer.status.success())
 }
 
-/// Ids of a process in its name spaces, from the outer one to the inner (proc_pid_status(5)).
+/// Ids of a process in its name spaces, from the outer one to the inner (`proc_pid_status(5)`).
 fn ids(process: &str) -> Vec<String> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
