@@ -415,6 +415,35 @@ fn a_drain_that_the_host_began_itself_is_waited_for() {
     });
 }
 
+#[test]
+fn units_that_somebody_changed_are_not_written_over() {
+    let scene = Scene::new().unwrap();
+    let install = |args: &[&str]| {
+        let mut command = scene.gwasp.command();
+        command.env("XDG_CONFIG_HOME", scene.path("config"));
+        Answer::of(command.args(["systemd", "install"]).args(args)).unwrap()
+    };
+    let unit = scene.path("config/systemd/user/gwasp.service");
+    let shown = install(&["--dry-run"]);
+    assert!(shown.stdout.contains("[Service]"), "{shown:?}");
+    assert!(!unit.exists());
+    let first = install(&[]);
+    assert!(
+        first.stdout.contains("systemctl --user daemon-reload"),
+        "{first:?}"
+    );
+    let written = std::fs::read_to_string(&unit).unwrap();
+    assert!(written.contains(program().to_str().unwrap()), "{written}");
+    assert!(install(&[]).status.success());
+    std::fs::write(&unit, "# mine").unwrap();
+    let refused = install(&[]);
+    assert!(!refused.status.success());
+    assert!(refused.stderr.contains("--force"), "{refused:?}");
+    assert_eq!(std::fs::read_to_string(&unit).unwrap(), "# mine");
+    assert!(install(&["--force"]).status.success());
+    assert_eq!(std::fs::read_to_string(&unit).unwrap(), written);
+}
+
 /// What `systemd-analyze` says to `file`, with `args`; none where it is missing.
 fn analyze(args: &[&str], file: &Path, runtime: &Path) -> Option<Answer> {
     let mut command = Command::new("systemd-analyze");

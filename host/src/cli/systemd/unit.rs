@@ -39,8 +39,8 @@ mod tests {
 
     #[test]
     fn a_path_is_one_word_of_a_command_line() {
-        check("/home/ada/.local/bin/gwasp", "/home/ada/.local/bin/gwasp");
-        check("/home/ada/my alerts/gwasp", "\"/home/ada/my alerts/gwasp\"");
+        check("/srv/ada/.local/bin/gwasp", "/srv/ada/.local/bin/gwasp");
+        check("/srv/ada/my alerts/gwasp", "\"/srv/ada/my alerts/gwasp\"");
         check("/srv/100%/gwasp", "/srv/100%%/gwasp");
         check("/srv/$HOME/gwasp", "/srv/$$HOME/gwasp");
         check("/srv/a\"b\\c", "\"/srv/a\\\"b\\\\c\"");

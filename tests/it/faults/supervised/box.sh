@@ -5,7 +5,7 @@
 #   box.sh try DIR NAME - -              tells whether there could be one
 #   box.sh down DIR NAME - -             removes what is left of it
 #
-# DIR/home becomes /home/gwasp, PROGRAM its .local/bin/gwasp; NAME is that of a cgroup.
+# DIR/home becomes /srv/gwasp, PROGRAM its .local/bin/gwasp; NAME is that of a cgroup.
 set -eu
 act=$1 dir=$2 name=$3 program=$4 uid=$5
 
@@ -23,12 +23,12 @@ inner)
     mount --make-rprivate /
     umount --lazy --recursive /sys/fs/cgroup
     mount -t cgroup2 none /sys/fs/cgroup
-    mount -t tmpfs -o mode=755 tmpfs /home
-    mkdir /home/gwasp
-    mount --bind "$dir/home" /home/gwasp
-    mkdir -p /home/gwasp/.local/bin
-    touch /home/gwasp/.local/bin/gwasp
-    mount --bind "$program" /home/gwasp/.local/bin/gwasp
+    mount -t tmpfs -o mode=755 tmpfs /srv
+    mkdir /srv/gwasp
+    mount --bind "$dir/home" /srv/gwasp
+    mkdir -p /srv/gwasp/.local/bin
+    touch /srv/gwasp/.local/bin/gwasp
+    mount --bind "$program" /srv/gwasp/.local/bin/gwasp
     # PrivateTmp= leaves its folders behind where a box ends without a warning.
     mount -t tmpfs -o mode=1777 tmpfs /tmp
     mount -t tmpfs -o mode=1777 tmpfs /var/tmp
@@ -38,14 +38,14 @@ inner)
     mkdir -p /run/systemd/journal /run/systemd/journald.conf.d /run/log/journal
     mkdir -p "/run/user/$uid" /sys/fs/cgroup/user
     chmod 700 "/run/user/$uid"
-    chown -R "$uid:$uid" /home/gwasp "/run/user/$uid" /sys/fs/cgroup/user
+    chown -R "$uid:$uid" /srv/gwasp "/run/user/$uid" /sys/fs/cgroup/user
     # The kernel's log is that of the machine.
     printf '[Journal]\nReadKMsg=no\nStorage=volatile\nRateLimitBurst=0\n' \
         > /run/systemd/journald.conf.d/box.conf
     /lib/systemd/systemd-journald &
     echo 0 > /sys/fs/cgroup/user/cgroup.procs
     setpriv --reuid "$uid" --regid "$uid" --clear-groups \
-        env -i HOME=/home/gwasp USER=gwasp LOGNAME=gwasp SHELL=/bin/sh \
+        env -i HOME=/srv/gwasp USER=gwasp LOGNAME=gwasp SHELL=/bin/sh \
         PATH=/usr/local/bin:/usr/bin:/bin XDG_RUNTIME_DIR="/run/user/$uid" \
         SYSTEMD_LOG_TARGET=journal /lib/systemd/systemd --user &
     wait

@@ -97,9 +97,9 @@ impl UserBox {
     pub(super) fn run(&self, args: &[&str]) -> Answer {
         let mut command = self.enter();
         command.args(["setpriv", "--reuid", UID, "--regid", UID, "--clear-groups"]);
-        command.args(["env", "-i", "HOME=/home/gwasp", "USER=gwasp", "TERM=dumb"]);
+        command.args(["env", "-i", "HOME=/srv/gwasp", "USER=gwasp", "TERM=dumb"]);
         command.arg(format!("XDG_RUNTIME_DIR=/run/user/{UID}"));
-        command.arg("PATH=/home/gwasp/.local/bin:/usr/local/bin:/usr/bin:/bin");
+        command.arg("PATH=/srv/gwasp/.local/bin:/usr/local/bin:/usr/bin:/bin");
         Answer::of(command.args(args)).unwrap()
     }
 
