@@ -22,6 +22,7 @@ mod send;
 mod skymap;
 mod status;
 mod store;
+mod systemd;
 mod table;
 mod task;
 mod test;
@@ -97,6 +98,8 @@ enum Command {
     New(new::Args),
     /// Builds plugins and puts them into a plugin directory.
     Build(build::Args),
+    /// Runs the host under systemd: writes the units.
+    Systemd(systemd::Args),
     /// Measures the host on this machine.
     Bench(bench::Args),
     #[command(hide = true)]
@@ -123,6 +126,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::New(args) => new::run(&args),
         Command::Build(args) => build::run(&args),
+        Command::Systemd(args) => systemd::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::CompileWorker(args) => compile_worker::run(&args),
     };

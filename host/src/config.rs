@@ -6,6 +6,7 @@
 mod fault;
 mod grants;
 mod kernels;
+mod limits;
 mod listeners;
 mod names;
 mod queues;
@@ -23,9 +24,10 @@ use toml::de::DeTable;
 pub use fault::Fault;
 pub use grants::Grant;
 pub use kernels::KernelsConfig;
+pub use limits::LimitsConfig;
 pub use listeners::ListenerConfig;
 pub use names::{is_meant, nearest};
-pub use queues::{ByteSize, DefaultPool, QueueConfig, QueueError, Queues};
+pub use queues::{ByteSize, DefaultPool, QueueConfig, QueueError, Queues, SizeError};
 pub use retention::{RetentionConfig, RetentionError};
 pub use services::{
     KeyPath, Lookup, Origin, ResolveConfig, SecretConfig, ServiceConfig, ServiceError,
@@ -58,6 +60,8 @@ pub struct Config {
     pub retention: RetentionConfig,
     /// How the host stops.
     pub drain: DrainConfig,
+    /// When the host ends by itself.
+    pub limits: LimitsConfig,
 }
 
 /// `[store]`.

@@ -4,6 +4,8 @@
 //! that nothing new arrives; then what was read is accepted; then handlers end or are given
 //! back; the store last.
 
+mod limits;
+pub mod supervisor;
 mod watchdog;
 
 use std::collections::{BTreeSet, HashMap};
@@ -14,14 +16,16 @@ use std::time::Duration;
 
 use gwasp_store::Retention;
 use jiff::Timestamp;
+use rand::RngExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::broker::{Broker, BrokerError, Embedded};
-use crate::config::{Config, Grant, ListenerConfig};
+use crate::config::{Config, Grant, LimitsConfig, ListenerConfig};
 use crate::control::{Control, Socket, SocketError};
 use crate::dispatch::Dispatcher;
 use crate::effects::{self, KernelThreads, World};
@@ -34,6 +38,7 @@ use crate::services::{HttpError, HttpServices};
 use crate::stop::StopSignal;
 use crate::text::chain;
 use crate::workers::{PoolError, Pools, Registry, Shared};
+use limits::Limits;
 
 /// How long what was read may take to be accepted at the end.
 const ACCEPT_DEADLINE: Duration = Duration::from_secs(10);
@@ -43,6 +48,8 @@ const FOLLOWER_DEADLINE: Duration = Duration::from_secs(5);
 const SOON: Duration = Duration::from_millis(200);
 /// How long a cancelled handler may take to notice.
 const CANCEL_DEADLINE: Duration = Duration::from_secs(5);
+/// What a service manager is told that closing the store may take, on a busy disk.
+const CLOSE_TIME: Duration = Duration::from_secs(10);
 
 /// Directories and programs that a host uses; the command line decides about them.
 #[derive(Clone, Debug)]
@@ -129,6 +136,10 @@ pub struct Host {
     stop: StopSignal,
     workers_stop: CancellationToken,
     drain_deadline: Duration,
+    /// No stop takes longer.
+    longest_stop: Duration,
+    limits: LimitsConfig,
+    born: Instant,
 }
 
 impl Host {
@@ -144,6 +155,7 @@ impl Host {
         places: &Places,
         stop: StopSignal,
     ) -> Result<Self, HostError> {
+        let born = Instant::now();
         let broker = broker(config, places)?;
         let ticker = Ticker::start()?;
         let compiler = Compiler::new(places.program.clone(), places.cache.clone())?;
@@ -194,6 +206,9 @@ impl Host {
             stop,
             workers_stop,
             drain_deadline: config.drain.deadline,
+            longest_stop: longest_stop(config),
+            limits: config.limits.clone(),
+            born,
         })
     }
 
@@ -224,16 +239,22 @@ impl Host {
         let dispatcher = Dispatcher::new(Arc::clone(&self.broker), self.routes, self.stop.clone());
         let dispatch = tokio::spawn(dispatcher.run(deliveries));
         let mut listening = JoinSet::new();
+        let listeners = self.listeners.len();
         for (name, listener) in self.listeners {
             debug!(target: "gwasp::host", listener = %name, "listening");
             listening.spawn(listener.run(intake.clone(), self.stop.drain.clone()));
         }
-        listening.spawn(watchdog::run(intake, self.stop.drain.clone()));
+        let own = self.limits.watchdog;
+        listening.spawn(watchdog::start(intake, own, self.stop.drain.clone())?);
+        if let Some(limits) = Limits::draw(&self.limits, || rand::rng().random()) {
+            listening.spawn(limits.watch(self.stop.clone(), self.born));
+        }
         let following = self.follower.run(self.wishes, self.stop.drain.clone());
         let following = tokio::spawn(following);
         ready();
 
-        self.stop.drain.cancelled().await;
+        supervisor::tell_status(&*self.broker, &self.stop, listeners).await;
+        supervisor::stopping(self.longest_stop, self.broker.open_tasks());
         info!(target: "gwasp::host", "stopping: no more packets are taken; a second signal stops at once");
         while listening.join_next().await.is_some() {}
         if tokio::time::timeout(FOLLOWER_DEADLINE, following)
@@ -263,6 +284,16 @@ impl Host {
             end
         })
     }
+}
+
+/// What a stop takes when everything takes as long as it may.
+fn longest_stop(config: &Config) -> Duration {
+    let listeners = config
+        .listeners
+        .values()
+        .map(|ListenerConfig::Vtp(vtp)| vtp.drain);
+    let listeners = listeners.max().unwrap_or_default();
+    listeners + ACCEPT_DEADLINE + config.drain.deadline + CANCEL_DEADLINE + CLOSE_TIME
 }
 
 /// Closes the store, and says what was done and what is left.

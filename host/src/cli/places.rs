@@ -72,6 +72,13 @@ pub(super) fn cache(config: &Config) -> anyhow::Result<PathBuf> {
     absolute(&directory)
 }
 
+/// Where a user's configuration is: `$XDG_CONFIG_HOME`, `~/.config`.
+pub(super) fn config_home() -> anyhow::Result<PathBuf> {
+    env_path("XDG_CONFIG_HOME")
+        .or_else(|| env_path("HOME").map(|home| home.join(".config")))
+        .context("no home directory: set the environment variable HOME")
+}
+
 fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("`{}` is no path", path.display()))
 }

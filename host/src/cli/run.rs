@@ -1,6 +1,7 @@
 //! `gwasp run`.
 
 use std::io::IsTerminal as _;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -12,8 +13,8 @@ use tracing_subscriber::EnvFilter;
 
 use super::{exit, places};
 use crate::broker::BrokerError;
-use crate::config::Config;
-use crate::host::{End, Host, HostError, Places};
+use crate::config::{ByteSize, Config, LimitsConfig};
+use crate::host::{End, Host, HostError, Places, supervisor};
 use crate::rollout::{Fate, Plugins, StartError};
 use crate::services::check_secret;
 use crate::stop::StopSignal;
@@ -24,7 +25,11 @@ use crate::text::chain;
 #[command(after_help = "Examples:
   gwasp run                            serves the plugins in ./plugins; listens to nothing
   gwasp run --config gwasp.toml        listens to the streams of gwasp.toml
-  gwasp run --log gwasp=debug          tells each task, too")]
+  gwasp run --log gwasp=debug          tells each task, too
+  gwasp run --max-lifetime 1d          ends after a day, for a supervisor to start it again
+
+A host that ends by itself drains as after SIGTERM, exits with 0, and has lived for 10 s at least
+([limits] least_life). Each limit is drawn anew within a tenth of what is given.")]
 pub(super) struct Args {
     /// Configuration (TOML).
     #[arg(long, short, value_name = "FILE", env = "GWASP_CONFIG")]
@@ -41,6 +46,40 @@ pub(super) struct Args {
     /// How it is logged.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
+    #[command(flatten)]
+    limits: Limits,
+}
+
+/// When the host ends by itself; each goes before its key in `[limits]`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Limits, under a supervisor that starts the host again")]
+struct Limits {
+    /// Ends after about so many tasks.
+    #[arg(long, value_name = "NUMBER")]
+    max_tasks: Option<NonZeroU64>,
+    /// Ends when it has about so much resident memory after a task, e.g. `2GiB`.
+    #[arg(long, value_name = "SIZE")]
+    max_memory: Option<ByteSize>,
+    /// Ends after about so long, e.g. `1d`.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    max_lifetime: Option<Duration>,
+    /// Aborts when no heartbeat went the way of a packet for so long, e.g. `30s`; for a
+    /// supervisor without a watchdog of its own.
+    #[arg(long, value_name = "TIME", value_parser = LimitsConfig::parse_watchdog)]
+    watchdog: Option<Duration>,
+}
+
+impl Limits {
+    /// The limits of the configuration, but for those that are given.
+    fn over(&self, config: &LimitsConfig) -> LimitsConfig {
+        LimitsConfig {
+            max_tasks: self.max_tasks.or(config.max_tasks),
+            max_memory: self.max_memory.or(config.max_memory),
+            max_lifetime: self.max_lifetime.or(config.max_lifetime),
+            watchdog: self.watchdog.or(config.watchdog),
+            least_life: config.least_life,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -54,7 +93,10 @@ enum LogFormat {
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     start_log(args)?;
     let config = match places::config(args.config.as_deref()) {
-        Ok(config) => config,
+        Ok(config) => Config {
+            limits: args.limits.over(&config.limits),
+            ..config
+        },
         Err(error) => {
             super::complain(&error);
             return Ok(ExitCode::from(exit::CONFIG));
@@ -98,6 +140,7 @@ fn readable(plugins: &Path) -> anyhow::Result<()> {
 async fn serve(config: &Config, places: &Places) -> Result<End, HostError> {
     let stop = StopSignal::default();
     watch_signals(stop.clone())?;
+    supervisor::starting();
     let host = Host::new(config, places, stop).await?;
     watch_hangup(host.plugins())?;
     for (name, secret) in &config.secrets {
@@ -122,8 +165,7 @@ async fn serve(config: &Config, places: &Places) -> Result<End, HostError> {
             store = %places.store.display(), plugins = %places.plugins.display(),
             "ready"
         );
-        // Without a service manager there is nobody to tell.
-        drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
+        supervisor::ready();
     })
     .await
 }
@@ -151,7 +193,6 @@ fn watch_signals(stop: StopSignal) -> std::io::Result<()> {
                 }
             }
             last = Some(Instant::now());
-            drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
             token.cancel();
         }
     });
@@ -189,7 +230,7 @@ fn watch_hangup(plugins: Plugins) -> std::io::Result<()> {
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             info!(target: "gwasp::host", "reloading plugins");
-            tell_reloading();
+            supervisor::reloading();
             match plugins.reload().await {
                 Ok(reloaded) => {
                     let refused = reloaded
@@ -202,17 +243,10 @@ fn watch_hangup(plugins: Plugins) -> std::io::Result<()> {
                     warn!(target: "gwasp::host", error = %chain(&error), "plugins not reloaded");
                 }
             }
-            drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
+            supervisor::ready();
         }
     });
     Ok(())
-}
-
-/// Tells a service manager that asked for it (`Type=notify-reload`).
-fn tell_reloading() {
-    if let Ok(now) = sd_notify::NotifyState::monotonic_usec_now() {
-        drop(sd_notify::notify(&[sd_notify::NotifyState::Reloading, now]));
-    }
 }
 
 /// Why the host did not start, with times as people read them.

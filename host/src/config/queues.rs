@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
+use std::str::FromStr;
 
 use serde::Deserialize;
 
@@ -54,11 +55,20 @@ pub struct ByteSize(pub u64);
 impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        parse_size(&text).ok_or_else(|| {
-            serde::de::Error::custom(format!(
-                "`{text}` is no size; write a number with B, KiB, MiB or GiB, e.g. \"64MiB\""
-            ))
-        })
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A text that is no [`ByteSize`].
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no size; write a number with B, KiB, MiB or GiB, e.g. \"64MiB\"")]
+pub struct SizeError(String);
+
+impl FromStr for ByteSize {
+    type Err = SizeError;
+
+    fn from_str(text: &str) -> Result<Self, SizeError> {
+        parse_size(text).ok_or_else(|| SizeError(text.to_owned()))
     }
 }
 

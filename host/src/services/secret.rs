@@ -1,7 +1,7 @@
 //! Secrets: read from files when they are needed, never logged, never given to a guest.
 
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use reqwest::header::HeaderValue;
 
@@ -50,7 +50,7 @@ pub(super) fn header(config: &SecretConfig) -> Result<(String, String), SecretEr
         source,
     };
     let mode = std::fs::metadata(&config.file).map_err(at)?.mode();
-    if mode & 0o077 != 0 {
+    if mode & strangers(&config.file) != 0 {
         return Err(SecretError::Exposed {
             path: config.file.clone(),
         });
@@ -76,6 +76,19 @@ pub(super) fn header(config: &SecretConfig) -> Result<(String, String), SecretEr
         config.header.clone(),
         config.value.replacen("{}", secret, 1),
     ))
+}
+
+/// The bits of a mode that let others read a file.
+///
+/// systemd keeps the credentials of a service (`LoadCredential=`) where that service alone looks,
+/// and gives them to it by an access control list. The mask of such a list stands in the place of
+/// the group (`acl(5)`); no group has access.
+fn strangers(file: &Path) -> u32 {
+    if file.starts_with("/run/credentials") {
+        0o037
+    } else {
+        0o077
+    }
 }
 
 #[cfg(test)]
@@ -104,6 +117,14 @@ mod tests {
                 assert!(!text.contains("sword"), "{text}");
             }
         }
+    }
+
+    #[test]
+    fn a_credential_of_systemd_may_show_the_mask_of_its_access_list() {
+        let credential = Path::new("/run/credentials/gwasp.service/scitoken");
+        assert_eq!(0o440 & strangers(credential), 0);
+        assert_ne!(0o444 & strangers(credential), 0);
+        assert_ne!(0o440 & strangers(Path::new("/etc/gwasp/scitoken")), 0);
     }
 
     #[test]

@@ -41,6 +41,7 @@ pub(super) fn run(pool: &Pool, number: u32) {
     runtime.block_on(async {
         while let Some(lease) = next(pool, number).await {
             run_lease(pool, lease).await;
+            pool.shared.stop.count_task();
         }
     });
 }
