@@ -8,7 +8,9 @@ mod bench;
 mod build;
 mod check;
 mod compile_worker;
+mod config;
 mod events;
+mod layers;
 mod ledger;
 mod new;
 mod notice;
@@ -82,6 +84,8 @@ enum Command {
     Test(test::Args),
     /// Reads the configuration and the plugins, and starts nothing.
     Check(check::Args),
+    /// Shows the configuration that is in force, its schema, or one to begin with.
+    Config(config::Args),
     /// Writes a plugin to begin with.
     New(new::Args),
     /// Builds plugins and puts them into a plugin directory.
@@ -107,6 +111,7 @@ pub fn main() -> ExitCode {
         Command::Skymap(args) => skymap::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Config(args) => config::run(&args),
         Command::New(args) => new::run(&args),
         Command::Build(args) => build::run(&args),
         Command::Bench(args) => bench::run(&args),

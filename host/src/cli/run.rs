@@ -50,6 +50,9 @@ enum LogFormat {
     Json,
 }
 
+/// The profile that goes without saying.
+const PRODUCTION: &str = "production";
+
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     start_log(args)?;
     let config = match places::config(args.config.as_deref()) {
@@ -60,6 +63,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
     };
     let places = places::all(args.plugins.as_deref(), args.state.as_deref(), &config)?;
+    if let Some(profile) = config.profile.as_deref().filter(|name| *name != PRODUCTION) {
+        warn!(target: "gwasp::host", profile, "THIS IS NOT PRODUCTION: the host runs under profile `{profile}`");
+    }
     let named = args.plugins.is_some() || config.plugins.directory.is_some();
     if named && let Err(error) = readable(&places.plugins) {
         super::complain(&error);
