@@ -4,7 +4,7 @@
 //! that nothing new arrives; then what was read is accepted; then handlers end or are given
 //! back; the store last.
 
-mod load;
+mod plugins;
 mod watchdog;
 
 use std::collections::{BTreeSet, HashMap};
@@ -16,7 +16,7 @@ use std::time::Duration;
 use gwasp_store::Retention;
 use jiff::Timestamp;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
@@ -32,10 +32,17 @@ use crate::routes::Routes;
 use crate::services::{HttpError, HttpServices};
 use crate::stop::StopSignal;
 use crate::text::chain;
-use crate::workers::{Pool, PoolError, Registry, Shared};
+use crate::workers::{PoolError, Pools, Registry, Shared};
+
+pub use plugins::{
+    Fate, PluginState, PluginView, Plugins, PluginsError, RefusedView, Reloaded, VersionView,
+};
+use plugins::{Follower, Parts, Wish};
 
 /// How long what was read may take to be accepted at the end.
 const ACCEPT_DEADLINE: Duration = Duration::from_secs(10);
+/// How long whoever follows the plugin directory may take to end.
+const FOLLOWER_DEADLINE: Duration = Duration::from_secs(5);
 /// A drain that ends within this time tells nobody what it waits for.
 const SOON: Duration = Duration::from_millis(200);
 /// How long a cancelled handler may take to notice.
@@ -122,8 +129,11 @@ pub enum End {
 #[derive(Debug)]
 pub struct Host {
     broker: Arc<dyn Broker>,
-    pools: Vec<Arc<Pool>>,
-    routes: watch::Sender<Arc<Routes>>,
+    pools: Arc<Pools>,
+    follower: Follower,
+    plugins: Plugins,
+    wishes: mpsc::Receiver<Wish>,
+    routes: watch::Receiver<Arc<Routes>>,
     listeners: Vec<(String, VtpListener)>,
     ticker: Ticker,
     stop: StopSignal,
@@ -144,53 +154,49 @@ impl Host {
         places: &Places,
         stop: StopSignal,
     ) -> Result<Self, HostError> {
-        let broker: Arc<dyn Broker> = Arc::new(
-            Embedded::open_keeping(&places.store, config.queues.serial(), retention(config))
-                .map_err(|source| HostError::Store {
-                    directory: places.store.clone(),
-                    source: Box::new(source),
-                })?,
-        );
+        let broker = broker(config, places)?;
         let ticker = Ticker::start()?;
         let compiler = Compiler::new(places.program.clone(), places.cache.clone())?;
-        let loader = Loader::new(compiler, effects::fits, &ticker)?;
+        let loader = Arc::new(Loader::new(compiler, effects::fits, &ticker)?);
         let registry = Arc::new(Registry::default());
-        let table = load::load_all(
-            &*broker,
-            &loader,
-            &registry,
-            &places.plugins,
-            &config.queues,
-        )
-        .await?;
-
-        tell_missing_grants(config, &table, &registry);
-        let queues = queues(config, &table);
-        tell_default_pools(config, &queues);
         let workers_stop = CancellationToken::new();
-        let routes = Routes::new(table.generation, &table.plugins).with_refused(&table.refused);
-        let (routes, newest) = watch::channel(Arc::new(routes));
+        let (routes, newest) = watch::channel(Arc::default());
+        let (served, queues) = watch::channel(BTreeSet::new());
         let world = World {
             broker: Arc::clone(&broker),
             http: HttpServices::new(&config.services, &config.secrets, Handle::current())?,
-            routes: newest,
-            queues: queues.clone(),
+            routes: newest.clone(),
+            queues,
             kernels: KernelThreads::new(&config.kernels),
             clock: Arc::new(Timestamp::now),
         };
         let shared = Shared {
             world: Arc::new(world),
             grants: Arc::new(grants(config)),
-            registry,
+            loader: Arc::clone(&loader),
+            registry: Arc::clone(&registry),
             ticker: ticker.clone(),
             stopping: workers_stop.clone(),
             stop: stop.clone(),
         };
-        let pools = pools(config, &queues, &shared)?;
+        let pools = Arc::new(Pools::new(config.queues.clone(), shared, served)?);
+        let parts = Parts {
+            broker: Arc::clone(&broker),
+            loader,
+            registry,
+            pools: Arc::clone(&pools),
+            routes,
+            stop: stop.clone(),
+            config: config.clone(),
+        };
+        let (plugins, wishes) = Plugins::channel();
         Ok(Self {
             broker,
             pools,
-            routes,
+            follower: Follower::start(parts, &places.plugins).await?,
+            plugins,
+            wishes,
+            routes: newest,
             listeners: listeners(config)?,
             ticker,
             stop,
@@ -199,21 +205,19 @@ impl Host {
         })
     }
 
+    /// What a person may ask about plugins, and decide, while this host runs.
+    pub fn plugins(&self) -> Plugins {
+        self.plugins.clone()
+    }
+
     /// Runs until told to stop; `ready` is called once packets can be taken and kept.
     ///
     /// # Errors
     /// [`HostError`] when a thread cannot be started.
     pub async fn run(self, ready: impl FnOnce()) -> Result<End, HostError> {
-        let mut slots = Vec::new();
-        for pool in &self.pools {
-            slots.extend(pool.start()?);
-        }
+        self.pools.start()?;
         let (intake, deliveries) = Intake::channel(intake::CAPACITY);
-        let dispatcher = Dispatcher::new(
-            Arc::clone(&self.broker),
-            self.routes.subscribe(),
-            self.stop.clone(),
-        );
+        let dispatcher = Dispatcher::new(Arc::clone(&self.broker), self.routes, self.stop.clone());
         let dispatch = tokio::spawn(dispatcher.run(deliveries));
         let mut listening = JoinSet::new();
         for (name, listener) in self.listeners {
@@ -221,15 +225,23 @@ impl Host {
             listening.spawn(listener.run(intake.clone(), self.stop.drain.clone()));
         }
         listening.spawn(watchdog::run(intake, self.stop.drain.clone()));
+        let following = self.follower.run(self.wishes, self.stop.drain.clone());
+        let following = tokio::spawn(following);
         ready();
 
         self.stop.drain.cancelled().await;
         info!(target: "gwasp::host", "stopping: no more packets are taken; a second signal stops at once");
         while listening.join_next().await.is_some() {}
+        if tokio::time::timeout(FOLLOWER_DEADLINE, following)
+            .await
+            .is_err()
+        {
+            warn!(target: "gwasp::host", "the plugin directory did not answer");
+        }
         let dispatched = tokio::time::timeout(ACCEPT_DEADLINE, dispatch).await;
         let dispatched = dispatched.ok().and_then(Result::ok);
         self.workers_stop.cancel();
-        let end = drain(slots, self.drain_deadline, &self.stop.now).await;
+        let end = drain(self.pools.stop(), self.drain_deadline, &self.stop.now).await;
         self.ticker.close();
         match dispatched {
             Some(dispatched) if dispatched.all_counted => {
@@ -312,54 +324,13 @@ fn retention(config: &Config) -> Retention {
     }
 }
 
-/// The queues that the configuration names, and those of handlers that it has a pool for. The
-/// others belong to plugins that were refused; what waits in them is held.
-fn queues(config: &Config, table: &load::Table) -> BTreeSet<String> {
-    let of_plugins = table
-        .plugins
-        .iter()
-        .flat_map(|plugin| plugin.manifest.queues())
-        .filter(|queue| config.queues.get(queue).is_ok());
-    of_plugins
-        .chain(config.queues.named())
-        .map(str::to_owned)
-        .collect()
-}
-
-/// Says which queues have a pool that nobody asked for: a misspelt one runs, beside the one that
-/// was meant.
-fn tell_default_pools(config: &Config, queues: &BTreeSet<String>) {
-    let names = queues.iter().map(String::as_str).collect();
-    for pool in config.queues.by_default(&names) {
-        info!(target: "gwasp::host", queue = pool.queue, is_meant = pool.nearest, "queue is made with the default pool");
-    }
-}
-
-/// Says what plugins call and may not: it would be refused at the first packet.
-fn tell_missing_grants(config: &Config, table: &load::Table, registry: &Registry) {
-    for routes in &table.plugins {
-        let Some(plugin) = registry.get(&routes.plugin) else {
-            continue;
-        };
-        let lacks = config.lacks(&plugin.name, &plugin.calls).join(", ");
-        if !lacks.is_empty() {
-            info!(target: "gwasp::host", plugin = %plugin.name, add = %format_args!("[grants.{}] {lacks}", plugin.name), "plugin calls what it has no grant for");
-        }
-    }
-}
-
-/// A pool for each queue.
-fn pools(
-    config: &Config,
-    queues: &BTreeSet<String>,
-    shared: &Shared,
-) -> Result<Vec<Arc<Pool>>, HostError> {
-    let mut pools = Vec::new();
-    for queue in queues {
-        let queue_config = config.queues.get(queue).unwrap_or_default();
-        pools.push(Arc::new(Pool::new(queue, queue_config, shared)?));
-    }
-    Ok(pools)
+fn broker(config: &Config, places: &Places) -> Result<Arc<dyn Broker>, HostError> {
+    let opened = Embedded::open_keeping(&places.store, config.queues.serial(), retention(config));
+    let broker = opened.map_err(|source| HostError::Store {
+        directory: places.store.clone(),
+        source: Box::new(source),
+    })?;
+    Ok(Arc::new(broker))
 }
 
 fn grants(config: &Config) -> HashMap<String, Arc<Grant>> {

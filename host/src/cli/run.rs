@@ -6,14 +6,14 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use super::{exit, places};
 use crate::broker::BrokerError;
 use crate::config::Config;
-use crate::host::{End, Host, HostError, Places};
+use crate::host::{End, Fate, Host, HostError, Places, Plugins};
 use crate::services::check_secret;
 use crate::stop::StopSignal;
 use crate::text::chain;
@@ -104,6 +104,7 @@ async fn serve(config: &Config, places: &Places) -> Result<End, HostError> {
     let stop = StopSignal::default();
     watch_signals(stop.clone())?;
     let host = Host::new(config, places, stop).await?;
+    watch_hangup(host.plugins())?;
     for (name, secret) in &config.secrets {
         if let Err(error) = check_secret(secret) {
             warn!(
@@ -140,8 +141,7 @@ const TOGETHER: Duration = Duration::from_millis(200);
 fn watch_signals(stop: StopSignal) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    // A terminal that goes away must not end a host without a drain.
-    let mut hangup = signal(SignalKind::hangup())?;
+    let mut hangup = terminal_hangup()?;
     tokio::spawn(async move {
         let mut last: Option<Instant> = None;
         for token in [&stop.drain, &stop.now] {
@@ -149,7 +149,7 @@ fn watch_signals(stop: StopSignal) -> std::io::Result<()> {
                 tokio::select! {
                     _ = terminate.recv() => {}
                     _ = interrupt.recv() => {}
-                    _ = hangup.recv() => {}
+                    () = hangup.next() => {}
                 }
                 if last.is_none_or(|last| last.elapsed() > TOGETHER) {
                     break;
@@ -161,6 +161,63 @@ fn watch_signals(stop: StopSignal) -> std::io::Result<()> {
         }
     });
     Ok(())
+}
+
+/// What the end of the terminal sends to a host that was started on one.
+struct TerminalHangup(Option<Signal>);
+
+/// A terminal that goes away must not end a host without a drain. Without a terminal, SIGHUP is
+/// a person or a service manager who asks for a reload.
+fn terminal_hangup() -> std::io::Result<TerminalHangup> {
+    let on_terminal = std::io::stdin().is_terminal();
+    on_terminal
+        .then(|| signal(SignalKind::hangup()))
+        .transpose()
+        .map(TerminalHangup)
+}
+
+impl TerminalHangup {
+    async fn next(&mut self) {
+        match &mut self.0 {
+            Some(hangup) => drop(hangup.recv().await),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Each SIGHUP has the host look at its plugins.
+fn watch_hangup(plugins: Plugins) -> std::io::Result<()> {
+    if std::io::stdin().is_terminal() {
+        return Ok(());
+    }
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            info!(target: "gwasp::host", "reloading plugins");
+            tell_reloading();
+            match plugins.reload().await {
+                Ok(reloaded) => {
+                    let refused = reloaded
+                        .iter()
+                        .filter(|plugin| matches!(plugin.fate, Fate::Refused { .. }));
+                    let (refused, looked_at) = (refused.count(), reloaded.len());
+                    info!(target: "gwasp::host", looked_at, refused, "plugins reloaded");
+                }
+                Err(error) => {
+                    warn!(target: "gwasp::host", error = %chain(&error), "plugins not reloaded");
+                }
+            }
+            drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
+        }
+    });
+    Ok(())
+}
+
+/// Tells a service manager that asked for it (`Type=notify-reload`).
+fn tell_reloading() {
+    if let Ok(now) = sd_notify::NotifyState::monotonic_usec_now() {
+        drop(sd_notify::notify(&[sd_notify::NotifyState::Reloading, now]));
+    }
 }
 
 /// Why the host did not start, with times as people read them.

@@ -10,6 +10,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio_util::sync::CancellationToken;
 use wasmtime::Engine;
 
 use super::cache::{Cache, Compiled, write_new};
@@ -65,6 +66,9 @@ pub enum CompileError {
         /// What it said, after a comma; empty where it said nothing.
         said: String,
     },
+    /// Nobody waits for it any more.
+    #[error("compiling it was given up")]
+    GivenUp,
     /// The compiler failed for a reason of its own.
     #[error("the compiler failed ({status}): {said}")]
     Failed {
@@ -109,7 +113,8 @@ impl Compiler {
     }
 
     /// The compiled code of `file`, which has `digest`; an entry of the cache that does not
-    /// load is compiled again.
+    /// load is compiled again. Ends early once it is `given_up`. What is in the cache does not
+    /// wait for what is being compiled.
     ///
     /// # Errors
     /// [`CompileError`].
@@ -118,13 +123,20 @@ impl Compiler {
         engine: &Engine,
         digest: Digest,
         file: &[u8],
+        given_up: &CancellationToken,
     ) -> Result<Compiled, CompileError> {
+        let shelf = self.cache.shelf(engine)?;
+        let find = || {
+            shelf
+                .find(digest)
+                .filter(|found| found.load(engine).is_ok())
+        };
+        if let Some(found) = find() {
+            return Ok(found);
+        }
         let turn = self.one_at_a_time.lock();
         let turn = turn.unwrap_or_else(PoisonError::into_inner);
-        let shelf = self.cache.shelf(engine)?;
-        if let Some(found) = shelf.find(digest)
-            && found.load(engine).is_ok()
-        {
+        if let Some(found) = find() {
             return Ok(found);
         }
         let workshop = shelf.workshop()?;
@@ -135,7 +147,7 @@ impl Compiler {
             source,
         })?;
         let child = self.spawn(&input, &output)?;
-        self.wait(child, file.len())?;
+        self.wait(child, file.len(), given_up)?;
         let compiled = shelf.keep(digest, &workshop, &output)?;
         drop(turn);
         Ok(compiled)
@@ -157,8 +169,13 @@ impl Compiler {
             .map_err(|source| self.unstarted(source))
     }
 
-    /// Waits for the child's end, which comes by itself or by its limits.
-    fn wait(&self, mut child: Child, file_len: usize) -> Result<(), CompileError> {
+    /// Waits for the child's end, which comes by itself, by its limits, or once it is given up.
+    fn wait(
+        &self,
+        mut child: Child,
+        file_len: usize,
+        given_up: &CancellationToken,
+    ) -> Result<(), CompileError> {
         // Read beside, since a child that says much would wait for a reader.
         let stderr = child.stderr.take();
         let said = std::thread::spawn(move || stderr.map_or_else(String::new, said));
@@ -167,12 +184,15 @@ impl Compiler {
             if let Some(status) = child.try_wait().map_err(|e| self.unstarted(e))? {
                 break status;
             }
-            if Instant::now() > deadline {
+            if Instant::now() > deadline || given_up.is_cancelled() {
                 child.kill().map_err(|e| self.unstarted(e))?;
             }
             std::thread::sleep(Duration::from_millis(2));
         };
         let said = said.join().unwrap_or_default();
+        if given_up.is_cancelled() && !status.success() {
+            return Err(CompileError::GivenUp);
+        }
         match status.code() {
             Some(0) => Ok(()),
             Some(code) if code == i32::from(REFUSED) => Err(CompileError::Refused(said)),
