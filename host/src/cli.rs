@@ -10,6 +10,7 @@ mod check;
 mod compile_worker;
 mod config;
 mod events;
+mod explain;
 mod layers;
 mod ledger;
 mod new;
@@ -31,6 +32,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
+use crate::complaint::code_of;
 use crate::text::printable;
 
 /// Exit codes (sysexits.h), for supervisors and scripts.
@@ -86,6 +88,8 @@ enum Command {
     Check(check::Args),
     /// Shows the configuration that is in force, its schema, or one to begin with.
     Config(config::Args),
+    /// Tells what a code such as E0101 means, and what to do.
+    Explain(explain::Args),
     /// Writes a plugin to begin with.
     New(new::Args),
     /// Builds plugins and puts them into a plugin directory.
@@ -112,6 +116,7 @@ pub fn main() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Config(args) => config::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::New(args) => new::run(&args),
         Command::Build(args) => build::run(&args),
         Command::Bench(args) => bench::run(&args),
@@ -149,9 +154,14 @@ fn asynchronous(
         .block_on(command)
 }
 
-/// Writes an error and its causes to stderr.
+/// Writes an error and its causes to stderr, with its code and where that is explained.
 pub(crate) fn complain(error: &anyhow::Error) {
-    let line = format!("gwasp: {}\n", printable(&format!("{error:#}")));
+    let text = format!("{error:#}");
+    let text = printable(text.trim_end());
+    let line = match code_of(error.as_ref()) {
+        Some(code) => format!("error[{code}]: {text}\nexplain: gwasp explain {code}\n"),
+        None => format!("error: {text}\n"),
+    };
     // Where stderr is closed there is nobody to tell.
     drop(std::io::stderr().lock().write_all(line.as_bytes()));
 }

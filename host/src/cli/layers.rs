@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail, ensure};
 
 use super::places::env_path;
+use crate::complaint::Said;
 use crate::config::{Layer, Layered, VARIABLES};
+use crate::explain::code;
 
 /// Largest file; a configuration has some kilobytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -25,7 +27,8 @@ pub(super) fn layered(named: Option<&Path>) -> anyhow::Result<Layered> {
             Err(error) if !is_named && is_missing(&error) => {}
             Err(error) => {
                 let path = path.display();
-                return Err(error.context(format!("the configuration {path} cannot be read")));
+                let text = format!("the configuration {path} cannot be read: {error:#}");
+                return Err(Said::new(code::CONFIG_FILE, text).into());
             }
         }
     }

@@ -12,7 +12,9 @@ use tracing_subscriber::EnvFilter;
 
 use super::{exit, places};
 use crate::broker::BrokerError;
+use crate::complaint::Said;
 use crate::config::Config;
+use crate::explain::code;
 use crate::host::{End, Fate, Host, HostError, Places, Plugins};
 use crate::services::check_secret;
 use crate::stop::StopSignal;
@@ -92,11 +94,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// A directory that somebody named and that is not there is a mistake: a host without its plugins
 /// would take packets, and no handler would see them, not even when they are sent again.
 fn readable(plugins: &Path) -> anyhow::Result<()> {
-    std::fs::read_dir(plugins).map(drop).with_context(|| {
-        format!(
-            "the plugin directory {} cannot be read; make it, or correct its name",
-            plugins.display()
-        )
+    std::fs::read_dir(plugins).map(drop).map_err(|error| {
+        let plugins = plugins.display();
+        let text = format!(
+            "the plugin directory {plugins} cannot be read ({error}); make it, or correct its name"
+        );
+        Said::new(code::PLUGIN_DIRECTORY, text).into()
     })
 }
 

@@ -19,6 +19,7 @@ use super::load::{Aim, Found, Known, Load, Loaded, Refusal, Refused, Source};
 use super::view::{self, PluginState, PluginView, RefusedView};
 use super::{Answer, Fate, Parts, PluginsError, Reloaded, Reply, Wish};
 use crate::broker::{BrokerError, PluginRecord, RouteChange};
+use crate::explain::Code;
 use crate::host::HostError;
 use crate::packet::Digest;
 use crate::plugins::{Change, DirectoryError, Plugin, Watch, name_of};
@@ -393,14 +394,15 @@ impl Follower {
         let stays = self.parts.registry.get(plugin);
         let stays = stays.map(|plugin| plugin.digest.short().to_string());
         let reason = chain(&error);
+        let code = error.code().map(Code::as_str);
         match source {
             Source::File(path) => {
                 let version = version.map(|version| version.short().to_string());
-                error!(target: "gwasp::host", path = %path.display(), version, stays, error = %reason, "plugin refused");
+                error!(target: "gwasp::host", path = %path.display(), version, stays, code, error = %reason, "plugin refused");
             }
             Source::Kept(version) => {
                 let version = version.short();
-                error!(target: "gwasp::host", plugin, %version, stays, error = %reason, "former version of the plugin refused");
+                error!(target: "gwasp::host", plugin, %version, stays, code, error = %reason, "former version of the plugin refused");
             }
         }
         if matches!(aim, Aim::Newest) {
