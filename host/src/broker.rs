@@ -15,10 +15,10 @@ use bytes::Bytes;
 
 pub use embedded::Embedded;
 pub use gwasp_store::{
-    Accepted, Commit, Event, EventKind, Events, Failure, Input, JournalEntry, KvWrite, Lease,
-    NewPacket, NewRefusal, NewTask, Offer, Origin, PacketRecord, PacketSeq, PluginRecord,
-    RetryPolicy, RouteChange, RouteRecord, State, Step, StoreError, TaskId, Token, VersionRecord,
-    VersionTasks,
+    Accepted, Commit, Depth, Event, EventKind, Events, Failure, Input, JournalEntry, KvWrite,
+    Lease, NewPacket, NewRefusal, NewTask, Offer, Origin, PacketRecord, PacketSeq, PluginRecord,
+    RetryPolicy, RouteChange, RouteRecord, Running, State, Step, StoreError, TaskId, Token,
+    VersionRecord, VersionTasks,
 };
 
 /// A future that a broker answers with.
@@ -109,6 +109,18 @@ pub trait Broker: std::fmt::Debug + Send + Sync {
 
     /// How many tasks have not ended, in all queues.
     fn open_tasks(&self) -> usize;
+
+    /// How many tasks are set aside.
+    ///
+    /// # Errors
+    /// When they cannot be counted.
+    fn set_aside(&self) -> Result<u64, BrokerError>;
+
+    /// How full a queue is.
+    fn depth(&self, queue: &str) -> Depth;
+
+    /// What is leased, in the order of leasing.
+    fn running(&self) -> Vec<Running>;
 
     /// Writes commits, each all or nothing, and answers for each.
     fn commit(&self, commits: Vec<Commit>) -> Answer<'_, Vec<Result<(), BrokerError>>>;

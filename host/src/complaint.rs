@@ -9,6 +9,7 @@ use std::fmt;
 use gwasp_store::{OpenError, StoreError};
 
 use crate::config::{ConfigError, QueueError};
+use crate::control::{ClientError, SocketError};
 use crate::dryrun::DryRunError;
 use crate::effects::ResumeError;
 use crate::explain::{Code, code};
@@ -110,6 +111,8 @@ fn own_code(error: &(dyn Error + 'static)) -> Option<Code> {
         DryRunError,
         BuildError,
         PackagesError,
+        SocketError,
+        ClientError,
     );
     None
 }
@@ -164,7 +167,24 @@ impl Coded for HostError {
             Self::Pool(error) => error.code(),
             Self::Routes { .. } => code::ROUTES,
             Self::Http(error) => error.code(),
+            Self::Control(error) => error.code(),
             Self::Listener { source, .. } => source.code(),
+        }
+    }
+}
+
+impl Coded for SocketError {
+    fn code(&self) -> Code {
+        code::CONTROL_SOCKET
+    }
+}
+
+impl Coded for ClientError {
+    fn code(&self) -> Code {
+        match self {
+            Self::NoHost { .. } => code::NO_HOST,
+            Self::Refused(_) => code::REFUSED,
+            Self::Late(_) | Self::Failed(_) => code::HOST_SILENT,
         }
     }
 }

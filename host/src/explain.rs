@@ -226,6 +226,14 @@ codes! {
     RESUME = "E0704";
     /// There is no such code.
     NO_PAGE = "E0705";
+    /// No host runs on the store.
+    NO_HOST = "E0706";
+    /// The host did not do what it was asked.
+    REFUSED = "E0707";
+    /// The host does not answer.
+    HOST_SILENT = "E0708";
+    /// The host cannot be controlled.
+    CONTROL_SOCKET = "E0709";
     /// A plugin could not be built.
     BUILD = "E0801";
 }

@@ -23,6 +23,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::broker::{Broker, BrokerError, Embedded};
 use crate::config::{Config, Grant, ListenerConfig};
+use crate::control::{Control, Socket, SocketError};
 use crate::dispatch::Dispatcher;
 use crate::effects::{self, KernelThreads, World};
 use crate::intake::{self, Intake};
@@ -104,6 +105,9 @@ pub enum HostError {
     /// A service's origin is no URL, or there is no TLS.
     #[error("services cannot be used")]
     Http(#[from] HttpError),
+    /// There is no way to ask it anything.
+    #[error("the host cannot be controlled")]
+    Control(#[from] SocketError),
     /// A listener's certificates cannot be used.
     #[error("listener `{name}` cannot start")]
     Listener {
@@ -135,6 +139,8 @@ pub struct Host {
     wishes: mpsc::Receiver<Wish>,
     routes: watch::Receiver<Arc<Routes>>,
     listeners: Vec<(String, VtpListener)>,
+    control: Socket,
+    store: PathBuf,
     ticker: Ticker,
     stop: StopSignal,
     workers_stop: CancellationToken,
@@ -198,6 +204,8 @@ impl Host {
             wishes,
             routes: newest,
             listeners: listeners(config)?,
+            control: Socket::bind(&places.store)?,
+            store: places.store.clone(),
             ticker,
             stop,
             workers_stop,
@@ -216,6 +224,18 @@ impl Host {
     /// [`HostError`] when a thread cannot be started.
     pub async fn run(self, ready: impl FnOnce()) -> Result<End, HostError> {
         self.pools.start()?;
+        let connections = self.listeners.iter().flat_map(|(_, one)| one.states());
+        let control = Control {
+            broker: Arc::clone(&self.broker),
+            listeners: connections.cloned().collect(),
+            pools: Arc::clone(&self.pools),
+            plugins: self.plugins,
+            store: self.store,
+            started: Timestamp::now(),
+            stop: self.stop.clone(),
+        };
+        let closing = CancellationToken::new();
+        let control = tokio::spawn(control.serve(self.control, closing.clone()));
         let (intake, deliveries) = Intake::channel(intake::CAPACITY);
         let dispatcher = Dispatcher::new(Arc::clone(&self.broker), self.routes, self.stop.clone());
         let dispatch = tokio::spawn(dispatcher.run(deliveries));
@@ -243,6 +263,8 @@ impl Host {
         self.workers_stop.cancel();
         let end = drain(self.pools.stop(), self.drain_deadline, &self.stop.now).await;
         self.ticker.close();
+        closing.cancel();
+        drop(control.await);
         match dispatched {
             Some(dispatched) if dispatched.all_counted => {
                 close(&*self.broker, dispatched.packets, &self.stop).await;

@@ -8,6 +8,7 @@ pub mod broker;
 pub mod cli;
 pub(crate) mod complaint;
 pub mod config;
+pub mod control;
 pub mod dispatch;
 pub(crate) mod dryrun;
 pub mod effects;

@@ -12,7 +12,7 @@ use toml::Table;
 use crate::harness::root;
 
 /// Modules of the host, and which others each may name.
-const MODULES: [(&str, &[&str]); 22] = [
+const MODULES: [(&str, &[&str]); 23] = [
     ("text", &[]),
     ("explain", &[]),
     ("complaint", &["*"]),
@@ -65,6 +65,18 @@ const MODULES: [(&str, &[&str]); 22] = [
             "routes",
             "services",
             "stop",
+            "workers",
+        ],
+    ),
+    (
+        "control",
+        &[
+            "broker",
+            "host",
+            "listeners",
+            "packet",
+            "stop",
+            "text",
             "workers",
         ],
     ),

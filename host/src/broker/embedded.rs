@@ -7,8 +7,8 @@ use bytes::Bytes;
 use gwasp_store::{OpenError, Options, Retention, Store};
 
 use super::{
-    Accepted, Answer, Broker, BrokerError, Commit, Events, Lease, NewRefusal, Offer, PluginRecord,
-    RouteChange, RouteRecord, TaskId, VersionTasks,
+    Accepted, Answer, Broker, BrokerError, Commit, Depth, Events, Lease, NewRefusal, Offer,
+    PluginRecord, RouteChange, RouteRecord, Running, TaskId, VersionTasks,
 };
 
 /// The embedded broker: one process, one store, one writer.
@@ -119,6 +119,18 @@ impl Broker for Embedded {
 
     fn open_tasks(&self) -> usize {
         self.store.open_tasks()
+    }
+
+    fn set_aside(&self) -> Result<u64, BrokerError> {
+        self.store.set_aside()
+    }
+
+    fn depth(&self, queue: &str) -> Depth {
+        self.store.depth(queue)
+    }
+
+    fn running(&self) -> Vec<Running> {
+        self.store.running()
     }
 
     fn kv_get(&self, plugin: &str, key: &str) -> Result<Option<(Bytes, u64)>, BrokerError> {

@@ -8,8 +8,9 @@ mod load;
 mod parts;
 mod view;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
+use utoipa::ToSchema;
 
 use crate::broker::BrokerError;
 use crate::packet::Digest;
@@ -64,7 +65,7 @@ pub enum PluginsError {
 }
 
 /// What became of one plugin.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Reloaded {
     /// The plugin.
     pub plugin: String,
@@ -74,22 +75,25 @@ pub struct Reloaded {
 }
 
 /// What becomes of a plugin whose file was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "fate", rename_all = "kebab-case")]
 pub enum Fate {
     /// New runs use this version.
     Loaded {
         /// The version.
+        #[schema(value_type = String)]
         version: Digest,
     },
     /// The bytes are those that new runs use already.
     Unchanged {
         /// The version.
+        #[schema(value_type = String)]
         version: Digest,
     },
     /// The file has the version that a person went back from.
     PassedOver {
         /// The version.
+        #[schema(value_type = String)]
         version: Digest,
     },
     /// The file is refused, and what was loaded before stays.
