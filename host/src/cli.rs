@@ -8,8 +8,11 @@ mod bench;
 mod build;
 mod check;
 mod compile_worker;
+mod config;
 mod control;
 mod events;
+mod explain;
+mod layers;
 mod ledger;
 mod new;
 mod notice;
@@ -33,6 +36,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
+use crate::complaint::code_of;
 use crate::text::printable;
 
 /// Exit codes (sysexits.h), for supervisors and scripts.
@@ -94,6 +98,10 @@ enum Command {
     Test(test::Args),
     /// Reads the configuration and the plugins, and starts nothing.
     Check(check::Args),
+    /// Shows the configuration that is in force, its schema, or one to begin with.
+    Config(config::Args),
+    /// Tells what a code such as E0101 means, and what to do.
+    Explain(explain::Args),
     /// Writes a plugin to begin with.
     New(new::Args),
     /// Builds plugins and puts them into a plugin directory.
@@ -124,6 +132,8 @@ pub fn main() -> ExitCode {
         Command::Skymap(args) => skymap::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Config(args) => config::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::New(args) => new::run(&args),
         Command::Build(args) => build::run(&args),
         Command::Systemd(args) => systemd::run(&args),
@@ -162,9 +172,14 @@ fn asynchronous(
         .block_on(command)
 }
 
-/// Writes an error and its causes to stderr.
+/// Writes an error and its causes to stderr, with its code and where that is explained.
 pub(crate) fn complain(error: &anyhow::Error) {
-    let line = format!("gwasp: {}\n", printable(&format!("{error:#}")));
+    let text = format!("{error:#}");
+    let text = printable(text.trim_end());
+    let line = match code_of(error.as_ref()) {
+        Some(code) => format!("error[{code}]: {text}\nexplain: gwasp explain {code}\n"),
+        None => format!("error: {text}\n"),
+    };
     // Where stderr is closed there is nobody to tell.
     drop(std::io::stderr().lock().write_all(line.as_bytes()));
 }

@@ -6,11 +6,13 @@
 pub mod bench;
 pub mod broker;
 pub mod cli;
+pub(crate) mod complaint;
 pub mod config;
 pub mod control;
 pub mod dispatch;
 pub(crate) mod dryrun;
 pub mod effects;
+pub mod explain;
 pub(crate) mod guest_build;
 pub mod host;
 pub mod intake;

@@ -13,7 +13,9 @@ use tracing_subscriber::EnvFilter;
 
 use super::{exit, places};
 use crate::broker::BrokerError;
+use crate::complaint::Said;
 use crate::config::{ByteSize, Config, LimitsConfig};
+use crate::explain::code;
 use crate::host::{End, Host, HostError, Places, supervisor};
 use crate::rollout::{Fate, Plugins, StartError};
 use crate::services::check_secret;
@@ -90,6 +92,9 @@ enum LogFormat {
     Json,
 }
 
+/// The profile that goes without saying.
+const PRODUCTION: &str = "production";
+
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     start_log(args)?;
     let config = match places::config(args.config.as_deref()) {
@@ -103,6 +108,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
     };
     let places = places::all(args.plugins.as_deref(), args.state.as_deref(), &config)?;
+    if let Some(profile) = config.profile.as_deref().filter(|name| *name != PRODUCTION) {
+        warn!(target: "gwasp::host", profile, "THIS IS NOT PRODUCTION: the host runs under profile `{profile}`");
+    }
     let named = args.plugins.is_some() || config.plugins.directory.is_some();
     if named && let Err(error) = readable(&places.plugins) {
         super::complain(&error);
@@ -129,11 +137,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// A directory that somebody named and that is not there is a mistake: a host without its plugins
 /// would take packets, and no handler would see them, not even when they are sent again.
 fn readable(plugins: &Path) -> anyhow::Result<()> {
-    std::fs::read_dir(plugins).map(drop).with_context(|| {
-        format!(
-            "the plugin directory {} cannot be read; make it, or correct its name",
-            plugins.display()
-        )
+    std::fs::read_dir(plugins).map(drop).map_err(|error| {
+        let plugins = plugins.display();
+        let text = format!(
+            "the plugin directory {plugins} cannot be read ({error}); make it, or correct its name"
+        );
+        Said::new(code::PLUGIN_DIRECTORY, text).into()
     })
 }
 

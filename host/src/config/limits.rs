@@ -6,12 +6,13 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::ByteSize;
 
 /// When the host ends by itself. All of it is off without an entry, but for `least_life`.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsConfig {
     /// After about so many tasks; each host draws its own number within a tenth of it.
@@ -20,14 +21,20 @@ pub struct LimitsConfig {
     pub max_memory: Option<ByteSize>,
     /// After about so long; drawn likewise.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "Option<String>")]
     pub max_lifetime: Option<Duration>,
     /// Not before it has lived so long, whatever is reached: supervisors take a process that
     /// ends soon after its start for one that does not start (supervisord's `startsecs`).
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub least_life: Duration,
     /// Aborts when no heartbeat went the way of a packet for so long. This is for supervisors
     /// that have no watchdog of their own; systemd's `WatchdogSec=` needs no entry here.
-    #[serde(deserialize_with = "watchdog")]
+    #[serde(
+        deserialize_with = "watchdog",
+        serialize_with = "humantime_serde::serialize"
+    )]
+    #[schemars(with = "Option<String>")]
     pub watchdog: Option<Duration>,
 }
 

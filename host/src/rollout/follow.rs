@@ -20,6 +20,7 @@ use tracing::{debug, error, info, warn};
 use super::load::{Aim, Found, Known, Load, Loaded, Refusal, Refused, Source};
 use super::{Fate, Parts, Reloaded, Reply, StartError, Wish};
 use crate::broker::{BrokerError, PluginRecord, RouteChange};
+use crate::explain::Code;
 use crate::packet::Digest;
 use crate::plugins::{Change, DirectoryError, Plugin, Watch, name_of};
 use crate::routes::{Manifest, PluginRoutes};
@@ -395,14 +396,15 @@ impl Follower {
         let stays = self.parts.registry.get(plugin);
         let stays = stays.map(|plugin| plugin.digest.short().to_string());
         let reason = chain(&error);
+        let code = error.code().map(Code::as_str);
         match source {
             Source::File(path) => {
                 let version = version.map(|version| version.short().to_string());
-                error!(target: "gwasp::host", path = %path.display(), version, stays, error = %reason, "plugin refused");
+                error!(target: "gwasp::host", path = %path.display(), version, stays, code, error = %reason, "plugin refused");
             }
             Source::Kept(version) => {
                 let version = version.short();
-                error!(target: "gwasp::host", plugin, %version, stays, error = %reason, "former version of the plugin refused");
+                error!(target: "gwasp::host", plugin, %version, stays, code, error = %reason, "former version of the plugin refused");
             }
         }
         if matches!(aim, Aim::Newest) {

@@ -10,6 +10,8 @@ use tracing::warn;
 
 use super::Parts;
 use crate::broker::BrokerError;
+use crate::complaint::code_of;
+use crate::explain::{Code, code};
 use crate::packet::Digest;
 use crate::plugins::{LoadError, Plugin, PluginFile};
 use crate::routes::Manifest;
@@ -106,6 +108,19 @@ pub(super) enum Refusal {
     NotKept,
     #[error("loading it ended in a panic: this is a defect of the host")]
     Defect,
+}
+
+impl Refusal {
+    /// Its code.
+    pub(super) fn code(&self) -> Option<Code> {
+        match self {
+            Self::Load(error) => code_of(error),
+            Self::Pool(error) => code_of(error),
+            Self::Broker(error) => code_of(error),
+            Self::NotKept => Some(code::PLUGIN_UNKNOWN),
+            Self::Defect => Some(code::RUN_HOST),
+        }
+    }
 }
 
 impl Refused {
