@@ -84,7 +84,7 @@ fn read(source: &SecretSource) -> Result<(String, String), SecretError> {
                 path: path.clone(),
                 source,
             };
-            if std::fs::metadata(path).map_err(at)?.mode() & 0o077 != 0 {
+            if std::fs::metadata(path).map_err(at)?.mode() & strangers(path) != 0 {
                 return Err(SecretError::Exposed { path: path.clone() });
             }
             read_file(path)
