@@ -97,6 +97,8 @@ pub(crate) struct Angles<'a> {
     pub(crate) x: PerAngle,
     /// `g` as a form of the signal; the last coefficient has either sign.
     form: [PerAngle; 4],
+    /// Whether the sign makes a difference.
+    signed: bool,
 }
 
 /// Log of a pixel's sum, and the moments of distance in the table's unit.
@@ -154,6 +156,7 @@ impl<'a> Angles<'a> {
     ) -> Self {
         let mut angles = Self::new::<FMA>(quadrature, response, kappa2);
         angles.form[0] = [narrow(0.5 * kappa2); PADDED];
+        angles.signed = false;
         angles
     }
 
@@ -168,6 +171,7 @@ impl<'a> Angles<'a> {
             quadrature,
             x,
             form: [[0.0; PADDED]; 4],
+            signed: true,
         }
     }
 
@@ -244,7 +248,9 @@ impl<'a> Angles<'a> {
                     down[l] = even[l] - odd[l];
                 }
                 curves.add::<FMA>(k, &up, &mut sums);
-                curves.add::<FMA>(k, &down, &mut sums);
+                if self.signed {
+                    curves.add::<FMA>(k, &down, &mut sums);
+                }
             }
             let weights = &self.quadrature.weight.as_chunks::<LANES>().0[k];
             for (total, part) in totals.iter_mut().zip(curves.moments::<FMA>(k, &sums)) {
@@ -253,7 +259,8 @@ impl<'a> Angles<'a> {
                 }
             }
         }
-        let [sum, mean, mean_square] = totals;
+        let copies = if self.signed { 1.0 } else { 2.0 };
+        let [sum, mean, mean_square] = totals.map(|total| copies * total);
         Totals {
             ln: f64::from(curves.peak) + sum.ln(),
             mean: mean / sum,
