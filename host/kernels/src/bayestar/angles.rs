@@ -101,14 +101,6 @@ pub(crate) struct Angles<'a> {
     signed: bool,
 }
 
-/// Log of a pixel's sum, and the moments of distance in the table's unit.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Totals {
-    pub(crate) ln: f64,
-    pub(crate) mean: f64,
-    pub(crate) mean_square: f64,
-}
-
 /// What can matter to the sum of a pixel.
 #[derive(Debug)]
 pub(crate) struct Bounds {
@@ -234,9 +226,10 @@ impl<'a> Angles<'a> {
         }
     }
 
-    /// Sums the integrand over all angles and `signals`; `curves` were fitted to these angles.
+    /// Sums the integrand over all angles and `signals`, alone and times `⟨r⟩` and `⟨r²⟩`, in
+    /// units of `exp(peak)`; `curves` were fitted to these angles.
     #[inline(always)]
-    pub(crate) fn sum<const FMA: bool>(&self, curves: &Curves, signals: &[Signal]) -> Totals {
+    pub(crate) fn sum<const FMA: bool>(&self, curves: &Curves, signals: &[Signal]) -> [f64; 3] {
         let mut totals = [0.0; 3];
         for k in 0..PADDED / LANES {
             let mut sums = [[0.0; LANES]; N_FIT];
@@ -260,12 +253,7 @@ impl<'a> Angles<'a> {
             }
         }
         let copies = if self.signed { 1.0 } else { 2.0 };
-        let [sum, mean, mean_square] = totals.map(|total| copies * total);
-        Totals {
-            ln: f64::from(curves.peak) + sum.ln(),
-            mean: mean / sum,
-            mean_square: mean_square / sum,
-        }
+        totals.map(|total| copies * total)
     }
 
     /// The parts of `g` that keep and change their sign with `cos ι`, for group `k`.

@@ -20,7 +20,7 @@ const LEAST_WIDTH: f32 = 0.25;
 const CROWDING: f64 = 0.3;
 
 /// Logarithm, to base 2, in place of an integrand that does not matter.
-const NOTHING: f32 = -1e3;
+const NOTHING: f32 = -1e6;
 
 /// Polynomials from values at nodes on `[-1, 1]`; made once.
 #[derive(Debug)]
@@ -82,26 +82,39 @@ fn lagrange(at: &[f64; N_FIT], j: usize) -> [f64; N_FIT] {
     product
 }
 
-/// The `q = middle + half·t` of a pixel, with `t` from -1 to 1.
+/// `q = middle + half·t` with `t` from -1 to 1: a pixel's, or a piece of it.
 #[derive(Clone, Copy, Debug)]
-struct Interval {
+pub(crate) struct Interval {
     middle: f32,
     half: f32,
+    /// What lies outside of all pieces belongs to the outer ones.
+    from: f32,
+    to: f32,
 }
 
 impl Interval {
-    fn new(bounds: &Bounds) -> Self {
+    /// The interval of a pixel, in pieces of at most `width`.
+    #[inline(always)]
+    pub(crate) fn pieces(bounds: &Bounds, width: f32) -> impl Iterator<Item = Self> {
         let (low, high) = (bounds.floor.sqrt(), bounds.high.sqrt());
         let low = if low < high - LEAST_WIDTH {
             low
         } else {
             (high - LEAST_WIDTH).max(0.0)
         };
-        let half = 0.5 * (high - low).max(LEAST_WIDTH);
-        Self {
-            middle: low + half,
-            half,
-        }
+        let whole = (high - low).max(LEAST_WIDTH);
+        let count = (whole / width).ceil().clamp(1.0, 64.0);
+        let last = index(f64::from(count)) - 1;
+        let edge = move |k: usize| low + whole * (k as f32 / count);
+        (0..=last).map(move |k| {
+            let (from, to) = (edge(k), edge(k + 1));
+            Self {
+                middle: 0.5 * (from + to),
+                half: 0.5 * (to - from),
+                from: if k == 0 { f32::NEG_INFINITY } else { from },
+                to: if k == last { f32::INFINITY } else { to },
+            }
+        })
     }
 
     /// `ln g` at several `t`.
@@ -127,11 +140,12 @@ impl Interval {
 /// The polynomials of one pixel, for each angle.
 #[derive(Debug)]
 pub(crate) struct Curves {
-    /// Counts from here, in natural logarithms.
-    pub(crate) peak: f32,
     /// `t = per_q·q - offset` is in `[-1, 1]`.
     per_q: f32,
     offset: f32,
+    /// Only `q` between these are added.
+    from: f32,
+    to: f32,
     /// Log to base 2 of the integrand, less the peak.
     value: [PerAngle; N_FIT],
     mean: [PerAngle; N_FIT],
@@ -139,20 +153,17 @@ pub(crate) struct Curves {
 }
 
 impl Curves {
-    /// Fits the integrals at `x = ln p` of each angle that matters, for `g` from the bounds'
-    /// floor to their highest. Logs count from their peak.
+    /// Fits the integrals at `x = ln p` of each angle that matters, over a piece of the bounds'
+    /// interval. Logs count from their peak.
     #[inline(always)]
     pub(crate) fn fit<const FMA: bool>(
         table: &RadialTable,
         nodes: &mut Nodes,
         x: &PerAngle,
-        bounds: &Bounds,
+        (bounds, interval): (&Bounds, Interval),
     ) -> Self {
-        let interval = Interval::new(bounds);
         let ln_g = interval.ln_g::<FMA>(&nodes.at);
         let mut found = [[[0.0; PADDED]; N_FIT]; 3];
-        // The logarithm of what no angle adds to.
-        found[0] = [[NOTHING; PADDED]; N_FIT];
         for (l, &x) in x.iter().enumerate().take(N_ANGLES) {
             if bounds.matters[l] {
                 let at = nodes.line.look_up::<FMA>(table, x, &ln_g);
@@ -164,9 +175,10 @@ impl Curves {
             }
         }
         let mut curves = Self {
-            peak: bounds.peak,
             per_q: 1.0 / interval.half,
             offset: interval.middle / interval.half,
+            from: interval.from,
+            to: interval.to,
             value: [[0.0; PADDED]; N_FIT],
             mean: [[0.0; PADDED]; N_FIT],
             square: [[0.0; PADDED]; N_FIT],
@@ -178,6 +190,11 @@ impl Curves {
         for (value, share) in curves.value.iter_mut().zip(interval.square(bounds.peak)) {
             for value in value {
                 *value += share;
+            }
+        }
+        for l in 0..PADDED {
+            if !bounds.matters[l] {
+                curves.value[0][l] = NOTHING;
             }
         }
         curves
@@ -202,7 +219,8 @@ impl Curves {
             for m in (0..N_FIT - 1).rev() {
                 value = fma::<FMA>(value, t, coefficients[m][l]);
             }
-            let mut power = exp2::<FMA>(value);
+            let inside = q >= self.from && q < self.to;
+            let mut power = exp2::<FMA>(if inside { value } else { NOTHING });
             for sum in sums.iter_mut() {
                 sum[l] += power;
                 power *= t;
