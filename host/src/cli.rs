@@ -17,6 +17,7 @@ mod ledger;
 mod new;
 mod notice;
 mod packet;
+mod pause;
 mod places;
 mod plugin;
 mod replay;
@@ -84,7 +85,11 @@ enum Command {
     Reload(plugin::ReloadArgs),
     /// Shows where every packet and task is, and whether that adds up.
     Ledger(ledger::Args),
-    /// Looks at tasks.
+    /// Stops handlers of a running host for a while.
+    Pause(pause::PauseArgs),
+    /// Ends a pause.
+    Unpause(pause::UnpauseArgs),
+    /// Looks at tasks, and decides about them.
     Task(task::Args),
     /// Looks at packets.
     Packet(packet::Args),
@@ -125,8 +130,10 @@ pub fn main() -> ExitCode {
         Command::Plugin(args) => asynchronous(plugin::run(args)),
         Command::Reload(args) => asynchronous(plugin::reload(args)),
         Command::Ledger(args) => ledger::run(&args),
-        Command::Task(args) => task::run(&args),
-        Command::Packet(args) => packet::run(&args),
+        Command::Pause(args) => asynchronous(pause::pause(args)),
+        Command::Unpause(args) => asynchronous(pause::unpause(args)),
+        Command::Task(args) => asynchronous(task::run(args)),
+        Command::Packet(args) => asynchronous(packet::run(args)),
         Command::Events(args) => events::run(&args),
         Command::Notice(args) => notice::run(&args),
         Command::Skymap(args) => skymap::run(&args),

@@ -8,6 +8,7 @@
 //! with the caller's process and user, which the kernel tells. This module decides nothing: it
 //! turns requests into calls and answers into JSON.
 
+mod actions;
 mod caller;
 mod client;
 mod problem;
@@ -20,15 +21,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::broker::Broker;
+use crate::broker::Operations;
 use crate::listeners::state::ListenerState;
 use crate::rollout::Plugins;
+use crate::routes::Routes;
 use crate::stop::StopSignal;
 use crate::workers::Pools;
 
+pub use actions::{
+    MadeTask, Matching, Pause, PauseRequest, RedispatchAnswer, RedispatchRequest, ResumeRequest,
+    Scope, Settled, TaskAnswer, Tasks, TasksRequest, UnpauseRequest,
+};
 pub use client::{Client, ClientError};
 pub use problem::Problem;
 pub use routes::{RollBack, description};
@@ -42,7 +49,9 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Control {
     /// Tasks and packets.
-    pub broker: Arc<dyn Broker>,
+    pub broker: Arc<dyn Operations>,
+    /// Which handlers a packet matches now.
+    pub routes: watch::Receiver<Arc<Routes>>,
     /// One for each connection to a stream.
     pub listeners: Vec<Arc<ListenerState>>,
     /// Where tasks run.

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use crate::broker::{Broker, BrokerError, Embedded};
+use crate::broker::{Broker, BrokerError, Embedded, Operations};
 use crate::config::{Config, Grant, LimitsConfig, ListenerConfig};
 use crate::control::{Control, Socket, SocketError};
 use crate::dispatch::Dispatcher;
@@ -124,6 +124,7 @@ pub enum End {
 #[derive(Debug)]
 pub struct Host {
     broker: Arc<dyn Broker>,
+    operations: Arc<dyn Operations>,
     pools: Arc<Pools>,
     follower: Follower,
     plugins: Plugins,
@@ -156,7 +157,8 @@ impl Host {
         stop: StopSignal,
     ) -> Result<Self, HostError> {
         let born = Instant::now();
-        let broker = broker(config, places)?;
+        let operations = broker(config, places)?;
+        let broker: Arc<dyn Broker> = Arc::clone(&operations) as _;
         let ticker = Ticker::start()?;
         let compiler = Compiler::new(places.program.clone(), places.cache.clone())?;
         let loader = Arc::new(Loader::new(compiler, effects::fits, &ticker)?);
@@ -194,6 +196,7 @@ impl Host {
         let (plugins, wishes) = Plugins::channel();
         Ok(Self {
             broker,
+            operations,
             pools,
             follower: Follower::start(parts, &places.plugins).await?,
             plugins,
@@ -225,7 +228,8 @@ impl Host {
         self.pools.start()?;
         let connections = self.listeners.iter().flat_map(|(_, one)| one.states());
         let control = Control {
-            broker: Arc::clone(&self.broker),
+            broker: self.operations,
+            routes: self.routes.clone(),
             listeners: connections.cloned().collect(),
             pools: Arc::clone(&self.pools),
             plugins: self.plugins,
@@ -361,7 +365,7 @@ fn retention(config: &Config) -> Retention {
     }
 }
 
-fn broker(config: &Config, places: &Places) -> Result<Arc<dyn Broker>, HostError> {
+fn broker(config: &Config, places: &Places) -> Result<Arc<dyn Operations>, HostError> {
     let opened = Embedded::open_keeping(&places.store, config.queues.serial(), retention(config));
     let broker = opened.map_err(|source| HostError::Store {
         directory: places.store.clone(),

@@ -162,6 +162,11 @@ impl Routes {
         Ok(routes)
     }
 
+    /// The names of all entries, `PLUGIN.NAME`, in order.
+    pub fn names(&self) -> Vec<String> {
+        self.names.keys().cloned().collect()
+    }
+
     /// The entry `name` of `plugin`.
     ///
     /// # Errors

@@ -48,6 +48,11 @@ impl Embedded {
         })
     }
 
+    /// The broker over a store that is open.
+    pub const fn over(store: Store) -> Self {
+        Self { store }
+    }
+
     /// The store under it, for looking at it.
     pub const fn store(&self) -> &Store {
         &self.store

@@ -11,7 +11,7 @@ use super::store::StoreArgs;
 use crate::control::{Client, ClientError};
 
 /// How long an action may take: loading plugins waits for compilers.
-const PATIENCE: Duration = Duration::from_secs(600);
+pub(super) const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Which host to ask: the one that runs on a store.
 #[derive(Debug, clap::Args)]
@@ -21,6 +21,11 @@ pub(super) struct HostArgs {
 }
 
 impl HostArgs {
+    /// The store that it runs on.
+    pub(super) const fn store(&self) -> &StoreArgs {
+        &self.store
+    }
+
     /// The host, or that there is none.
     pub(super) fn client(&self) -> anyhow::Result<Result<Client, PathBuf>> {
         let directory = self.store.directory()?;

@@ -7,9 +7,11 @@ use clap::Subcommand;
 use gwasp_store::{PacketFilter, PacketSeq, PacketView, Reader, StoreError, TaskFilter, TaskView};
 use serde::Serialize;
 
+use super::control::HostArgs;
 use super::store::{ListArgs, StoreArgs};
 use super::table::{self, Column};
 use crate::complaint::Said;
+use crate::control::{RedispatchAnswer, RedispatchRequest};
 use crate::explain::code;
 use crate::packet::Digest;
 use crate::routes::{Manifest, Unmatched};
@@ -32,6 +34,8 @@ enum Command {
     List(PacketListArgs),
     /// Shows one packet, or writes its exact bytes.
     Show(ShowArgs),
+    /// Has a running host make new tasks of a packet.
+    Redispatch(RedispatchArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -63,11 +67,45 @@ struct ShowArgs {
     json: bool,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+/// Has a running host make new tasks of a packet that it keeps.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  gwasp packet redispatch 42                           to the handlers that it matches now
+  gwasp packet redispatch 42 --to fermi-log.log_position")]
+struct RedispatchArgs {
+    #[command(flatten)]
+    host: HostArgs,
+    /// The packet's number, as `gwasp packet list` has it.
+    number: i64,
+    /// To this handler, PLUGIN.HANDLER, whatever it asks for; may be given several times.
+    #[arg(long, value_name = "PLUGIN.HANDLER")]
+    to: Vec<String>,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::List(args) => list(args),
         Command::Show(args) => show(args),
+        Command::Redispatch(args) => redispatch(args).await,
     }
+}
+
+async fn redispatch(args: &RedispatchArgs) -> anyhow::Result<ExitCode> {
+    let handlers = (!args.to.is_empty()).then(|| args.to.clone());
+    let path = format!("/v1/packets/{}/redispatch", args.number);
+    let wish = RedispatchRequest { handlers };
+    let made: RedispatchAnswer = args.host.post(&path, &wish).await?;
+    if args.json {
+        table::print_json(&made.tasks)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for task in &made.tasks {
+        table::say(&format!("{} {}", task.task, task.handler))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 #[derive(Serialize)]
@@ -219,7 +257,7 @@ impl TaskRow {
     fn of(task: &TaskView) -> Self {
         Self {
             id: task.id.to_string(),
-            state: super::task::state(task.state),
+            state: task.state.as_str(),
             handler: format!("{}.{}", task.plugin, task.handler),
         }
     }

@@ -1,5 +1,6 @@
 //! `gwasp task`.
 
+mod decide;
 mod effects;
 mod resume;
 
@@ -18,7 +19,7 @@ use crate::complaint::Said;
 use crate::explain::{Code, code};
 use crate::text::printable;
 
-/// Looks at tasks.
+/// Looks at tasks, and decides about them.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -33,6 +34,12 @@ enum Command {
     Show(ShowArgs),
     /// Puts a task in FAILURE back into its queue; it goes on where it failed.
     Resume(resume::Args),
+    /// Has tasks in FAILURE begin anew: what they did is done again.
+    Restart(decide::Args),
+    /// Ends tasks in FAILURE.
+    Drop(decide::Args),
+    /// Ends tasks that wait, run or are in FAILURE.
+    Revoke(decide::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -58,11 +65,14 @@ struct ShowArgs {
     json: bool,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::List(args) => list(args),
         Command::Show(args) => show(args),
-        Command::Resume(args) => resume::run(args),
+        Command::Resume(args) => resume::run(args).await,
+        Command::Restart(args) => decide::run(args, "restart").await,
+        Command::Drop(args) => decide::run(args, "drop").await,
+        Command::Revoke(args) => decide::run(args, "revoke").await,
     }
 }
 
@@ -101,7 +111,7 @@ impl Row {
             id: task.id.to_string(),
             handler: format!("{}.{}", task.plugin, task.handler),
             queue: task.queue,
-            state: state(task.state),
+            state: task.state.as_str(),
             attempts: task.attempts,
             made: table::moment(task.made),
             due: table::moment(task.due),
@@ -275,18 +285,6 @@ fn print_failed(out: &mut impl Write, failed: &[FailedAttempt]) -> std::io::Resu
         }
     }
     Ok(())
-}
-
-/// The name of a state, in every table and log.
-pub(super) const fn state(state: State) -> &'static str {
-    match state {
-        State::Pending => "PENDING",
-        State::Retry => "RETRY",
-        State::Parked => "PARKED",
-        State::Success => "SUCCESS",
-        State::Failure => "FAILURE",
-        State::Revoked => "REVOKED",
-    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::places;
-use super::task::state;
 use crate::config::Config;
 use crate::dryrun::{DryOutcome, DryPlugin};
 use crate::effects::{self, Asked, DryAnswer};
@@ -70,8 +69,8 @@ struct Row {
 }
 
 /// Outcomes, by the names that they have in a host.
-const SUCCESS: &str = state(State::Success);
-const FAILURE: &str = state(State::Failure);
+const SUCCESS: &str = State::Success.as_str();
+const FAILURE: &str = State::Failure.as_str();
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let ticker = Ticker::start().context("no thread for time limits")?;

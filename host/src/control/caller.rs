@@ -1,5 +1,7 @@
 //! Who asks.
 
+use std::fmt;
+
 use axum::extract::connect_info::Connected;
 use axum::serve::IncomingStream;
 use tokio::net::UnixListener;
@@ -19,6 +21,16 @@ impl Caller {
     pub(super) fn may_ask(self) -> bool {
         let own = rustix::process::geteuid().as_raw();
         self.uid.is_some_and(|uid| uid == own || uid == 0)
+    }
+}
+
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.uid, self.pid) {
+            (Some(uid), Some(pid)) => write!(f, "user {uid}, process {pid}"),
+            (Some(uid), None) => write!(f, "user {uid}"),
+            _ => f.write_str("somebody"),
+        }
     }
 }
 

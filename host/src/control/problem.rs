@@ -6,6 +6,8 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::broker::BrokerError;
+use crate::operations::RedispatchError;
 use crate::rollout::PluginsError;
 use crate::text::chain;
 
@@ -45,6 +47,33 @@ impl Problem {
         Self {
             error: error.into(),
             status: status.as_u16(),
+        }
+    }
+}
+
+impl From<BrokerError> for Problem {
+    fn from(error: BrokerError) -> Self {
+        let status = match &error {
+            BrokerError::Unknown { .. } => StatusCode::NOT_FOUND,
+            BrokerError::TooLarge { .. } => StatusCode::BAD_REQUEST,
+            BrokerError::Unavailable { .. } | BrokerError::Closed => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            BrokerError::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, chain(&error))
+    }
+}
+
+impl From<RedispatchError> for Problem {
+    fn from(error: RedispatchError) -> Self {
+        match error {
+            RedispatchError::Broker(error) => error.into(),
+            RedispatchError::Unknown(_) | RedispatchError::Handler(_) => {
+                Self::unknown(error.to_string())
+            }
+            RedispatchError::Unmatched(_) => Self::new(StatusCode::CONFLICT, error.to_string()),
         }
     }
 }

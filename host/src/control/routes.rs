@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::caller::Caller;
-use super::{Control, Problem, Status};
+use super::{Control, Problem, Status, actions};
 use crate::packet::Digest;
 use crate::rollout::{PluginView, Reloaded};
 
@@ -43,6 +43,14 @@ fn table() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(enable))
         .routes(routes!(disable))
         .routes(routes!(roll_back))
+        .routes(routes!(actions::pauses))
+        .routes(routes!(actions::pause))
+        .routes(routes!(actions::unpause))
+        .routes(routes!(actions::restart))
+        .routes(routes!(actions::drop_tasks))
+        .routes(routes!(actions::revoke))
+        .routes(routes!(actions::resume))
+        .routes(routes!(actions::redispatch))
 }
 
 pub(super) fn router(control: Arc<Control>) -> axum::Router {
@@ -136,7 +144,7 @@ async fn roll_back(
 }
 
 /// Reads what may wait for a disk.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     read: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
     match tokio::task::spawn_blocking(read).await {

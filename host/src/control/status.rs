@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Control, Problem};
+use super::{Control, Pause, Problem};
 use crate::broker::Running;
 use crate::listeners::state::{Phase, Snapshot};
 use crate::packet::Digest;
@@ -43,6 +43,8 @@ pub struct Status {
     pub open: u64,
     /// Tasks that are set aside: `gwasp task list --dead`.
     pub set_aside: u64,
+    /// What a person has paused.
+    pub pauses: Vec<Pause>,
 }
 
 /// How bad it is.
@@ -138,10 +140,12 @@ impl Control {
             .broker
             .set_aside()
             .map_err(|error| Problem::failed(&error))?;
+        let pauses = self.pauses()?;
         let listeners: Vec<Snapshot> = self.listeners.iter().map(|one| one.snapshot()).collect();
         let is_stopping = self.stop.drain.is_cancelled();
         let mut remarks = of_plugins(plugins);
         remarks.extend(of_listeners(&listeners));
+        remarks.extend(pauses.iter().map(of_pause));
         remarks.extend(of_tasks(set_aside, is_stopping));
         remarks.sort_by_key(|remark| std::cmp::Reverse(remark.verdict));
         Ok(Status {
@@ -163,6 +167,7 @@ impl Control {
                 .collect(),
             open: count(self.broker.open_tasks()),
             set_aside,
+            pauses,
         })
     }
 
@@ -205,6 +210,10 @@ fn of_plugins(plugins: &[PluginView]) -> Vec<Remark> {
         }
     }
     remarks
+}
+
+fn of_pause(pause: &Pause) -> Remark {
+    Remark::new(Verdict::Warning, pause.to_string())
 }
 
 fn of_listeners(listeners: &[Snapshot]) -> Vec<Remark> {

@@ -392,6 +392,20 @@ pub enum State {
     Revoked,
 }
 
+impl State {
+    /// Returns its name, in every table and log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Retry => "RETRY",
+            Self::Parked => "PARKED",
+            Self::Success => "SUCCESS",
+            Self::Failure => "FAILURE",
+            Self::Revoked => "REVOKED",
+        }
+    }
+}
+
 /// A plugin's place in the routing table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteRecord {

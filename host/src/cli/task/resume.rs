@@ -1,18 +1,22 @@
 //! `gwasp task resume`.
 
-use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, anyhow, bail, ensure};
+use anyhow::{Context as _, anyhow, bail};
 use gwasp_store::{OpenError, Options, State, Store, TaskDetail};
 
-use super::{find, state};
-use crate::cli::store::{StoreArgs, explained};
+use super::decide::{Which, tell};
+use super::find;
+use crate::broker::{Broker as _, Embedded};
+use crate::cli::control::{HostArgs, PATIENCE};
+use crate::cli::store::explained;
 use crate::cli::{complain, exit, table};
 use crate::complaint::Said;
-use crate::effects::{Decision, resumption};
+use crate::control::{ResumeRequest, Settled, TaskAnswer, Tasks};
+use crate::effects::Decision;
 use crate::explain::code;
+use crate::operations;
 use crate::packet::unix_nanos;
 
 /// Puts a task that was set aside back into its queue; it goes on where it failed.
@@ -25,12 +29,12 @@ use crate::packet::unix_nanos;
   gwasp task resume 5a3e                     tries again from the step that failed
   gwasp task resume 5a3e --done              the upload in doubt did arrive
   gwasp task resume 5a3e --not-done          it did not: the host makes it again
-The host that uses the store must be stopped meanwhile.")]
+It is the same whether a host runs on the store or not.")]
 pub(super) struct Args {
     #[command(flatten)]
-    store: StoreArgs,
-    /// The task's id, or its beginning.
-    id: String,
+    host: HostArgs,
+    #[command(flatten)]
+    which: Which,
     /// The effect in doubt happened: the handler goes on as if it was answered with HTTP 200.
     #[arg(long, conflicts_with = "not_done")]
     done: bool,
@@ -40,46 +44,61 @@ pub(super) struct Args {
     /// Body of the answer that the handler sees with `--done` [default: empty].
     #[arg(long, value_name = "FILE", requires = "done")]
     answer: Option<PathBuf>,
+    /// One JSON object a task.
+    #[arg(long)]
+    json: bool,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let reader = args.store.open()?;
-    let detail = find(&reader, &args.id)?;
-    check(&detail)?;
-    warn_of_deadline(&detail);
-    let (task, ended) = (detail.task.id, detail.task.ended);
-    let failure = detail.task.failure;
-    let is_in_doubt = failure.is_some_and(|failure| failure.kind == "in-doubt");
-    let plan = resumption(&reader.journal(task)?, is_in_doubt, decision(args)?)?;
-    drop(reader);
+pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let tasks = args.which.tasks(&args.host, "resume")?;
+    let decision = decision(args)?;
+    if let Tasks::Ids(ids) = &tasks {
+        let reader = args.host.store().open()?;
+        for id in ids {
+            let detail = find(&reader, id)?;
+            check(&detail)?;
+            warn_of_deadline(&detail);
+        }
+    }
+    let answers = match args.host.client()? {
+        Ok(client) => {
+            let decision = decision.map(Settled::from);
+            let wish = ResumeRequest { tasks, decision };
+            client.post("/v1/tasks/resume", &wish, PATIENCE).await?
+        }
+        Err(directory) => {
+            let Some(answers) = resume_alone(&directory, tasks, decision.as_ref()).await? else {
+                return Ok(ExitCode::from(exit::TRY_LATER));
+            };
+            answers
+        }
+    };
+    tell(&answers, args.json)
+}
 
+/// Resumes in a store on which no host runs; nothing where another process has it.
+async fn resume_alone(
+    directory: &Path,
+    tasks: Tasks,
+    decision: Option<&Decision>,
+) -> anyhow::Result<Option<Vec<TaskAnswer>>> {
     let options = Options {
         removes: false,
         ..Options::default()
     };
-    let store = match Store::open(&args.store.directory()?, options) {
-        Ok(store) => store,
+    let broker = match Store::open(directory, options) {
+        Ok(store) => Embedded::over(store),
         Err(error @ OpenError::Locked { .. }) => {
-            let error = explained(error);
-            complain(&error.context("stop the host, resume the task, start the host"));
-            return Ok(ExitCode::from(exit::TRY_LATER));
+            complain(&explained(error));
+            return Ok(None);
         }
         Err(error) => return Err(error.into()),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let resumed = runtime.block_on(async {
-        let resumed = store.resume((task, ended), plan.keep, plan.replace).await;
-        store.close().await?;
-        resumed
-    })?;
-    ensure!(resumed, "task {task} is not set aside any more");
-    writeln!(
-        std::io::stdout().lock(),
-        "task {task} waits in the queue `{}`; {} of its effects are replayed",
-        detail.task.queue,
-        plan.keep
-    )?;
-    Ok(ExitCode::SUCCESS)
+    let resumed = operations::resume(&broker, tasks.try_into()?, decision).await;
+    broker.close().await?;
+    Ok(Some(
+        resumed?.into_iter().map(TaskAnswer::of_resumed).collect(),
+    ))
 }
 
 fn check(detail: &TaskDetail) -> anyhow::Result<()> {
@@ -91,7 +110,7 @@ fn check(detail: &TaskDetail) -> anyhow::Result<()> {
             format!(
                 "task {} is {}: it goes on by itself once the host runs",
                 task.id,
-                state(task.state)
+                task.state.as_str()
             )
         )),
         State::Success | State::Revoked => bail!(Said::new(
@@ -99,7 +118,7 @@ fn check(detail: &TaskDetail) -> anyhow::Result<()> {
             format!(
                 "task {} is {}: there is nothing to resume",
                 task.id,
-                state(task.state)
+                task.state.as_str()
             )
         )),
     }
