@@ -131,6 +131,7 @@ pub enum BenchError {
 #[derive(Debug)]
 pub struct Bench {
     settings: Settings,
+    loader: Arc<Loader>,
     plugin: Arc<Plugin>,
     ticker: Ticker,
     /// Threads as a host has them, for sockets and dispatch.
@@ -158,6 +159,7 @@ impl Bench {
             .build()?;
         Ok(Self {
             settings,
+            loader: Arc::new(loader),
             plugin: Arc::new(plugin),
             ticker,
             runtime,

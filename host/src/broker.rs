@@ -15,9 +15,10 @@ use bytes::Bytes;
 
 pub use embedded::Embedded;
 pub use gwasp_store::{
-    Accepted, Commit, Event, EventKind, Events, Failure, Input, JournalEntry, KvWrite, Lease,
-    NewPacket, NewRefusal, NewTask, Offer, Origin, PacketRecord, PacketSeq, RetryPolicy,
-    RouteRecord, State, Step, StoreError, TaskId, Token,
+    Accepted, Commit, Depth, Event, EventKind, Events, Failure, Input, JournalEntry, KvWrite,
+    Lease, NewPacket, NewRefusal, NewTask, Offer, Origin, PacketRecord, PacketSeq, PluginRecord,
+    RetryPolicy, RouteChange, RouteRecord, Running, State, Step, StoreError, TaskId, Token,
+    VersionRecord, VersionTasks,
 };
 
 /// A future that a broker answers with.
@@ -38,16 +39,42 @@ pub trait Broker: std::fmt::Debug + Send + Sync {
     /// When it cannot be read.
     fn routes(&self) -> Result<(u64, Vec<RouteRecord>), BrokerError>;
 
+    /// Changes a plugin's place in the routing table; answers the table's new generation. The
+    /// bytes of a version that is put there, where they were kept before, stay as long as it is
+    /// current, may be gone back to, or tasks are on it.
+    fn change_route<'a>(
+        &'a self,
+        plugin: &'a str,
+        change: RouteChange,
+    ) -> Answer<'a, Result<u64, BrokerError>>;
+
     /// Sets a plugin's place in the routing table; answers the table's new generation.
     fn put_route<'a>(
         &'a self,
         plugin: &'a str,
         digest: [u8; 32],
         manifest: &'a str,
-    ) -> Answer<'a, Result<u64, BrokerError>>;
+    ) -> Answer<'a, Result<u64, BrokerError>> {
+        let manifest = manifest.to_owned();
+        self.change_route(plugin, RouteChange::Put { digest, manifest })
+    }
 
-    /// Takes a plugin out of the routing table; answers the table's new generation.
-    fn remove_route<'a>(&'a self, plugin: &'a str) -> Answer<'a, Result<u64, BrokerError>>;
+    /// The plugins that have or had a place in the routing table, their versions, and what a
+    /// person decided about them.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn plugins(&self) -> Result<Vec<PluginRecord>, BrokerError>;
+
+    /// How many tasks have not ended, by plugin and by the version that they stay on. Looks at
+    /// each of them.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn tasks_by_version(&self) -> Result<Vec<VersionTasks>, BrokerError>;
+
+    /// The queues in which tasks wait, and perhaps some in which one waited before.
+    fn queues(&self) -> BTreeSet<String>;
 
     /// Keeps packets and makes their tasks, which were decided under routing table `generation`.
     fn accept(
@@ -82,6 +109,18 @@ pub trait Broker: std::fmt::Debug + Send + Sync {
 
     /// How many tasks have not ended, in all queues.
     fn open_tasks(&self) -> usize;
+
+    /// How many tasks are set aside.
+    ///
+    /// # Errors
+    /// When they cannot be counted.
+    fn set_aside(&self) -> Result<u64, BrokerError>;
+
+    /// How full a queue is.
+    fn depth(&self, queue: &str) -> Depth;
+
+    /// What is leased, in the order of leasing.
+    fn running(&self) -> Vec<Running>;
 
     /// Writes commits, each all or nothing, and answers for each.
     fn commit(&self, commits: Vec<Commit>) -> Answer<'_, Vec<Result<(), BrokerError>>>;

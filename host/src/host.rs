@@ -5,7 +5,6 @@
 //! back; the store last.
 
 mod limits;
-mod load;
 pub mod supervisor;
 mod watchdog;
 
@@ -19,7 +18,7 @@ use gwasp_store::Retention;
 use jiff::Timestamp;
 use rand::RngExt as _;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -27,20 +26,24 @@ use tracing::{debug, error, info, warn};
 
 use crate::broker::{Broker, BrokerError, Embedded};
 use crate::config::{Config, Grant, LimitsConfig, ListenerConfig};
+use crate::control::{Control, Socket, SocketError};
 use crate::dispatch::Dispatcher;
 use crate::effects::{self, KernelThreads, World};
 use crate::intake::{self, Intake};
 use crate::listeners::vtp::{TlsSetupError, VtpListener};
-use crate::plugins::{CompileError, Compiler, EngineError, Loader, PermissionError, Ticker};
+use crate::plugins::{CompileError, Compiler, EngineError, Loader, Ticker};
+use crate::rollout::{Follower, Parts, Plugins, StartError, Wish};
 use crate::routes::Routes;
 use crate::services::{HttpError, HttpServices};
 use crate::stop::StopSignal;
 use crate::text::chain;
-use crate::workers::{Pool, PoolError, Registry, Shared};
+use crate::workers::{PoolError, Pools, Registry, Shared};
 use limits::Limits;
 
 /// How long what was read may take to be accepted at the end.
 const ACCEPT_DEADLINE: Duration = Duration::from_secs(10);
+/// How long whoever follows the plugin directory may take to end.
+const FOLLOWER_DEADLINE: Duration = Duration::from_secs(5);
 /// A drain that ends within this time tells nobody what it waits for.
 const SOON: Duration = Duration::from_millis(200);
 /// How long a cancelled handler may take to notice.
@@ -78,9 +81,9 @@ pub enum HostError {
     /// WebAssembly cannot run here.
     #[error("plugins cannot run")]
     Engine(#[from] EngineError),
-    /// Others can write to the plugin directory.
-    #[error("the plugin directory is refused")]
-    Plugins(#[from] PermissionError),
+    /// Plugins cannot be put into service.
+    #[error(transparent)]
+    Rollout(#[from] StartError),
     /// The cache of compiled plugins cannot be used.
     #[error("plugins cannot be compiled")]
     Compiler(#[from] CompileError),
@@ -90,20 +93,12 @@ pub enum HostError {
     /// A pool cannot be made.
     #[error("a pool cannot be made")]
     Pool(#[from] PoolError),
-    /// What a plugin declared when it was loaded last cannot be read by this host. Starting
-    /// without it would take its packets and run nothing on them.
-    #[error(
-        "the routes of plugin `{plugin}` in the store cannot be read by this host; run a newer gwasp, or load the plugin anew"
-    )]
-    Routes {
-        /// The plugin.
-        plugin: String,
-        /// What is wrong.
-        source: crate::routes::ManifestError,
-    },
     /// A service's origin is no URL, or there is no TLS.
     #[error("services cannot be used")]
     Http(#[from] HttpError),
+    /// There is no way to ask it anything.
+    #[error("the host cannot be controlled")]
+    Control(#[from] SocketError),
     /// A listener's certificates cannot be used.
     #[error("listener `{name}` cannot start")]
     Listener {
@@ -129,9 +124,14 @@ pub enum End {
 #[derive(Debug)]
 pub struct Host {
     broker: Arc<dyn Broker>,
-    pools: Vec<Arc<Pool>>,
-    routes: watch::Sender<Arc<Routes>>,
+    pools: Arc<Pools>,
+    follower: Follower,
+    plugins: Plugins,
+    wishes: mpsc::Receiver<Wish>,
+    routes: watch::Receiver<Arc<Routes>>,
     listeners: Vec<(String, VtpListener)>,
+    control: Socket,
+    store: PathBuf,
     ticker: Ticker,
     stop: StopSignal,
     workers_stop: CancellationToken,
@@ -156,54 +156,52 @@ impl Host {
         stop: StopSignal,
     ) -> Result<Self, HostError> {
         let born = Instant::now();
-        let broker: Arc<dyn Broker> = Arc::new(
-            Embedded::open_keeping(&places.store, config.queues.serial(), retention(config))
-                .map_err(|source| HostError::Store {
-                    directory: places.store.clone(),
-                    source: Box::new(source),
-                })?,
-        );
+        let broker = broker(config, places)?;
         let ticker = Ticker::start()?;
         let compiler = Compiler::new(places.program.clone(), places.cache.clone())?;
-        let loader = Loader::new(compiler, effects::fits, &ticker)?;
+        let loader = Arc::new(Loader::new(compiler, effects::fits, &ticker)?);
         let registry = Arc::new(Registry::default());
-        let table = load::load_all(
-            &*broker,
-            &loader,
-            &registry,
-            &places.plugins,
-            &config.queues,
-        )
-        .await?;
-
-        tell_missing_grants(config, &table, &registry);
-        let queues = queues(config, &table);
-        tell_default_pools(config, &queues);
         let workers_stop = CancellationToken::new();
-        let routes = Routes::new(table.generation, &table.plugins).with_refused(&table.refused);
-        let (routes, newest) = watch::channel(Arc::new(routes));
+        let (routes, newest) = watch::channel(Arc::default());
+        let (served, queues) = watch::channel(BTreeSet::new());
         let world = World {
             broker: Arc::clone(&broker),
             http: HttpServices::new(&config.services, &config.secrets, Handle::current())?,
-            routes: newest,
-            queues: queues.clone(),
+            routes: newest.clone(),
+            queues,
             kernels: KernelThreads::new(&config.kernels),
             clock: Arc::new(Timestamp::now),
         };
         let shared = Shared {
             world: Arc::new(world),
             grants: Arc::new(grants(config)),
-            registry,
+            loader: Arc::clone(&loader),
+            registry: Arc::clone(&registry),
             ticker: ticker.clone(),
             stopping: workers_stop.clone(),
             stop: stop.clone(),
         };
-        let pools = pools(config, &queues, &shared)?;
+        let pools = Arc::new(Pools::new(config.queues.clone(), shared, served)?);
+        let parts = Parts {
+            broker: Arc::clone(&broker),
+            loader,
+            registry,
+            pools: Arc::clone(&pools),
+            routes,
+            stop: stop.clone(),
+            config: config.clone(),
+        };
+        let (plugins, wishes) = Plugins::channel();
         Ok(Self {
             broker,
             pools,
-            routes,
+            follower: Follower::start(parts, &places.plugins).await?,
+            plugins,
+            wishes,
+            routes: newest,
             listeners: listeners(config)?,
+            control: Socket::bind(&places.store)?,
+            store: places.store.clone(),
             ticker,
             stop,
             workers_stop,
@@ -214,21 +212,31 @@ impl Host {
         })
     }
 
+    /// What a person may ask about plugins, and decide, while this host runs.
+    pub fn plugins(&self) -> Plugins {
+        self.plugins.clone()
+    }
+
     /// Runs until told to stop; `ready` is called once packets can be taken and kept.
     ///
     /// # Errors
     /// [`HostError`] when a thread cannot be started.
     pub async fn run(self, ready: impl FnOnce()) -> Result<End, HostError> {
-        let mut slots = Vec::new();
-        for pool in &self.pools {
-            slots.extend(pool.start()?);
-        }
+        self.pools.start()?;
+        let connections = self.listeners.iter().flat_map(|(_, one)| one.states());
+        let control = Control {
+            broker: Arc::clone(&self.broker),
+            listeners: connections.cloned().collect(),
+            pools: Arc::clone(&self.pools),
+            plugins: self.plugins,
+            store: self.store,
+            started: Timestamp::now(),
+            stop: self.stop.clone(),
+        };
+        let closing = CancellationToken::new();
+        let control = tokio::spawn(control.serve(self.control, closing.clone()));
         let (intake, deliveries) = Intake::channel(intake::CAPACITY);
-        let dispatcher = Dispatcher::new(
-            Arc::clone(&self.broker),
-            self.routes.subscribe(),
-            self.stop.clone(),
-        );
+        let dispatcher = Dispatcher::new(Arc::clone(&self.broker), self.routes, self.stop.clone());
         let dispatch = tokio::spawn(dispatcher.run(deliveries));
         let mut listening = JoinSet::new();
         let listeners = self.listeners.len();
@@ -241,17 +249,27 @@ impl Host {
         if let Some(limits) = Limits::draw(&self.limits, || rand::rng().random()) {
             listening.spawn(limits.watch(self.stop.clone(), self.born));
         }
+        let following = self.follower.run(self.wishes, self.stop.drain.clone());
+        let following = tokio::spawn(following);
         ready();
 
         supervisor::tell_status(&*self.broker, &self.stop, listeners).await;
         supervisor::stopping(self.longest_stop, self.broker.open_tasks());
         info!(target: "gwasp::host", "stopping: no more packets are taken; a second signal stops at once");
         while listening.join_next().await.is_some() {}
+        if tokio::time::timeout(FOLLOWER_DEADLINE, following)
+            .await
+            .is_err()
+        {
+            warn!(target: "gwasp::host", "the plugin directory did not answer");
+        }
         let dispatched = tokio::time::timeout(ACCEPT_DEADLINE, dispatch).await;
         let dispatched = dispatched.ok().and_then(Result::ok);
         self.workers_stop.cancel();
-        let end = drain(slots, self.drain_deadline, &self.stop.now).await;
+        let end = drain(self.pools.stop(), self.drain_deadline, &self.stop.now).await;
         self.ticker.close();
+        closing.cancel();
+        drop(control.await);
         match dispatched {
             Some(dispatched) if dispatched.all_counted => {
                 close(&*self.broker, dispatched.packets, &self.stop).await;
@@ -275,7 +293,12 @@ fn longest_stop(config: &Config) -> Duration {
         .values()
         .map(|ListenerConfig::Vtp(vtp)| vtp.drain);
     let listeners = listeners.max().unwrap_or_default();
-    listeners + ACCEPT_DEADLINE + config.drain.deadline + CANCEL_DEADLINE + CLOSE_TIME
+    listeners
+        + FOLLOWER_DEADLINE
+        + ACCEPT_DEADLINE
+        + config.drain.deadline
+        + CANCEL_DEADLINE
+        + CLOSE_TIME
 }
 
 /// Closes the store, and says what was done and what is left.
@@ -343,54 +366,13 @@ fn retention(config: &Config) -> Retention {
     }
 }
 
-/// The queues that the configuration names, and those of handlers that it has a pool for. The
-/// others belong to plugins that were refused; what waits in them is held.
-fn queues(config: &Config, table: &load::Table) -> BTreeSet<String> {
-    let of_plugins = table
-        .plugins
-        .iter()
-        .flat_map(|plugin| plugin.manifest.queues())
-        .filter(|queue| config.queues.get(queue).is_ok());
-    of_plugins
-        .chain(config.queues.named())
-        .map(str::to_owned)
-        .collect()
-}
-
-/// Says which queues have a pool that nobody asked for: a misspelt one runs, beside the one that
-/// was meant.
-fn tell_default_pools(config: &Config, queues: &BTreeSet<String>) {
-    let names = queues.iter().map(String::as_str).collect();
-    for pool in config.queues.by_default(&names) {
-        info!(target: "gwasp::host", queue = pool.queue, is_meant = pool.nearest, "queue is made with the default pool");
-    }
-}
-
-/// Says what plugins call and may not: it would be refused at the first packet.
-fn tell_missing_grants(config: &Config, table: &load::Table, registry: &Registry) {
-    for routes in &table.plugins {
-        let Some(plugin) = registry.get(&routes.plugin) else {
-            continue;
-        };
-        let lacks = config.lacks(&plugin.name, &plugin.calls).join(", ");
-        if !lacks.is_empty() {
-            info!(target: "gwasp::host", plugin = %plugin.name, add = %format_args!("[grants.{}] {lacks}", plugin.name), "plugin calls what it has no grant for");
-        }
-    }
-}
-
-/// A pool for each queue.
-fn pools(
-    config: &Config,
-    queues: &BTreeSet<String>,
-    shared: &Shared,
-) -> Result<Vec<Arc<Pool>>, HostError> {
-    let mut pools = Vec::new();
-    for queue in queues {
-        let queue_config = config.queues.get(queue).unwrap_or_default();
-        pools.push(Arc::new(Pool::new(queue, queue_config, shared)?));
-    }
-    Ok(pools)
+fn broker(config: &Config, places: &Places) -> Result<Arc<dyn Broker>, HostError> {
+    let opened = Embedded::open_keeping(&places.store, config.queues.serial(), retention(config));
+    let broker = opened.map_err(|source| HostError::Store {
+        directory: places.store.clone(),
+        source: Box::new(source),
+    })?;
+    Ok(Arc::new(broker))
 }
 
 fn grants(config: &Config) -> HashMap<String, Arc<Grant>> {
@@ -413,3 +395,6 @@ fn listeners(config: &Config) -> Result<Vec<(String, VtpListener)>, HostError> {
     }
     Ok(listeners)
 }
+
+#[cfg(test)]
+mod tests;

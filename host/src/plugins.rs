@@ -14,9 +14,13 @@ mod describe;
 mod engine;
 mod misfit;
 mod permissions;
+mod watch;
 mod worker;
 
 use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
 
 pub use cache::Compiled;
 pub use compiler::{CompileError, Compiler};
@@ -25,6 +29,7 @@ pub use describe::DescribeError;
 pub use engine::{AddressSpace, EngineError, Ticker, probe_engine, queue_engine};
 pub use misfit::{Fits, MisfitError};
 pub use permissions::PermissionError;
+pub use watch::{Change, Watch};
 pub use worker::compile_worker;
 
 use crate::packet::Digest;
@@ -86,6 +91,39 @@ pub enum LoadError {
     Manifest(#[from] ManifestError),
 }
 
+/// The bytes of a plugin, read once: whatever happens to the file, they are one version.
+#[derive(Clone, Debug)]
+pub struct PluginFile {
+    /// The plugin's name.
+    pub name: String,
+    /// Digest of the bytes.
+    pub digest: Digest,
+    /// The bytes as they were found.
+    pub bytes: Bytes,
+}
+
+impl PluginFile {
+    /// Reads the file in `path` for a plugin with this name.
+    ///
+    /// # Errors
+    /// [`LoadError::Name`], and [`LoadError::Component`] where there is nothing to read.
+    pub fn read(name: &str, path: &Path) -> Result<Self, LoadError> {
+        if !is_name(name) {
+            return Err(LoadError::Name(name.to_owned()));
+        }
+        Ok(Self::of_bytes(name, component::read(path)?.into()))
+    }
+
+    /// Takes bytes that were found before.
+    pub fn of_bytes(name: &str, bytes: Bytes) -> Self {
+        Self {
+            name: name.to_owned(),
+            digest: Digest::of(&bytes),
+            bytes,
+        }
+    }
+}
+
 /// Loads plugins from files.
 #[derive(Debug)]
 pub struct Loader {
@@ -117,8 +155,7 @@ impl Loader {
     /// # Errors
     /// [`LoadError`], whose chain of sources says why.
     pub fn load(&self, path: &Path) -> Result<Plugin, LoadError> {
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        self.load_as(&stem, path)
+        self.load_as(&name_of(path), path)
     }
 
     /// Loads the plugin in `path` under a name.
@@ -126,12 +163,21 @@ impl Loader {
     /// # Errors
     /// [`LoadError`], whose chain of sources says why.
     pub fn load_as(&self, name: &str, path: &Path) -> Result<Plugin, LoadError> {
-        if !is_name(name) {
-            return Err(LoadError::Name(name.to_owned()));
-        }
-        let file = component::read(path)?;
-        let digest = Digest::of(&file);
-        let compiled = self.compiler.compile(&self.probe, digest, &file)?;
+        let file = PluginFile::read(name, path)?;
+        self.prepare(&file, &CancellationToken::new())
+    }
+
+    /// Compiles a file that was read, and asks it what it is. Ends early once it is `given_up`.
+    ///
+    /// # Errors
+    /// [`LoadError`], whose chain of sources says why.
+    pub fn prepare(
+        &self,
+        file: &PluginFile,
+        given_up: &CancellationToken,
+    ) -> Result<Plugin, LoadError> {
+        component::check_complete(&file.bytes)?;
+        let compiled = self.compile(file.digest, &file.bytes, given_up)?;
         let component = compiled.load(&self.probe)?;
         misfit::check(&self.probe, &component, self.fits)?;
         let running = self.ticker.running();
@@ -139,14 +185,33 @@ impl Loader {
         drop(running);
         let manifest = Manifest::read(&manifest_json)?;
         Ok(Plugin {
-            name: name.to_owned(),
-            digest,
+            name: file.name.clone(),
+            digest: file.digest,
             manifest,
             manifest_json,
             calls: misfit::called(&self.probe, &component),
             compiled,
         })
     }
+
+    /// The compiled code of `bytes`, which have `digest`, from the cache or anew.
+    ///
+    /// # Errors
+    /// [`CompileError`].
+    pub fn compile(
+        &self,
+        digest: Digest,
+        bytes: &[u8],
+        given_up: &CancellationToken,
+    ) -> Result<Compiled, CompileError> {
+        self.compiler.compile(&self.probe, digest, bytes, given_up)
+    }
+}
+
+/// A plugin's name: that of its file without `.wasm`.
+pub fn name_of(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default();
+    stem.to_string_lossy().into_owned()
 }
 
 fn is_name(name: &str) -> bool {

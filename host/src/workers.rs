@@ -8,8 +8,12 @@
 mod invoke;
 mod outcome;
 mod pool;
+mod pools;
+mod registry;
 mod slot;
 
 pub use invoke::{Invocation, Invoked, guest_input};
 pub use outcome::{Ended, FailureKind};
-pub use pool::{Pool, PoolError, Registry, Shared};
+pub use pool::{Pool, PoolError, Shared};
+pub use pools::Pools;
+pub use registry::{Registry, RunMark, Runs};

@@ -6,6 +6,7 @@
 mod calls;
 mod full;
 mod killed;
+mod reloads;
 mod sender;
 mod sink;
 mod steady;

@@ -1,6 +1,6 @@
 //! Plugins that do wrong, by mistake or on purpose: what they meet, and that nobody else does.
 
-mod guests;
+pub(crate) mod guests;
 mod loading;
 mod running;
 

@@ -12,7 +12,7 @@ use toml::Table;
 use crate::harness::root;
 
 /// Modules of the host, and which others each may name.
-const MODULES: [(&str, &[&str]); 20] = [
+const MODULES: [(&str, &[&str]); 22] = [
     ("text", &[]),
     ("packet", &[]),
     ("intake", &["packet"]),
@@ -43,6 +43,12 @@ const MODULES: [(&str, &[&str]); 20] = [
         ],
     ),
     (
+        "rollout",
+        &[
+            "broker", "config", "packet", "plugins", "routes", "stop", "text", "workers",
+        ],
+    ),
+    (
         "dryrun",
         &[
             "broker", "config", "dispatch", "effects", "packet", "plugins", "routes", "task",
@@ -63,6 +69,18 @@ const MODULES: [(&str, &[&str]); 20] = [
             "routes",
             "services",
             "stop",
+            "workers",
+        ],
+    ),
+    (
+        "control",
+        &[
+            "broker",
+            "listeners",
+            "packet",
+            "rollout",
+            "stop",
+            "text",
             "workers",
         ],
     ),

@@ -129,13 +129,14 @@ impl Parts {
                 bench.runtime.handle().clone(),
             )?,
             routes: routes.clone(),
-            queues: BTreeSet::from([QUEUE.to_owned()]),
+            queues: watch::channel(BTreeSet::from([QUEUE.to_owned()])).1,
             kernels: KernelThreads::new(&KernelsConfig::default()),
             clock,
         };
         let shared = Shared {
             world: Arc::new(world),
             grants: Arc::default(),
+            loader: Arc::clone(&bench.loader),
             registry: Arc::new(registry),
             ticker: bench.ticker.clone(),
             stopping: stopping.clone(),

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::{
     Accepted, Broker, BrokerError, Commit, EventKind, Failure, JournalEntry, KvWrite, Lease,
-    NewPacket, NewTask, Offer, Origin, RetryPolicy, Step, TaskId,
+    NewPacket, NewTask, Offer, Origin, RetryPolicy, RouteChange, Step, TaskId,
 };
 
 /// A broker, and what has to live as long as it.
@@ -408,4 +408,37 @@ pub(super) async fn a_follower_is_told_of_every_event(fixture: Fixture) {
     }
     let expected = [EventKind::Accepted, EventKind::Made, EventKind::Succeeded];
     assert_eq!(told, expected);
+}
+
+pub(super) async fn a_persons_decision_about_a_plugin_is_kept(fixture: Fixture) {
+    let broker = &*fixture.broker;
+    let bytes = [b"one".as_slice(), b"two"].map(Bytes::copy_from_slice);
+    let mut digests = Vec::new();
+    for bytes in bytes {
+        let digest = broker.put_blob(bytes).await.unwrap();
+        broker.put_route("p", digest, "{}").await.unwrap();
+        digests.push(digest);
+    }
+    let back = RouteChange::RollBack {
+        digest: digests[0],
+        manifest: "{}".to_owned(),
+        instead_of: digests[1],
+    };
+    let (before, _) = broker.routes().unwrap();
+    let after = broker.change_route("p", back).await.unwrap();
+    assert!(
+        after > before,
+        "who decided under the old table decides again"
+    );
+    let plugins = broker.plugins().unwrap();
+    let (current, passed_over) = (plugins[0].current, plugins[0].passed_over);
+    assert_eq!((current, passed_over), (Some(digests[0]), Some(digests[1])));
+    assert!(plugins[0].versions.iter().all(|version| version.is_kept));
+
+    broker
+        .change_route("p", RouteChange::Disable)
+        .await
+        .unwrap();
+    assert!(broker.routes().unwrap().1.is_empty());
+    assert!(broker.plugins().unwrap()[0].disabled.is_some());
 }

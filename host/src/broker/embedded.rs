@@ -7,8 +7,8 @@ use bytes::Bytes;
 use gwasp_store::{OpenError, Options, Retention, Store};
 
 use super::{
-    Accepted, Answer, Broker, BrokerError, Commit, Events, Lease, NewRefusal, Offer, RouteRecord,
-    TaskId,
+    Accepted, Answer, Broker, BrokerError, Commit, Depth, Events, Lease, NewRefusal, Offer,
+    PluginRecord, RouteChange, RouteRecord, Running, TaskId, VersionTasks,
 };
 
 /// The embedded broker: one process, one store, one writer.
@@ -57,17 +57,24 @@ impl Broker for Embedded {
         self.store.routes()
     }
 
-    fn put_route<'a>(
+    fn change_route<'a>(
         &'a self,
         plugin: &'a str,
-        digest: [u8; 32],
-        manifest: &'a str,
+        change: RouteChange,
     ) -> Answer<'a, Result<u64, BrokerError>> {
-        Box::pin(self.store.put_route(plugin, digest, manifest))
+        Box::pin(self.store.change_route(plugin, change))
     }
 
-    fn remove_route<'a>(&'a self, plugin: &'a str) -> Answer<'a, Result<u64, BrokerError>> {
-        Box::pin(self.store.remove_route(plugin))
+    fn plugins(&self) -> Result<Vec<PluginRecord>, BrokerError> {
+        self.store.plugins()
+    }
+
+    fn tasks_by_version(&self) -> Result<Vec<VersionTasks>, BrokerError> {
+        self.store.tasks_by_version()
+    }
+
+    fn queues(&self) -> BTreeSet<String> {
+        self.store.queues()
     }
 
     fn accept(
@@ -112,6 +119,18 @@ impl Broker for Embedded {
 
     fn open_tasks(&self) -> usize {
         self.store.open_tasks()
+    }
+
+    fn set_aside(&self) -> Result<u64, BrokerError> {
+        self.store.set_aside()
+    }
+
+    fn depth(&self, queue: &str) -> Depth {
+        self.store.depth(queue)
+    }
+
+    fn running(&self) -> Vec<Running> {
+        self.store.running()
     }
 
     fn kv_get(&self, plugin: &str, key: &str) -> Result<Option<(Bytes, u64)>, BrokerError> {
@@ -179,6 +198,7 @@ mod tests {
         a_failed_task_is_set_aside,
         a_revoked_task_ends,
         tasks_of_a_held_plugin_wait,
+        a_persons_decision_about_a_plugin_is_kept,
         tasks_of_one_key_take_turns,
         values_are_written_with_the_outcome,
         a_child_is_made_once,

@@ -15,6 +15,7 @@ use super::{exit, places};
 use crate::broker::BrokerError;
 use crate::config::{ByteSize, Config, LimitsConfig};
 use crate::host::{End, Host, HostError, Places, supervisor};
+use crate::rollout::{Fate, Plugins, StartError};
 use crate::services::check_secret;
 use crate::stop::StopSignal;
 use crate::text::chain;
@@ -139,9 +140,9 @@ fn readable(plugins: &Path) -> anyhow::Result<()> {
 async fn serve(config: &Config, places: &Places) -> Result<End, HostError> {
     let stop = StopSignal::default();
     watch_signals(stop.clone())?;
-    watch_hangup()?;
     supervisor::starting();
     let host = Host::new(config, places, stop).await?;
+    watch_hangup(host.plugins())?;
     for (name, secret) in &config.secrets {
         if let Err(error) = check_secret(secret) {
             warn!(
@@ -220,16 +221,28 @@ impl TerminalHangup {
     }
 }
 
-/// Each SIGHUP is answered; what it has the host read anew is not built yet.
-fn watch_hangup() -> std::io::Result<()> {
+/// Each SIGHUP has the host look at its plugins.
+fn watch_hangup(plugins: Plugins) -> std::io::Result<()> {
     if std::io::stdin().is_terminal() {
         return Ok(());
     }
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
+            info!(target: "gwasp::host", "reloading plugins");
             supervisor::reloading();
-            warn!(target: "gwasp::host", "SIGHUP changes nothing: restart the host to have it read its configuration and plugins anew");
+            match plugins.reload().await {
+                Ok(reloaded) => {
+                    let refused = reloaded
+                        .iter()
+                        .filter(|plugin| matches!(plugin.fate, Fate::Refused { .. }));
+                    let (refused, looked_at) = (refused.count(), reloaded.len());
+                    info!(target: "gwasp::host", looked_at, refused, "plugins reloaded");
+                }
+                Err(error) => {
+                    warn!(target: "gwasp::host", error = %chain(&error), "plugins not reloaded");
+                }
+            }
             supervisor::ready();
         }
     });
@@ -251,10 +264,12 @@ fn exit_code(error: &HostError) -> u8 {
             _ if source.is_of_disk() => exit::DISK,
             _ => exit::CONFIG,
         },
-        HostError::Broker(BrokerError::Failed { .. } | BrokerError::Full { .. }) => exit::DISK,
-        HostError::Routes { .. }
+        HostError::Broker(BrokerError::Failed { .. } | BrokerError::Full { .. })
+        | HostError::Rollout(StartError::Broker(
+            BrokerError::Failed { .. } | BrokerError::Full { .. },
+        )) => exit::DISK,
+        HostError::Rollout(StartError::Routes { .. } | StartError::Permission(_))
         | HostError::Listener { .. }
-        | HostError::Plugins(_)
         | HostError::Compiler(_) => exit::CONFIG,
         _ => 1,
     }

@@ -43,7 +43,7 @@ pub struct World {
     /// The newest routing table.
     pub routes: tokio::sync::watch::Receiver<Arc<Routes>>,
     /// Queues that are served.
-    pub queues: BTreeSet<String>,
+    pub queues: tokio::sync::watch::Receiver<BTreeSet<String>>,
     /// Where heavy computations run.
     pub kernels: KernelThreads,
     /// The time.

@@ -211,7 +211,7 @@ impl Spawned {
     /// A task in a queue that nobody serves would wait for ever.
     fn in_a_queue_of(self, driver: &Driver) -> Result<Self, Refused> {
         match driver {
-            Driver::Live(live) if !live.world.queues.contains(&self.queue) => {
+            Driver::Live(live) if !live.world.queues.borrow().contains(&self.queue) => {
                 Err(Refused::Unknown(format!(
                     "no worker serves the queue `{0}`; to have one, add to the configuration:\n\n    \
                      [queues.{0}]\n",

@@ -31,6 +31,11 @@ impl Digest {
         Some(Self(digest))
     }
 
+    /// The first digits, as people name a version in lines of a log.
+    pub const fn short(self) -> ShortDigest {
+        ShortDigest(self)
+    }
+
     /// The 32 bytes.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -48,6 +53,33 @@ impl fmt::Display for Digest {
             .map(|digit| char::from(DIGITS[usize::from(digit)]))
             .collect();
         f.write_str(&digits)
+    }
+}
+
+impl serde::Serialize for Digest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Digest {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| {
+            let wanted = "a SHA-256 digest, 64 hexadecimal digits";
+            serde::de::Error::invalid_value(serde::de::Unexpected::Str(&text), &wanted)
+        })
+    }
+}
+
+/// Writes the first 12 digits of a digest.
+#[derive(Clone, Copy, Debug)]
+pub struct ShortDigest(Digest);
+
+impl fmt::Display for ShortDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.0.to_string();
+        f.write_str(digits.get(..12).unwrap_or(&digits))
     }
 }
 

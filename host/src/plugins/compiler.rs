@@ -7,9 +7,10 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio_util::sync::CancellationToken;
 use wasmtime::Engine;
 
 use super::cache::{Cache, Compiled, write_new};
@@ -21,6 +22,8 @@ use crate::text::one_line;
 
 /// Wall time that compiling one plugin may take.
 const WALL: Duration = Duration::from_secs(180);
+/// After this time another file may be compiled beside it.
+const LONG: Duration = Duration::from_secs(3);
 /// How much of what the child says is passed on, in bytes.
 const MAX_SAID: usize = 2_048;
 
@@ -65,6 +68,9 @@ pub enum CompileError {
         /// What it said, after a comma; empty where it said nothing.
         said: String,
     },
+    /// Nobody waits for it any more.
+    #[error("compiling it was given up")]
+    GivenUp,
     /// The compiler failed for a reason of its own.
     #[error("the compiler failed ({status}): {said}")]
     Failed {
@@ -86,12 +92,33 @@ pub enum CompileError {
     Load(#[source] wasmtime::Error),
 }
 
-/// Turns files into compiled code, one at a time.
+/// Turns files into compiled code, one at a time; one that takes long steps aside, so that one
+/// other may be compiled beside it.
 #[derive(Debug)]
 pub struct Compiler {
     program: PathBuf,
     cache: Cache,
     one_at_a_time: Mutex<()>,
+    one_aside: Mutex<()>,
+}
+
+/// Leave to compile.
+struct Turn<'a> {
+    compiler: &'a Compiler,
+    held: MutexGuard<'a, ()>,
+    is_aside: bool,
+}
+
+impl Turn<'_> {
+    /// Lets the next one begin, unless one is aside already.
+    fn step_aside(&mut self) {
+        if !self.is_aside
+            && let Ok(aside) = self.compiler.one_aside.try_lock()
+        {
+            self.held = aside;
+            self.is_aside = true;
+        }
+    }
 }
 
 impl Compiler {
@@ -105,11 +132,13 @@ impl Compiler {
             program,
             cache: Cache::open(cache)?,
             one_at_a_time: Mutex::new(()),
+            one_aside: Mutex::new(()),
         })
     }
 
     /// The compiled code of `file`, which has `digest`; an entry of the cache that does not
-    /// load is compiled again.
+    /// load is compiled again. Ends early once it is `given_up`. What is in the cache does not
+    /// wait for what is being compiled.
     ///
     /// # Errors
     /// [`CompileError`].
@@ -118,13 +147,22 @@ impl Compiler {
         engine: &Engine,
         digest: Digest,
         file: &[u8],
+        given_up: &CancellationToken,
     ) -> Result<Compiled, CompileError> {
-        let turn = self.one_at_a_time.lock();
-        let turn = turn.unwrap_or_else(PoisonError::into_inner);
         let shelf = self.cache.shelf(engine)?;
-        if let Some(found) = shelf.find(digest)
-            && found.load(engine).is_ok()
-        {
+        let find = || {
+            shelf
+                .find(digest)
+                .filter(|found| found.load(engine).is_ok())
+        };
+        if let Some(found) = find() {
+            return Ok(found);
+        }
+        let mut turn = self.turn();
+        if given_up.is_cancelled() {
+            return Err(CompileError::GivenUp);
+        }
+        if let Some(found) = find() {
             return Ok(found);
         }
         let workshop = shelf.workshop()?;
@@ -135,10 +173,19 @@ impl Compiler {
             source,
         })?;
         let child = self.spawn(&input, &output)?;
-        self.wait(child, file.len())?;
+        self.wait(child, file.len(), &mut turn, given_up)?;
         let compiled = shelf.keep(digest, &workshop, &output)?;
         drop(turn);
         Ok(compiled)
+    }
+
+    fn turn(&self) -> Turn<'_> {
+        let held = self.one_at_a_time.lock();
+        Turn {
+            compiler: self,
+            held: held.unwrap_or_else(PoisonError::into_inner),
+            is_aside: false,
+        }
     }
 
     fn spawn(&self, input: &Path, output: &Path) -> Result<Child, CompileError> {
@@ -157,22 +204,35 @@ impl Compiler {
             .map_err(|source| self.unstarted(source))
     }
 
-    /// Waits for the child's end, which comes by itself or by its limits.
-    fn wait(&self, mut child: Child, file_len: usize) -> Result<(), CompileError> {
+    /// Waits for the child's end, which comes by itself, by its limits, or once it is given up.
+    fn wait(
+        &self,
+        mut child: Child,
+        file_len: usize,
+        turn: &mut Turn<'_>,
+        given_up: &CancellationToken,
+    ) -> Result<(), CompileError> {
         // Read beside, since a child that says much would wait for a reader.
         let stderr = child.stderr.take();
         let said = std::thread::spawn(move || stderr.map_or_else(String::new, said));
-        let deadline = Instant::now() + WALL;
+        let begun = Instant::now();
         let status = loop {
             if let Some(status) = child.try_wait().map_err(|e| self.unstarted(e))? {
                 break status;
             }
-            if Instant::now() > deadline {
+            let passed = begun.elapsed();
+            if passed > LONG {
+                turn.step_aside();
+            }
+            if passed > WALL || given_up.is_cancelled() {
                 child.kill().map_err(|e| self.unstarted(e))?;
             }
             std::thread::sleep(Duration::from_millis(2));
         };
         let said = said.join().unwrap_or_default();
+        if given_up.is_cancelled() && !status.success() {
+            return Err(CompileError::GivenUp);
+        }
         match status.code() {
             Some(0) => Ok(()),
             Some(code) if code == i32::from(REFUSED) => Err(CompileError::Refused(said)),

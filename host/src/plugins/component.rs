@@ -69,11 +69,11 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, ComponentError> {
     File::open(path)
         .and_then(|file| file.take(MAX_FILE).read_to_end(&mut bytes))
         .map_err(ComponentError::Read)?;
-    check_complete(&bytes)?;
     Ok(bytes)
 }
 
-fn check_complete(bytes: &[u8]) -> Result<(), ComponentError> {
+/// Finds a file that is no WebAssembly, or was cut short.
+pub(super) fn check_complete(bytes: &[u8]) -> Result<(), ComponentError> {
     encoding(bytes).map(drop)
 }
 
@@ -125,7 +125,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("p.wasm");
         std::fs::write(&path, bytes).unwrap();
-        let error = read(&path).unwrap_err().to_string();
+        let error = read(&path)
+            .and_then(|bytes| check_complete(&bytes))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(says), "{error}");
     }
 

@@ -1,49 +1,30 @@
 //! The pool of one queue.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 use wasmtime::Engine;
-use wasmtime::component::Linker;
+use wasmtime::component::{Component, Linker};
 
+use super::registry::Registry;
 use super::slot;
-use crate::broker::Broker;
-use crate::config::{Grant, QueueConfig};
+use crate::broker::{Broker, BrokerError};
+use crate::config::{Grant, QueueConfig, QueueError};
 use crate::effects::bindings::PluginPre;
 use crate::effects::{self, Run, World};
 use crate::packet::{Digest, unix_nanos};
-use crate::plugins::{CompileError, EngineError, Plugin, Ticker, queue_engine};
+use crate::plugins::{CompileError, Compiled, EngineError, Loader, Plugin, Ticker, queue_engine};
 use crate::stop::StopSignal;
-
-/// The plugin versions that new runs use, by plugin name.
-#[derive(Debug, Default)]
-pub struct Registry {
-    plugins: RwLock<HashMap<String, Arc<Plugin>>>,
-}
-
-impl Registry {
-    /// The version of `plugin` that new runs use; none while it is not loaded.
-    pub fn get(&self, plugin: &str) -> Option<Arc<Plugin>> {
-        self.plugins
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(plugin)
-            .cloned()
-    }
-
-    /// Has new runs of this plugin use `plugin`.
-    pub fn set(&self, plugin: Arc<Plugin>) {
-        let mut plugins = self.plugins.write().unwrap_or_else(PoisonError::into_inner);
-        plugins.insert(plugin.name.clone(), plugin);
-    }
-}
 
 /// Why a pool cannot run a plugin, or cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError {
+    /// The configuration has no such queue.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
     /// There is no engine for it.
     #[error("queue `{queue}` has no engine")]
     Engine {
@@ -67,6 +48,14 @@ pub enum PoolError {
         plugin: String,
         /// Why.
         source: CompileError,
+    },
+    /// The bytes of a version that is not in the cache cannot be read.
+    #[error("the bytes of a version of plugin `{plugin}` cannot be read")]
+    Bytes {
+        /// The plugin.
+        plugin: String,
+        /// Why.
+        source: BrokerError,
     },
     /// A task that began on a former version cannot go on.
     #[error(
@@ -118,6 +107,8 @@ pub struct Shared {
     pub world: Arc<World>,
     /// What plugins may do, by plugin name.
     pub grants: Arc<HashMap<String, Arc<Grant>>>,
+    /// Compiles what is not in the cache any more.
+    pub loader: Arc<Loader>,
     /// What tasks run.
     pub registry: Arc<Registry>,
     /// What bounds their time.
@@ -162,6 +153,11 @@ impl Pool {
         })
     }
 
+    /// How many tasks it runs at a time.
+    pub(super) fn slots(&self) -> usize {
+        self.config.slots()
+    }
+
     /// Where tasks come from.
     pub(super) fn broker(&self) -> &dyn Broker {
         &*self.shared.world.broker
@@ -198,22 +194,55 @@ impl Pool {
             plugin: plugin.name.clone(),
             source,
         };
-        let compiled = plugin.version(digest).ok_or_else(|| PoolError::Gone {
-            plugin: plugin.name.clone(),
-            wanted: digest,
-            loaded: plugin.digest,
-        })?;
-        let component = compiled
-            .load(&self.engine)
-            .map_err(|source| PoolError::Load {
-                plugin: plugin.name.clone(),
-                source,
-            })?;
+        let component = self.component(plugin, digest)?;
         let pre = self.linker.instantiate_pre(&component).map_err(link)?;
         let pre = PluginPre::new(pre).map_err(link)?;
         let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
         loaded.insert(digest, pre.clone());
         Ok(pre)
+    }
+
+    /// The code of a version: from the cache, or compiled from the bytes that the broker keeps
+    /// as long as a task is on it.
+    fn component(&self, plugin: &Plugin, digest: Digest) -> Result<Component, PoolError> {
+        let load = |compiled: &Compiled| compiled.load(&self.engine);
+        let cached = plugin.version(digest);
+        if let Some(Ok(component)) = cached.as_ref().map(load) {
+            return Ok(component);
+        }
+        let plugin_name = || plugin.name.clone();
+        let bytes = self.broker().blob(digest.as_bytes());
+        let bytes = bytes.map_err(|source| PoolError::Bytes {
+            plugin: plugin_name(),
+            source,
+        })?;
+        let loaded = match bytes {
+            Some(bytes) => self
+                .shared
+                .loader
+                .compile(digest, &bytes, &self.shared.stop.now)
+                .and_then(|compiled| load(&compiled)),
+            None => match cached {
+                Some(compiled) => load(&compiled),
+                None => {
+                    return Err(PoolError::Gone {
+                        plugin: plugin_name(),
+                        wanted: digest,
+                        loaded: plugin.digest,
+                    });
+                }
+            },
+        };
+        loaded.map_err(|source| PoolError::Load {
+            plugin: plugin_name(),
+            source,
+        })
+    }
+
+    /// Drops the code of all versions but `current`; a run that needs another loads it again.
+    pub(super) fn forget_all_but(&self, current: &BTreeSet<Digest>) {
+        let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
+        loaded.retain(|digest, _| current.contains(digest));
     }
 
     fn loaded(&self, digest: Digest) -> Option<PluginPre<Run>> {

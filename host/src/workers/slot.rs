@@ -15,7 +15,7 @@ use super::pool::{Pool, PoolError};
 use crate::broker::{BrokerError, Commit, Failure, Input, Lease, Step};
 use crate::effects::{Committed, Context, Driver, Journal, Limits, LiveRun, Seam};
 use crate::packet::Digest;
-use crate::plugins::Plugin;
+use crate::plugins::{CompileError, Plugin};
 use crate::task::nanos;
 use crate::text::{chain, one_line};
 
@@ -81,6 +81,7 @@ async fn run_lease(pool: &Pool, lease: Lease) {
     };
     // A run with a journal stays on the version that wrote it.
     let version = lease.pinned.map_or(plugin.digest, Digest::from_bytes);
+    let _mark = pool.shared.registry.begin(&lease.plugin, version);
     // A host function that panics must not take the slot with it.
     let invoked = AssertUnwindSafe(execute(pool, &lease, &plugin, version))
         .catch_unwind()
@@ -118,12 +119,15 @@ async fn execute(
     version: Digest,
 ) -> Result<Invoked, Ended> {
     let unable = |kind, error: &dyn Error| Ended::failed(kind, &chain(error));
-    let pre = pool.load(plugin, version).map_err(|error| {
-        let kind = match error {
-            PoolError::Gone { .. } => FailureKind::Version,
-            _ => FailureKind::Host,
-        };
-        unable(kind, &error)
+    let pre = pool.load(plugin, version).map_err(|error| match error {
+        PoolError::Load {
+            source: CompileError::GivenUp,
+            ..
+        } => Ended::GivenBack {
+            delay: Duration::ZERO,
+        },
+        PoolError::Gone { .. } => unable(FailureKind::Version, &error),
+        error => unable(FailureKind::Host, &error),
     })?;
     let journal =
         Journal::read(&lease.journal).map_err(|error| unable(FailureKind::Journal, &error))?;
@@ -248,19 +252,20 @@ fn report(lease: &Lease, commit: &Commit) {
     let handler = format_args!("{}.{}", lease.plugin, lease.handler);
     let cpu_us = commit.cpu / 1_000;
     let (task, queue, attempt) = (lease.task, &lease.queue, lease.attempt);
+    let version = Digest::from_bytes(commit.version).short();
     // A macro's level is a constant: each step has its own.
     macro_rules! tell {
         ($level:ident, $failure:expr, $state:literal, $what:literal) => {{
             let (kind, error) = (&$failure.kind, one_line(&$failure.message, MAX_MESSAGE));
-            $level!(target: "gwasp::task", %task, %handler, %queue, attempt, cpu_us, packet_id, state = $state, kind, %error, $what);
+            $level!(target: "gwasp::task", %task, %handler, %queue, attempt, %version, cpu_us, packet_id, state = $state, kind, %error, $what);
         }};
     }
     match &commit.step {
         Step::Succeed { .. } => {
-            debug!(target: "gwasp::task", %task, %handler, %queue, attempt, cpu_us, packet_id, state = "SUCCESS", "task succeeded");
+            debug!(target: "gwasp::task", %task, %handler, %queue, attempt, %version, cpu_us, packet_id, state = "SUCCESS", "task succeeded");
         }
         Step::GiveBack { .. } | Step::Note => {
-            debug!(target: "gwasp::task", %task, %handler, %queue, attempt, packet_id, "task given back");
+            debug!(target: "gwasp::task", %task, %handler, %queue, attempt, %version, packet_id, "task given back");
         }
         Step::Retry { failure, .. } => {
             tell!(warn, failure, "RETRY", "task failed, to be tried again");

@@ -66,8 +66,8 @@ pub use options::{
 pub use reader::Reader;
 pub use record::{
     Accepted, Commit, Failure, Input, JournalEntry, KvWrite, Lease, Nanos, NewPacket, NewRefusal,
-    NewTask, Offer, Origin, PacketRecord, PacketSeq, RetryPolicy, RouteRecord, State, Step,
-    Submission, TaskId, Token,
+    NewTask, Offer, Origin, PacketRecord, PacketSeq, PluginRecord, RetryPolicy, RouteChange,
+    RouteRecord, State, Step, Submission, TaskId, Token, VersionRecord, VersionTasks,
 };
 pub use view::{
     Depth, FailedAttempt, GapMark, KvEntry, PacketFilter, PacketView, RefusalView, Removed,
@@ -285,9 +285,23 @@ impl Store {
         self.inner.queues.open_tasks()
     }
 
+    /// Counts the tasks that are set aside.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] where they cannot be counted.
+    pub fn set_aside(&self) -> Result<u64, StoreError> {
+        self.inner.pool.with(Reader::set_aside)
+    }
+
     /// Returns how full a queue is.
     pub fn depth(&self, queue: &str) -> Depth {
         self.inner.queues.depth(queue)
+    }
+
+    /// Names the queues that had a task since the store was opened, those in which one waited
+    /// then among them.
+    pub fn queues(&self) -> BTreeSet<String> {
+        self.inner.queues.names()
     }
 
     /// Lists what is leased, in the order of leasing.
@@ -434,7 +448,7 @@ impl Store {
     }
 
     /// Sets a plugin's place in the routing table and returns the table's new generation,
-    /// which becomes the plugin's.
+    /// which becomes the plugin's. What a person decided about its versions is over.
     ///
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Failed`] or [`StoreError::Closed`].
@@ -444,26 +458,44 @@ impl Store {
         digest: [u8; 32],
         manifest: &str,
     ) -> Result<u64, StoreError> {
-        limits::check_length("a manifest", manifest.len(), MAX_VALUE)?;
-        self.ask(None, |reply| ValueOp::PutRoute {
+        let manifest = manifest.to_owned();
+        self.change_route(plugin, RouteChange::Put { digest, manifest })
+            .await
+    }
+
+    /// Changes a plugin's place in the routing table and returns the table's new generation.
+    /// Bytes of a version are kept under its digest by [`Store::put_blob`] before it is put
+    /// here; they stay while the version is current, may be gone back to, or has tasks.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Failed`] or [`StoreError::Closed`].
+    pub async fn change_route(&self, plugin: &str, change: RouteChange) -> Result<u64, StoreError> {
+        if let RouteChange::Put { manifest, .. } | RouteChange::RollBack { manifest, .. } = &change
+        {
+            limits::check_length("a manifest", manifest.len(), MAX_VALUE)?;
+        }
+        self.ask(None, |reply| ValueOp::Route {
             plugin: plugin.to_owned(),
-            digest,
-            manifest: manifest.to_owned(),
+            change,
             reply,
         })
         .await
     }
 
-    /// Takes a plugin out of the routing table and returns the table's new generation.
+    /// Lists plugins and their versions: see [`Reader::plugins`].
     ///
     /// # Errors
-    /// [`StoreError::Full`], [`StoreError::Failed`] or [`StoreError::Closed`].
-    pub async fn remove_route(&self, plugin: &str) -> Result<u64, StoreError> {
-        self.ask(None, |reply| ValueOp::RemoveRoute {
-            plugin: plugin.to_owned(),
-            reply,
-        })
-        .await
+    /// As [`Reader::plugins`].
+    pub fn plugins(&self) -> Result<Vec<PluginRecord>, StoreError> {
+        self.inner.pool.with(Reader::plugins)
+    }
+
+    /// Counts tasks by plugin and version: see [`Reader::tasks_by_version`].
+    ///
+    /// # Errors
+    /// As [`Reader::tasks_by_version`].
+    pub fn tasks_by_version(&self) -> Result<Vec<VersionTasks>, StoreError> {
+        self.inner.pool.with(Reader::tasks_by_version)
     }
 
     /// Opens a reader of its own connection: for listings, which may take long.

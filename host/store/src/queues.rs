@@ -223,6 +223,11 @@ impl Queues {
             .collect()
     }
 
+    /// Names the queues that had a task since the store was opened.
+    pub(crate) fn names(&self) -> BTreeSet<String> {
+        self.state().schedule.queues()
+    }
+
     pub(crate) fn open_tasks(&self) -> usize {
         self.state().schedule.open()
     }

@@ -20,6 +20,7 @@ use crate::view::{GapMark, KvEntry, RefusalView};
 mod books;
 mod events;
 mod packets;
+mod plugins;
 mod tasks;
 mod verify;
 

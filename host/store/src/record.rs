@@ -359,6 +359,72 @@ pub struct RouteRecord {
     pub manifest: String,
 }
 
+/// How a plugin's place in the routing table changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RouteChange {
+    /// New tasks are for this version, which was found in the plugin directory.
+    Put {
+        /// Digest of the component.
+        digest: [u8; 32],
+        /// What it declares, as JSON.
+        manifest: String,
+    },
+    /// A person goes back to a former version.
+    RollBack {
+        /// Digest of the component.
+        digest: [u8; 32],
+        /// What it declares, as JSON.
+        manifest: String,
+        /// The version that is passed over, for as long as the directory has no other.
+        instead_of: [u8; 32],
+    },
+    /// It has no routes any more: its file is gone.
+    Remove,
+    /// It has no routes any more, whatever the directory has, until it is enabled.
+    Disable,
+    /// It may have routes again.
+    Enable,
+}
+
+/// A plugin that has, or had, a place in the routing table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PluginRecord {
+    /// Its name.
+    pub plugin: String,
+    /// The version that new tasks are for.
+    pub current: Option<[u8; 32]>,
+    /// Since when it is disabled.
+    pub disabled: Option<Nanos>,
+    /// The version that the plugin directory has and that is not used, by a person's decision.
+    pub passed_over: Option<[u8; 32]>,
+    /// Its versions, the newest first.
+    pub versions: Vec<VersionRecord>,
+}
+
+/// One version of a plugin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionRecord {
+    /// Digest of the component.
+    pub digest: [u8; 32],
+    /// When it was last found as new in the plugin directory.
+    pub since: Nanos,
+    /// Whether its bytes are kept.
+    pub is_kept: bool,
+}
+
+/// How many tasks of a plugin have not ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionTasks {
+    /// The plugin.
+    pub plugin: String,
+    /// The version that they stay on; none for those that run on what is current then.
+    pub pinned: Option<[u8; 32]>,
+    /// Those that wait or run.
+    pub open: u64,
+    /// Those that are set aside.
+    pub set_aside: u64,
+}
+
 /// A task to be made by a schedule, a person or a redispatch.
 #[derive(Clone, Debug)]
 pub struct Submission {

@@ -251,6 +251,11 @@ impl Schedule {
         })
     }
 
+    /// Names the queues that had a task since the store was opened.
+    pub(crate) fn queues(&self) -> BTreeSet<String> {
+        self.queues.keys().cloned().collect()
+    }
+
     /// Returns how many tasks have not ended.
     pub(crate) fn open(&self) -> usize {
         let queues = self.queues.values();

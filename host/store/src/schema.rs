@@ -24,7 +24,8 @@ pub(crate) const PAGE_SIZE: i64 = 4096;
 /// day; `origin` and `state` are the codes of this module. `packets.dropped` is when a payload
 /// went that the row outlives. `tasks.root` is the number of the packet that a task descends
 /// from, or less than 0 the number of the task. `mentions` are the blobs that open tasks and
-/// those set aside need.
+/// those set aside need. `plugins` has those that are disabled, since when, and those whose newest
+/// version is passed over; `versions` what was ever routed to, and when last.
 pub(crate) const TABLES: &str = "
 CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE accounts(
@@ -72,6 +73,7 @@ CREATE TABLE tasks(
     journal INTEGER NOT NULL, journal_bytes INTEGER NOT NULL, moving_seal INTEGER NOT NULL);
 CREATE UNIQUE INDEX tasks_id ON tasks(id);
 CREATE INDEX tasks_not_succeeded ON tasks(state) WHERE state < 5;
+CREATE INDEX tasks_pinned ON tasks(version) WHERE state < 5 AND state < 4 AND journal > 0;
 CREATE TABLE args(task INTEGER PRIMARY KEY, bytes BLOB NOT NULL, seal INTEGER NOT NULL);
 CREATE TABLE results(task INTEGER PRIMARY KEY, bytes BLOB NOT NULL, seal INTEGER NOT NULL);
 CREATE TABLE failures(
@@ -90,6 +92,11 @@ CREATE INDEX claims_made ON claims(made);
 CREATE TABLE routes(
     plugin TEXT PRIMARY KEY, generation INTEGER NOT NULL, digest BLOB NOT NULL,
     manifest TEXT NOT NULL, seal INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE plugins(
+    plugin TEXT PRIMARY KEY, disabled INTEGER, passed_over BLOB) WITHOUT ROWID;
+CREATE TABLE versions(
+    row INTEGER PRIMARY KEY, plugin TEXT NOT NULL, digest BLOB NOT NULL, since INTEGER NOT NULL,
+    UNIQUE(plugin, digest));
 CREATE TABLE blobs(
     row INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, mentioned INTEGER NOT NULL,
     segment INTEGER, offset INTEGER, length INTEGER NOT NULL, bytes BLOB);
@@ -117,6 +124,10 @@ pub(crate) const NOT_SUCCEEDED: &str = "state < 5";
 pub(crate) const OPEN: &str = "state < 5 AND state < 3";
 /// Condition of the tasks that live: they are open or set aside.
 pub(crate) const LIVING: &str = "state < 5 AND state < 4";
+
+/// Condition of the tasks that stay on one version of their plugin. It is that of the index
+/// `tasks_pinned`.
+pub(crate) const PINNED: &str = "state < 5 AND state < 4 AND journal > 0";
 
 pub(crate) fn state_code(state: State) -> i64 {
     match state {

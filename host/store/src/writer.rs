@@ -33,6 +33,7 @@ mod events;
 mod op;
 mod resume;
 mod retention;
+mod routes;
 mod sql;
 mod tasks;
 mod values;

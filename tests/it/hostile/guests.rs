@@ -8,7 +8,7 @@ use wit_parser::Resolve;
 use crate::harness::root;
 
 /// The notice type that the guests here ask for.
-pub(super) const NOTICE: u16 = 60_200;
+pub(crate) const NOTICE: u16 = 60_200;
 
 /// A manifest with one handler.
 pub(super) fn manifest() -> String {
@@ -31,6 +31,11 @@ pub(super) fn module(name: &str) -> Vec<u8> {
 
 /// The same with another manifest.
 pub(super) fn describing(name: &str, manifest: &str) -> Vec<u8> {
+    in_world(&described(&text(name), manifest), &wit())
+}
+
+/// The text of a module with a manifest in its place.
+fn described(text: &str, manifest: &str) -> String {
     let mut data = format!(
         "(data (i32.const 0) \"\\00\\00\\01\\00{}\")",
         bytes_of(manifest.len())
@@ -40,8 +45,35 @@ pub(super) fn describing(name: &str, manifest: &str) -> Vec<u8> {
         write!(data, "\\{byte:02x}").unwrap();
     }
     data.push_str("\")");
-    let text = text(name).replace(";; MANIFEST", &data);
+    text.replace(";; MANIFEST", &data)
+}
+
+/// A version of a plugin: its handler counts for a while, and then returns `"vNUMBER"`. It waits
+/// in `queue`. Compiling it costs something like the square of `dearness`.
+pub(crate) fn version(number: u32, queue: &str, dearness: usize) -> Vec<u8> {
+    let result = result_of(number);
+    let data = format!(
+        "(data (i32.const 32) \"{}\")(data (i32.const 0x8000) \"{}\")",
+        bytes_of(result.len()),
+        result.replace('"', "\\22")
+    );
+    let manifest = manifest().replace(
+        "[[\"retries\",\"0\"]]",
+        &format!("[[\"queue\",\"{queue}\"]]"),
+    );
+    let text = text("version").replace(";; RESULT", &data);
+    let mut text = described(&text, &manifest);
+    if dearness > 0 {
+        text.truncate(text.rfind(')').unwrap());
+        text.push_str(&dear_function(dearness));
+        text.push(')');
+    }
     in_world(&text, &wit())
+}
+
+/// What a run on [`version`] returns: JSON.
+pub(crate) fn result_of(number: u32) -> String {
+    format!("\"v{number}\"")
 }
 
 /// A core module with a world attached, as wit-bindgen does.
@@ -68,14 +100,19 @@ fn bytes_of(len: usize) -> String {
 
 /// A small file that takes a compiler gigabytes: thousands of variables, and as many places
 /// where the control flow joins, each of which may have to merge all of them.
-pub(super) fn compile_bomb() -> Vec<u8> {
-    const SIZE: usize = 3_000;
+pub(crate) fn compile_bomb() -> Vec<u8> {
     let mut text = text("honest");
     text.truncate(text.find(";; MANIFEST").unwrap());
-    text.push_str("(func (export \"bomb\") (param i32) (result i64) ");
-    text.push_str(&"(local i64)".repeat(SIZE));
-    for join in 1..=SIZE {
-        let other = (join * 7) % SIZE + 1;
+    text.push_str(&dear_function(3_000));
+    text.push(')');
+    in_world(&text, &wit())
+}
+
+fn dear_function(size: usize) -> String {
+    let mut text = "(func (export \"dear\") (param i32) (result i64) ".to_owned();
+    text.push_str(&"(local i64)".repeat(size));
+    for join in 1..=size {
+        let other = (join * 7) % size + 1;
         write!(
             text,
             "(if (local.get 0) (then \
@@ -84,9 +121,9 @@ pub(super) fn compile_bomb() -> Vec<u8> {
         .unwrap();
     }
     text.push_str("i64.const 0 ");
-    for variable in 1..=SIZE {
+    for variable in 1..=size {
         write!(text, "local.get {variable} i64.xor ").unwrap();
     }
-    text.push_str("))");
-    in_world(&text, &wit())
+    text.push(')');
+    text
 }

@@ -99,6 +99,16 @@ pub(super) const LANES: &[Lane] = &[
         },
     },
     Lane {
+        name: "reload",
+        row: "11",
+        about: "a plugin is replaced in six ways under traffic, two of them broken or slow",
+        work: Work::Test {
+            package: "gwasp-tests",
+            name: "faults::reloads::reloads_under_traffic_lose_nothing_and_no_run_is_on_two_versions",
+            lengths: &[("GWASP_RELOADS", 30, 6)],
+        },
+    },
+    Lane {
         name: "hostile",
         row: "12",
         about: "handlers that do wrong, over and over",

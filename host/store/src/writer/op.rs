@@ -8,7 +8,9 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Group;
 use crate::error::StoreError;
-use crate::record::{Accepted, Commit, JournalEntry, NewRefusal, Offer, Submission, TaskId};
+use crate::record::{
+    Accepted, Commit, JournalEntry, NewRefusal, Offer, RouteChange, Submission, TaskId,
+};
 use crate::view::Removed;
 
 /// Where an answer goes.
@@ -78,14 +80,9 @@ pub(crate) enum ValueOp {
         replace: Option<JournalEntry>,
         reply: Reply<bool>,
     },
-    PutRoute {
+    Route {
         plugin: String,
-        digest: [u8; 32],
-        manifest: String,
-        reply: Reply<u64>,
-    },
-    RemoveRoute {
-        plugin: String,
+        change: RouteChange,
         reply: Reply<u64>,
     },
 }
@@ -102,9 +99,7 @@ impl ValueOp {
         match self {
             Self::PutBlob { reply, .. } => send(reply, Err(error)),
             Self::Claim { reply, .. } | Self::Resume { reply, .. } => send(reply, Err(error)),
-            Self::PutRoute { reply, .. } | Self::RemoveRoute { reply, .. } => {
-                send(reply, Err(error));
-            }
+            Self::Route { reply, .. } => send(reply, Err(error)),
         }
     }
 }

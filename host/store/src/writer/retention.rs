@@ -57,6 +57,7 @@ enum Stage {
     Gaps,
     Claims,
     Events,
+    Versions,
     Mentions,
     Blobs,
     Segments,
@@ -64,7 +65,7 @@ enum Stage {
 
 /// All stages in their order: a row goes before what it needs, mentions are renewed before
 /// blobs go.
-const STAGES: [Stage; 15] = [
+const STAGES: [Stage; 16] = [
     Stage::Results,
     Stage::Journals,
     Stage::Arguments,
@@ -77,6 +78,7 @@ const STAGES: [Stage; 15] = [
     Stage::Gaps,
     Stage::Claims,
     Stage::Events,
+    Stage::Versions,
     Stage::Mentions,
     Stage::Blobs,
     Stage::Segments,
@@ -347,7 +349,8 @@ impl Writer<'_> {
             Stage::Gaps => self.remove_gaps(pass),
             Stage::Claims => self.remove_claims(pass),
             Stage::Events => self.remove_events(pass),
-            Stage::Mentions | Stage::Blobs if !pass.sweeps_blobs => Ok(true),
+            Stage::Versions | Stage::Mentions | Stage::Blobs if !pass.sweeps_blobs => Ok(true),
+            Stage::Versions => self.renew_versions(pass),
             Stage::Mentions => self.renew_mentions(pass),
             Stage::Blobs => self.remove_blobs(pass),
             Stage::Segments => self.remove_segments(group, pass),

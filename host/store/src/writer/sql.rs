@@ -81,6 +81,11 @@ statements! {
     set_route: "INSERT OR REPLACE INTO routes(plugin, generation, digest, manifest, seal)
         VALUES(?1, ?2, ?3, ?4, ?5)";
     delete_route: "DELETE FROM routes WHERE plugin = ?1";
+    note_version: "INSERT INTO versions(plugin, digest, since) VALUES(?1, ?2, ?3)
+        ON CONFLICT(plugin, digest) DO UPDATE SET since = max(since, excluded.since)";
+    mark_plugin: "INSERT OR REPLACE INTO plugins(plugin, disabled, passed_over)
+        VALUES(?1, ?2, ?3)";
+    forget_plugin: "DELETE FROM plugins WHERE plugin = ?1";
 
     note_mention: "INSERT INTO mentions(task, digest) VALUES(?1, ?2) ON CONFLICT DO NOTHING";
     mention_blob: "UPDATE blobs SET mentioned = max(mentioned, ?2) WHERE digest = ?1";

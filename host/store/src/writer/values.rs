@@ -1,4 +1,4 @@
-//! Plugin values, claims, routes and blobs.
+//! Plugin values, claims and blobs.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension, params};
 use super::{Group, ValueOp, Writer, Written, settle};
 use crate::error::StoreError;
 use crate::record::{KvWrite, Nanos, TaskId};
-use crate::schema::{column, kv_seal, length_column, route_seal};
+use crate::schema::{kv_seal, length_column};
 
 /// How long a claim holds at least: until retention removes it, which knows whether the clock
 /// is to be believed.
@@ -44,17 +44,12 @@ impl Writer<'_> {
                 let written = self.apply_resume(group, task, keep, replace);
                 settle(group, reply, written)
             }
-            ValueOp::PutRoute {
+            ValueOp::Route {
                 plugin,
-                digest,
-                manifest,
+                change,
                 reply,
             } => {
-                let written = self.apply_route(&plugin, Some((digest, &manifest)));
-                settle(group, reply, written)
-            }
-            ValueOp::RemoveRoute { plugin, reply } => {
-                let written = self.apply_route(&plugin, None);
+                let written = self.apply_route(group, &plugin, &change);
                 settle(group, reply, written)
             }
         }
@@ -130,27 +125,6 @@ impl Writer<'_> {
         }
         let is_first = holder.is_none_or(|holder| holder == task.0);
         Ok(Ok(is_first))
-    }
-
-    fn apply_route(&mut self, plugin: &str, route: Option<([u8; 32], &str)>) -> Written<u64> {
-        let generation = self.known.generation + 1;
-        match route {
-            Some((digest, manifest)) => {
-                let generation = column(generation);
-                let seal = route_seal(plugin, generation, &digest, manifest);
-                self.sql
-                    .set_route
-                    .execute((plugin, generation, digest, manifest, seal))?;
-            }
-            None => {
-                self.sql.delete_route.execute([plugin])?;
-            }
-        }
-        self.sql
-            .set_meta
-            .execute(("routes_generation", column(generation)))?;
-        self.known.generation = generation;
-        Ok(Ok(generation))
     }
 
     fn apply_blob(&mut self, group: &Group, digest: &[u8; 32], bytes: &Bytes) -> Written<()> {

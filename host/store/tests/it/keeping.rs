@@ -1,7 +1,9 @@
 //! Packets: what is kept, what is known, what is refused.
 
 use bytes::Bytes;
-use gwasp_store::{Accepted, Input, NewRefusal, OpenError, PacketFilter, Store, StoreError};
+use gwasp_store::{
+    Accepted, Input, NewRefusal, OpenError, PacketFilter, RouteChange, Store, StoreError,
+};
 
 use crate::common::{QUEUE, Rig, offer, packet_of, sha256, success, task, wait};
 
@@ -133,7 +135,7 @@ fn routes_bump_the_generation_and_are_there_after_a_crash() {
     wait(rig.store().put_route("a", [1; 32], "{\"v\":1}")).unwrap();
     wait(rig.store().put_route("b", [2; 32], "{}")).unwrap();
     wait(rig.store().put_route("a", [3; 32], "{\"v\":2}")).unwrap();
-    wait(rig.store().remove_route("b")).unwrap();
+    wait(rig.store().change_route("b", RouteChange::Remove)).unwrap();
     rig.crash();
     let (generation, routes) = rig.store().routes().unwrap();
     assert_eq!(generation, 4);

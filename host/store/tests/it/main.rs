@@ -21,3 +21,4 @@ mod reopening;
 mod resuming;
 mod retention;
 mod running;
+mod versions;

@@ -14,8 +14,9 @@ use tokio::sync::{Notify, watch};
 
 use super::super::{Context, External, Leg, Made, Seam, Settled};
 use crate::broker::{
-    Accepted, Answer, Broker, BrokerError, Commit, Embedded, Events, Failure, JournalEntry, Lease,
-    NewPacket, NewRefusal, NewTask, Offer, Origin, RetryPolicy, RouteRecord, Step, TaskId,
+    Accepted, Answer, Broker, BrokerError, Commit, Depth, Embedded, Events, Failure, JournalEntry,
+    Lease, NewPacket, NewRefusal, NewTask, Offer, Origin, PluginRecord, RetryPolicy, RouteChange,
+    RouteRecord, Running, Step, TaskId, VersionTasks,
 };
 use crate::config::{Grant, KernelsConfig};
 use crate::effects::Limits;
@@ -120,17 +121,24 @@ impl Broker for Watched {
         self.inner.routes()
     }
 
-    fn put_route<'a>(
+    fn change_route<'a>(
         &'a self,
         plugin: &'a str,
-        digest: [u8; 32],
-        manifest: &'a str,
+        change: RouteChange,
     ) -> Answer<'a, Result<u64, BrokerError>> {
-        self.inner.put_route(plugin, digest, manifest)
+        self.inner.change_route(plugin, change)
     }
 
-    fn remove_route<'a>(&'a self, plugin: &'a str) -> Answer<'a, Result<u64, BrokerError>> {
-        self.inner.remove_route(plugin)
+    fn plugins(&self) -> Result<Vec<PluginRecord>, BrokerError> {
+        self.inner.plugins()
+    }
+
+    fn tasks_by_version(&self) -> Result<Vec<VersionTasks>, BrokerError> {
+        self.inner.tasks_by_version()
+    }
+
+    fn queues(&self) -> BTreeSet<String> {
+        self.inner.queues()
     }
 
     fn accept(
@@ -167,6 +175,18 @@ impl Broker for Watched {
 
     fn open_tasks(&self) -> usize {
         self.inner.open_tasks()
+    }
+
+    fn set_aside(&self) -> Result<u64, BrokerError> {
+        self.inner.set_aside()
+    }
+
+    fn depth(&self, queue: &str) -> Depth {
+        self.inner.depth(queue)
+    }
+
+    fn running(&self) -> Vec<Running> {
+        self.inner.running()
     }
 
     fn kv_get(&self, plugin: &str, key: &str) -> Result<Option<(Bytes, u64)>, BrokerError> {
@@ -252,7 +272,7 @@ impl Rig {
             broker: Arc::clone(&self.broker) as Arc<dyn Broker>,
             http: HttpServices::new(&services, &secrets, Handle::current()).unwrap(),
             routes,
-            queues: BTreeSet::new(),
+            queues: watch::channel(BTreeSet::new()).1,
             kernels: KernelThreads::new(&KernelsConfig::default()),
             clock: Arc::new(Timestamp::now),
         };

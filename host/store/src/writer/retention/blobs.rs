@@ -7,7 +7,11 @@ use super::super::values::CLAIM;
 use super::{Fate, Group, LOOK, Pass, Writer};
 use crate::error::StoreError;
 use crate::open::note_highest;
-use crate::schema::LIVING;
+use crate::schema::{LIVING, PINNED};
+
+/// Versions of a plugin, the newest first, whose bytes are kept however old they are: what is
+/// current, and what a person may go back to.
+const VERSIONS: i64 = 3;
 
 impl Writer<'_> {
     pub(super) fn remove_claims(&self, pass: &mut Pass) -> Result<bool, StoreError> {
@@ -51,6 +55,37 @@ impl Writer<'_> {
             } else {
                 let forget = "DELETE FROM mentions WHERE task = ?1 AND digest = ?2";
                 self.run_once(forget, (task, digest))?;
+            }
+            Ok(Fate::Old)
+        })
+    }
+
+    /// Mentions the bytes again of the versions that are current, that a person may go back to,
+    /// and that tasks stay on, and forgets versions whose bytes went.
+    pub(super) fn renew_versions(&mut self, pass: &mut Pass) -> Result<bool, StoreError> {
+        let rows = self.rows(
+            &format!(
+                "SELECT v.row, v.digest,
+                     EXISTS(SELECT 1 FROM routes r WHERE r.plugin = v.plugin AND r.digest = v.digest)
+                     OR EXISTS(SELECT 1 FROM tasks WHERE version = v.digest AND {PINNED})
+                     OR (EXISTS(SELECT 1 FROM routes r WHERE r.plugin = v.plugin)
+                             OR EXISTS(SELECT 1 FROM plugins p WHERE p.plugin = v.plugin))
+                         AND (SELECT count(*) FROM versions w
+                             WHERE w.plugin = v.plugin AND w.since > v.since) < ?3
+                 FROM versions v WHERE v.row > ?1 ORDER BY v.row LIMIT ?2"
+            ),
+            (pass.cursor, LOOK, VERSIONS),
+            |row| Ok((row.get::<_, [u8; 32]>(1)?, row.get::<_, bool>(2)?)),
+        )?;
+        pass.walk(rows, |pass, row, (digest, is_needed)| {
+            if is_needed {
+                self.mention(&digest, pass.now)?;
+            } else {
+                self.run_once(
+                    "DELETE FROM versions WHERE row = ?1
+                         AND NOT EXISTS(SELECT 1 FROM blobs b WHERE b.digest = ?2)",
+                    (row, digest),
+                )?;
             }
             Ok(Fate::Old)
         })
