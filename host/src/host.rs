@@ -297,7 +297,12 @@ fn longest_stop(config: &Config) -> Duration {
         .values()
         .map(|ListenerConfig::Vtp(vtp)| vtp.drain);
     let listeners = listeners.max().unwrap_or_default();
-    listeners + ACCEPT_DEADLINE + config.drain.deadline + CANCEL_DEADLINE + CLOSE_TIME
+    listeners
+        + FOLLOWER_DEADLINE
+        + ACCEPT_DEADLINE
+        + config.drain.deadline
+        + CANCEL_DEADLINE
+        + CLOSE_TIME
 }
 
 /// Closes the store, and says what was done and what is left.

@@ -202,7 +202,7 @@ impl<S: Supervisor> Supervised<S> {
                 2 => {
                     self.supervisor.reload();
                     self.supervisor
-                        .wait("an answer", |told| told.contains("SIGHUP"));
+                        .wait("an answer", |told| told.contains("plugins reloaded"));
                     assert_eq!(self.supervisor.pid(), pid, "{}", self.supervisor.told());
                     continue;
                 }
