@@ -18,6 +18,7 @@ mod replay;
 mod run;
 mod send;
 mod skymap;
+mod sql;
 mod store;
 mod table;
 mod task;
@@ -72,6 +73,10 @@ enum Command {
     Task(task::Args),
     /// Looks at packets.
     Packet(packet::Args),
+    /// Checks, copies and writes out what is kept.
+    Store(store::Args),
+    /// Answers a question in SQL from what is kept.
+    Sql(sql::Args),
     /// Shows what happened, in order, and goes on with what happens.
     Events(events::Args),
     /// Shows what notices say.
@@ -102,6 +107,8 @@ pub fn main() -> ExitCode {
         Command::Ledger(args) => ledger::run(&args),
         Command::Task(args) => task::run(&args),
         Command::Packet(args) => packet::run(&args),
+        Command::Store(args) => store::run(&args),
+        Command::Sql(args) => sql::run(&args),
         Command::Events(args) => events::run(&args),
         Command::Notice(args) => notice::run(&args),
         Command::Skymap(args) => skymap::run(&args),

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod copies;
+#[cfg(test)]
 mod effects;
 #[cfg(test)]
 mod faults;
@@ -17,6 +19,8 @@ mod harness;
 mod hostile;
 #[cfg(test)]
 mod localize;
+#[cfg(test)]
+mod reload;
 #[cfg(test)]
 mod service;
 #[cfg(test)]

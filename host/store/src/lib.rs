@@ -49,6 +49,7 @@ mod revocation;
 mod schedule;
 mod schema;
 mod segments;
+mod sql;
 mod view;
 mod writer;
 
@@ -78,6 +79,7 @@ pub use record::{
     RouteChange, RouteRecord, State, Step, Submission, TaskId, Token, VersionRecord, VersionTasks,
 };
 pub use revocation::Revocation;
+pub use sql::{Answer, Cell, EffectColumns, ReadEffect, SqlError, select};
 pub use view::{
     Depth, FailedAttempt, GapMark, KvEntry, PacketFilter, PacketView, RefusalView, Removed,
     Running, TaskDetail, TaskFilter, TaskFound, TaskView,

@@ -9,6 +9,7 @@
 )]
 
 mod acting;
+mod asking;
 mod backing_up;
 mod common;
 mod crash;
