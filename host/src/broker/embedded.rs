@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use bytes::Bytes;
-use gwasp_store::{OpenError, Options, Reader, Retention, Store};
+use gwasp_store::{DiskMarks, OpenError, Options, Reader, Retention, Store};
 
 use super::{
-    Accepted, Acted, Answer, Broker, BrokerError, Commit, Events, JournalEntry, Lease, MOST_TASKS,
-    NewRefusal, Offer, Operations, PacketRecord, PacketSeq, Pause, PluginRecord, RouteChange,
-    RouteRecord, Scope, Submission, TaskAction, TaskDetail, TaskFilter, TaskId, TaskSelection,
-    TaskView, VersionTasks,
+    Accepted, Acted, Answer, Broker, BrokerError, Commit, Disk, Events, JournalEntry, Lease,
+    MOST_TASKS, NewRefusal, Offer, Operations, PacketRecord, PacketSeq, Pause, PluginRecord,
+    RouteChange, RouteRecord, Scope, Submission, TaskAction, TaskDetail, TaskFilter, TaskId,
+    TaskSelection, TaskView, VersionTasks,
 };
 
 /// The embedded broker: one process, one store, one writer.
@@ -38,9 +38,16 @@ impl Embedded {
         serial: BTreeSet<String>,
         retention: Retention,
     ) -> Result<Self, OpenError> {
+        let beside = directory.ancestors().find(|path| path.is_dir());
+        let disk =
+            DiskMarks::of(beside.unwrap_or_else(|| Path::new("."))).unwrap_or_else(|error| {
+                tracing::warn!(%error, "the size of the disk is not known; its marks are off");
+                DiskMarks::default()
+            });
         let options = Options {
             serial,
             retention,
+            disk,
             ..Options::default()
         };
         Ok(Self {
@@ -195,6 +202,10 @@ impl Operations for Embedded {
         replace: Option<JournalEntry>,
     ) -> Answer<'_, Result<bool, BrokerError>> {
         Box::pin(self.store.resume(task, keep, replace))
+    }
+
+    fn disk(&self) -> Result<Disk, BrokerError> {
+        self.store.disk()
     }
 
     fn tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskView>, BrokerError> {

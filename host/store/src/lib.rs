@@ -33,6 +33,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 mod action;
 mod backup;
 mod cache;
+mod disk;
 mod error;
 mod event;
 mod lease;
@@ -61,6 +62,7 @@ use writer::{Op, Reply, Request, ValueOp};
 
 pub use action::{Acted, TaskAction};
 pub use backup::{BackupError, Copied, backup, compact, restore};
+pub use disk::{Disk, DiskLevel, DiskMarks};
 pub use error::{Cause, OpenError, StoreError};
 pub use event::{Event, EventKind, Events, TaskEvent};
 pub use ledger::{

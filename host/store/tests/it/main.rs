@@ -20,6 +20,7 @@ mod injection;
 mod keeping;
 mod ledger;
 mod logs;
+mod marks;
 mod pausing;
 mod reopening;
 mod resuming;
