@@ -1,25 +1,32 @@
 //! The command line: one file per subcommand, thin.
 //!
 //! stdout carries what a command was asked for, stderr everything else. Exit codes: 0 done,
-//! 1 failed, 2 wrong usage, 70 a defect, 74 the disk failed, 75 try again later, 78 the
+//! 1 failed, 2 wrong usage, 69 no host runs, 70 a defect, 74 the disk failed, 75 try again later, 78 the
 //! configuration cannot be used, 130 interrupted.
 
 mod bench;
 mod build;
 mod check;
 mod compile_worker;
+mod config;
+mod control;
 mod events;
+mod explain;
+mod layers;
 mod ledger;
 mod new;
 mod notice;
 mod packet;
 mod places;
+mod plugin;
 mod replay;
 mod run;
 mod send;
 mod skymap;
 mod sql;
+mod status;
 mod store;
+mod systemd;
 mod table;
 mod task;
 mod test;
@@ -30,10 +37,13 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
+use crate::complaint::code_of;
 use crate::text::printable;
 
 /// Exit codes (sysexits.h), for supervisors and scripts.
 pub(crate) mod exit {
+    /// Nothing that could answer runs.
+    pub(crate) const UNAVAILABLE: u8 = 69;
     /// The disk failed under the store; starting again reads what is on it.
     pub(crate) const DISK: u8 = 74;
     /// Another process has what this one needs; try again later.
@@ -67,6 +77,12 @@ enum Command {
     Replay(replay::Args),
     /// Sends notices to a VOEvent broker, as an author.
     Send(send::Args),
+    /// Shows how a running host is.
+    Status(status::Args),
+    /// Looks at the plugins of a running host, and decides about them.
+    Plugin(plugin::Args),
+    /// Has a running host look at its plugin directory now.
+    Reload(plugin::ReloadArgs),
     /// Shows where every packet and task is, and whether that adds up.
     Ledger(ledger::Args),
     /// Looks at tasks.
@@ -87,10 +103,16 @@ enum Command {
     Test(test::Args),
     /// Reads the configuration and the plugins, and starts nothing.
     Check(check::Args),
+    /// Shows the configuration that is in force, its schema, or one to begin with.
+    Config(config::Args),
+    /// Tells what a code such as E0101 means, and what to do.
+    Explain(explain::Args),
     /// Writes a plugin to begin with.
     New(new::Args),
     /// Builds plugins and puts them into a plugin directory.
     Build(build::Args),
+    /// Runs the host under systemd: writes the units.
+    Systemd(systemd::Args),
     /// Measures the host on this machine.
     Bench(bench::Args),
     #[command(hide = true)]
@@ -104,6 +126,9 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Replay(args) => asynchronous(replay::run(args)),
         Command::Send(args) => asynchronous(send::run(args)),
+        Command::Status(args) => asynchronous(status::run(args)),
+        Command::Plugin(args) => asynchronous(plugin::run(args)),
+        Command::Reload(args) => asynchronous(plugin::reload(args)),
         Command::Ledger(args) => ledger::run(&args),
         Command::Task(args) => task::run(&args),
         Command::Packet(args) => packet::run(&args),
@@ -114,8 +139,11 @@ pub fn main() -> ExitCode {
         Command::Skymap(args) => skymap::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Config(args) => config::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::New(args) => new::run(&args),
         Command::Build(args) => build::run(&args),
+        Command::Systemd(args) => systemd::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::CompileWorker(args) => compile_worker::run(&args),
     };
@@ -151,9 +179,14 @@ fn asynchronous(
         .block_on(command)
 }
 
-/// Writes an error and its causes to stderr.
+/// Writes an error and its causes to stderr, with its code and where that is explained.
 pub(crate) fn complain(error: &anyhow::Error) {
-    let line = format!("gwasp: {}\n", printable(&format!("{error:#}")));
+    let text = format!("{error:#}");
+    let text = printable(text.trim_end());
+    let line = match code_of(error.as_ref()) {
+        Some(code) => format!("error[{code}]: {text}\nexplain: gwasp explain {code}\n"),
+        None => format!("error: {text}\n"),
+    };
     // Where stderr is closed there is nobody to tell.
     drop(std::io::stderr().lock().write_all(line.as_bytes()));
 }

@@ -1,15 +1,19 @@
-//! Configuration: one TOML file, parsed into types that hold no invalid value.
+//! Configuration: TOML in layers, parsed into types that hold no invalid value.
 //!
-//! Reading the file and the environment is the command line's business; this module parses
-//! text. A message of [`ConfigError`] carries line, column and a caret.
+//! Reading files and the environment is the command line's business; this module parses texts. A
+//! message of [`ConfigError`] carries the text's name, line, column and a caret.
 
 mod fault;
 mod grants;
 mod kernels;
+mod layers;
+mod limits;
 mod listeners;
 mod names;
 mod queues;
+pub mod reload;
 mod retention;
+mod secrets;
 mod services;
 mod vtp;
 
@@ -17,25 +21,36 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
-use toml::de::DeTable;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
-pub use fault::Fault;
+use layers::Layers;
+
+pub use fault::{Fault, Place};
 pub use grants::Grant;
 pub use kernels::KernelsConfig;
+pub use layers::{Layer, VARIABLES};
+pub use limits::LimitsConfig;
 pub use listeners::ListenerConfig;
 pub use names::{is_meant, nearest};
-pub use queues::{ByteSize, DefaultPool, QueueConfig, QueueError, Queues};
+pub use queues::{ByteSize, DefaultPool, QueueConfig, QueueError, Queues, SizeError};
 pub use retention::{RetentionConfig, RetentionError};
-pub use services::{
-    KeyPath, Lookup, Origin, ResolveConfig, SecretConfig, ServiceConfig, ServiceError,
-};
+pub use secrets::{Hidden, SecretConfig, SecretSource, SecretSourceError};
+pub use services::{KeyPath, Lookup, Origin, ResolveConfig, ServiceConfig, ServiceError};
 pub use vtp::{BrokerAddress, NoAddress, TlsConfig, VtpConfig};
 
 /// Everything that a host is told.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// Which of the profiles is in force: its tables lie over those of all files.
+    pub profile: Option<String>,
+    /// Tables of each profile, by its name. What is in force is merged into the others.
+    #[serde(skip_serializing)]
+    #[schemars(with = "BTreeMap<String, serde_json::Map<String, serde_json::Value>>")]
+    pub profiles: BTreeMap<String, serde::de::IgnoredAny>,
     /// Where the store is.
     pub store: StoreConfig,
     /// Where plugins are.
@@ -45,6 +60,7 @@ pub struct Config {
     pub listeners: BTreeMap<String, ListenerConfig>,
     /// Queues and their pools. Without this table each queue that a handler names exists with
     /// the default pool.
+    #[serde(skip_serializing_if = "Queues::is_absent")]
     pub queues: Queues,
     /// What plugins may do, by plugin name; nothing without an entry.
     pub grants: BTreeMap<String, Grant>,
@@ -58,10 +74,12 @@ pub struct Config {
     pub retention: RetentionConfig,
     /// How the host stops.
     pub drain: DrainConfig,
+    /// When the host ends by itself.
+    pub limits: LimitsConfig,
 }
 
 /// `[store]`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreConfig {
     /// Directory of packets, tasks and ledger; `$STATE_DIRECTORY/store` or `./gwasp-state`
@@ -70,7 +88,7 @@ pub struct StoreConfig {
 }
 
 /// `[plugins]`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PluginsConfig {
     /// Directory whose `*.wasm` files are the plugins; `$STATE_DIRECTORY/plugins` or
@@ -82,12 +100,13 @@ pub struct PluginsConfig {
 }
 
 /// `[drain]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DrainConfig {
     /// How long running handlers may go on after the first SIGTERM, e.g. `"25s"`; then they are
     /// given back.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub deadline: Duration,
 }
 
@@ -103,27 +122,11 @@ impl Default for DrainConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// It does not parse.
-    #[error("{path} cannot be used: {fault}")]
-    Toml {
-        /// The file.
-        path: String,
-        /// What is wrong, and where.
-        fault: Fault,
-    },
+    #[error("the configuration cannot be used: {0}")]
+    Toml(Fault),
     /// A table names something that is not there.
-    #[error("{path} cannot be used: {place} names `{name}`; add [{table}.{name}]{hint}")]
-    Unknown {
-        /// The file.
-        path: String,
-        /// Where the name is.
-        place: String,
-        /// The table that it should be in.
-        table: &'static str,
-        /// The name.
-        name: String,
-        /// What else may be meant.
-        hint: String,
-    },
+    #[error("the configuration cannot be used: {0}")]
+    Unknown(Fault),
 }
 
 impl Config {
@@ -140,29 +143,134 @@ impl Config {
     /// # Errors
     /// [`ConfigError`].
     pub fn parse(text: &str, path: &str) -> Result<Self, ConfigError> {
-        let config = read(text).map_err(|error| ConfigError::Toml {
-            path: path.to_owned(),
-            fault: Fault::new(error, text),
-        })?;
-        match names::unknown(&config) {
-            None => Ok(config),
-            Some(unknown) => Err(ConfigError::Unknown {
-                path: path.to_owned(),
-                place: unknown.place,
-                table: unknown.table,
-                name: unknown.name,
-                hint: unknown.hint,
-            }),
+        Ok(Layered::read(&[Layer::file(path, text)])?.config)
+    }
+}
+
+/// A configuration, and which layer said what.
+#[derive(Debug)]
+pub struct Layered {
+    /// What is in force.
+    pub config: Config,
+    origins: BTreeMap<Vec<String>, Place>,
+}
+
+impl Layered {
+    /// Lays texts over one another, a later over an earlier one.
+    ///
+    /// Profiles that are not in force are read as well: a mistake in one is found today, not when
+    /// it is needed.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn read(layers: &[Layer]) -> Result<Self, ConfigError> {
+        let layers = Layers::read(layers).map_err(ConfigError::Toml)?;
+        let profile = layers.profile().map_err(ConfigError::Toml)?;
+        let read = Self::of(&layers, profile.as_deref())?;
+        for other in layers.profile_names() {
+            if profile.as_deref() != Some(other) {
+                Self::of(&layers, Some(other))?;
+            }
         }
+        Ok(read)
+    }
+
+    fn of(layers: &Layers<'_>, profile: Option<&str>) -> Result<Self, ConfigError> {
+        let table = layers.merged(profile);
+        let mut origins = BTreeMap::new();
+        note_origins(&table, &mut Vec::new(), &mut |path, span| {
+            origins.extend(layers.place(&span).map(|place| (path.to_vec(), place)));
+        });
+        let mut config = read(table)
+            .map_err(|error| ConfigError::Toml(layers.fault(error.message(), error.span())))?;
+        config.profile = profile.map(str::to_owned);
+        match names::unknown(&config) {
+            None => Ok(Self { config, origins }),
+            Some(unknown) => {
+                let place = origins.get(unknown.path.as_slice()).cloned();
+                Err(ConfigError::Unknown(Fault::new(
+                    &unknown.to_string(),
+                    place,
+                )))
+            }
+        }
+    }
+
+    /// Every value in force, defaults included, by its path.
+    ///
+    /// # Errors
+    /// When one of them has no place in TOML: a number beyond 64 bits with a sign.
+    pub fn values(&self) -> Result<Vec<Value<'_>>, toml::ser::Error> {
+        let mut values = Vec::new();
+        self.gather(
+            toml::Table::try_from(&self.config)?,
+            &mut Vec::new(),
+            &mut values,
+        );
+        Ok(values)
+    }
+
+    fn gather<'a>(
+        &'a self,
+        table: toml::Table,
+        path: &mut Vec<String>,
+        values: &mut Vec<Value<'a>>,
+    ) {
+        for (key, value) in table {
+            path.push(key);
+            match value {
+                toml::Value::Table(table) if !table.is_empty() => self.gather(table, path, values),
+                // An empty table of tables says nothing.
+                toml::Value::Table(_) if path.len() == 1 => {}
+                value => values.push(Value {
+                    path: path.clone(),
+                    value,
+                    origin: self.origin(path),
+                }),
+            }
+            path.pop();
+        }
+    }
+
+    /// Where the value at these keys was set; none for a default.
+    pub fn origin(&self, path: &[String]) -> Option<&Place> {
+        self.origins.get(path)
+    }
+}
+
+/// One value of a configuration.
+#[derive(Debug)]
+pub struct Value<'a> {
+    /// The keys to it.
+    pub path: Vec<String>,
+    /// It.
+    pub value: toml::Value,
+    /// Where it was set; none for a default.
+    pub origin: Option<&'a Place>,
+}
+
+/// Visits each value that is no table.
+fn note_origins(
+    table: &DeTable<'_>,
+    path: &mut Vec<String>,
+    visit: &mut impl FnMut(&[String], std::ops::Range<usize>),
+) {
+    for (key, value) in table {
+        path.push(key.get_ref().to_string());
+        match value.get_ref() {
+            DeValue::Table(table) => note_origins(table, path, visit),
+            _ => visit(path, value.span()),
+        }
+        path.pop();
     }
 }
 
 /// Reads the tables. Those of listeners are read apart: what they may hold depends on a key in
 /// them, and serde's own way to that loses the places of errors.
-fn read(text: &str) -> Result<Config, toml::de::Error> {
-    let mut table = DeTable::parse(text)?;
-    let listeners = table.get_mut().remove("listeners");
-    let mut config = Config::deserialize(toml::de::Deserializer::from(table))?;
+fn read(mut table: DeTable<'_>) -> Result<Config, toml::de::Error> {
+    let listeners = table.remove("listeners");
+    let all = Spanned::new(0..0, DeValue::Table(table));
+    let mut config = Config::deserialize(toml::de::ValueDeserializer::from(all))?;
     if let Some(listeners) = listeners {
         config.listeners = listeners::read(listeners)?;
     }

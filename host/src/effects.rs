@@ -30,6 +30,8 @@ mod tasks;
 use wasmtime::Engine;
 use wasmtime::component::{Component, HasSelf, Linker, ResourceTable};
 
+use crate::explain::ALLOW_IT;
+
 pub use budget::{Budget, Limits};
 pub use driver::{Clock, Driver, DryAnswer, DryRun, LiveRun, World};
 pub use function::{Class, Function, TABLE};
@@ -118,10 +120,7 @@ impl bindings::gwasp::plugin::types::Host for Run {}
 /// What a plugin is told that asks for what it may not have. `line` is the whole entry that its
 /// grant needs.
 fn denied(plugin: &str, what: &str, line: &str) -> String {
-    format!(
-        "plugin `{plugin}` may not {what}; to allow it, have in the configuration:\n\n    \
-         [grants.{plugin}]\n    {line}\n"
-    )
+    format!("plugin `{plugin}` may not {what}; {ALLOW_IT}\n\n    [grants.{plugin}]\n    {line}\n")
 }
 
 /// An entry of a grant with one more name: `services = ["a", "b"]`.
@@ -133,4 +132,16 @@ fn list_with(key: &str, granted: &[String], more: &str) -> String {
         .map(|name| format!("{name:?}"))
         .collect();
     format!("{key} = [{}]", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::denied;
+    use crate::explain::{Code, code};
+
+    #[test]
+    fn a_handler_that_passes_a_refusal_on_fails_with_its_code() {
+        let message = format!("cannot go on: {}", denied("p", "keep values", "kv = true"));
+        assert_eq!(Code::of_failure("error", &message), Some(code::GRANT));
+    }
 }

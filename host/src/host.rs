@@ -4,7 +4,8 @@
 //! that nothing new arrives; then what was read is accepted; then handlers end or are given
 //! back; the store last.
 
-mod plugins;
+mod limits;
+pub mod supervisor;
 mod watchdog;
 
 use std::collections::{BTreeSet, HashMap};
@@ -15,29 +16,29 @@ use std::time::Duration;
 
 use gwasp_store::Retention;
 use jiff::Timestamp;
+use rand::RngExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::broker::{Broker, BrokerError, Embedded};
-use crate::config::{Config, Grant, ListenerConfig};
+use crate::config::{Config, Grant, LimitsConfig, ListenerConfig};
+use crate::control::{Control, Socket, SocketError};
 use crate::dispatch::Dispatcher;
 use crate::effects::{self, KernelThreads, World};
 use crate::intake::{self, Intake};
 use crate::listeners::vtp::{TlsSetupError, VtpListener};
-use crate::plugins::{CompileError, Compiler, EngineError, Loader, PermissionError, Ticker};
+use crate::plugins::{CompileError, Compiler, EngineError, Loader, Ticker};
+use crate::rollout::{Follower, Parts, Plugins, StartError, Wish};
 use crate::routes::Routes;
 use crate::services::{HttpError, HttpServices};
 use crate::stop::StopSignal;
 use crate::text::chain;
 use crate::workers::{PoolError, Pools, Registry, Shared};
-
-pub use plugins::{
-    Fate, PluginState, PluginView, Plugins, PluginsError, RefusedView, Reloaded, VersionView,
-};
-use plugins::{Follower, Parts, Wish};
+use limits::Limits;
 
 /// How long what was read may take to be accepted at the end.
 const ACCEPT_DEADLINE: Duration = Duration::from_secs(10);
@@ -47,6 +48,8 @@ const FOLLOWER_DEADLINE: Duration = Duration::from_secs(5);
 const SOON: Duration = Duration::from_millis(200);
 /// How long a cancelled handler may take to notice.
 const CANCEL_DEADLINE: Duration = Duration::from_secs(5);
+/// What a service manager is told that closing the store may take, on a busy disk.
+const CLOSE_TIME: Duration = Duration::from_secs(10);
 
 /// Directories and programs that a host uses; the command line decides about them.
 #[derive(Clone, Debug)]
@@ -78,9 +81,9 @@ pub enum HostError {
     /// WebAssembly cannot run here.
     #[error("plugins cannot run")]
     Engine(#[from] EngineError),
-    /// Others can write to the plugin directory.
-    #[error("the plugin directory is refused")]
-    Plugins(#[from] PermissionError),
+    /// Plugins cannot be put into service.
+    #[error(transparent)]
+    Rollout(#[from] StartError),
     /// The cache of compiled plugins cannot be used.
     #[error("plugins cannot be compiled")]
     Compiler(#[from] CompileError),
@@ -90,20 +93,12 @@ pub enum HostError {
     /// A pool cannot be made.
     #[error("a pool cannot be made")]
     Pool(#[from] PoolError),
-    /// What a plugin declared when it was loaded last cannot be read by this host. Starting
-    /// without it would take its packets and run nothing on them.
-    #[error(
-        "the routes of plugin `{plugin}` in the store cannot be read by this host; run a newer gwasp, or load the plugin anew"
-    )]
-    Routes {
-        /// The plugin.
-        plugin: String,
-        /// What is wrong.
-        source: crate::routes::ManifestError,
-    },
     /// A service's origin is no URL, or there is no TLS.
     #[error("services cannot be used")]
     Http(#[from] HttpError),
+    /// There is no way to ask it anything.
+    #[error("the host cannot be controlled")]
+    Control(#[from] SocketError),
     /// A listener's certificates cannot be used.
     #[error("listener `{name}` cannot start")]
     Listener {
@@ -135,10 +130,16 @@ pub struct Host {
     wishes: mpsc::Receiver<Wish>,
     routes: watch::Receiver<Arc<Routes>>,
     listeners: Vec<(String, VtpListener)>,
+    control: Socket,
+    store: PathBuf,
     ticker: Ticker,
     stop: StopSignal,
     workers_stop: CancellationToken,
     drain_deadline: Duration,
+    /// No stop takes longer.
+    longest_stop: Duration,
+    limits: LimitsConfig,
+    born: Instant,
 }
 
 impl Host {
@@ -154,6 +155,7 @@ impl Host {
         places: &Places,
         stop: StopSignal,
     ) -> Result<Self, HostError> {
+        let born = Instant::now();
         let broker = broker(config, places)?;
         let ticker = Ticker::start()?;
         let compiler = Compiler::new(places.program.clone(), places.cache.clone())?;
@@ -198,10 +200,15 @@ impl Host {
             wishes,
             routes: newest,
             listeners: listeners(config)?,
+            control: Socket::bind(&places.store)?,
+            store: places.store.clone(),
             ticker,
             stop,
             workers_stop,
             drain_deadline: config.drain.deadline,
+            longest_stop: longest_stop(config),
+            limits: config.limits.clone(),
+            born,
         })
     }
 
@@ -216,20 +223,38 @@ impl Host {
     /// [`HostError`] when a thread cannot be started.
     pub async fn run(self, ready: impl FnOnce()) -> Result<End, HostError> {
         self.pools.start()?;
+        let connections = self.listeners.iter().flat_map(|(_, one)| one.states());
+        let control = Control {
+            broker: Arc::clone(&self.broker),
+            listeners: connections.cloned().collect(),
+            pools: Arc::clone(&self.pools),
+            plugins: self.plugins,
+            store: self.store,
+            started: Timestamp::now(),
+            stop: self.stop.clone(),
+        };
+        let closing = CancellationToken::new();
+        let control = tokio::spawn(control.serve(self.control, closing.clone()));
         let (intake, deliveries) = Intake::channel(intake::CAPACITY);
         let dispatcher = Dispatcher::new(Arc::clone(&self.broker), self.routes, self.stop.clone());
         let dispatch = tokio::spawn(dispatcher.run(deliveries));
         let mut listening = JoinSet::new();
+        let listeners = self.listeners.len();
         for (name, listener) in self.listeners {
             debug!(target: "gwasp::host", listener = %name, "listening");
             listening.spawn(listener.run(intake.clone(), self.stop.drain.clone()));
         }
-        listening.spawn(watchdog::run(intake, self.stop.drain.clone()));
+        let own = self.limits.watchdog;
+        listening.spawn(watchdog::start(intake, own, self.stop.drain.clone())?);
+        if let Some(limits) = Limits::draw(&self.limits, || rand::rng().random()) {
+            listening.spawn(limits.watch(self.stop.clone(), self.born));
+        }
         let following = self.follower.run(self.wishes, self.stop.drain.clone());
         let following = tokio::spawn(following);
         ready();
 
-        self.stop.drain.cancelled().await;
+        supervisor::tell_status(&*self.broker, &self.stop, listeners).await;
+        supervisor::stopping(self.longest_stop, self.broker.open_tasks());
         info!(target: "gwasp::host", "stopping: no more packets are taken; a second signal stops at once");
         while listening.join_next().await.is_some() {}
         if tokio::time::timeout(FOLLOWER_DEADLINE, following)
@@ -243,6 +268,8 @@ impl Host {
         self.workers_stop.cancel();
         let end = drain(self.pools.stop(), self.drain_deadline, &self.stop.now).await;
         self.ticker.close();
+        closing.cancel();
+        drop(control.await);
         match dispatched {
             Some(dispatched) if dispatched.all_counted => {
                 close(&*self.broker, dispatched.packets, &self.stop).await;
@@ -257,6 +284,16 @@ impl Host {
             end
         })
     }
+}
+
+/// What a stop takes when everything takes as long as it may.
+fn longest_stop(config: &Config) -> Duration {
+    let listeners = config
+        .listeners
+        .values()
+        .map(|ListenerConfig::Vtp(vtp)| vtp.drain);
+    let listeners = listeners.max().unwrap_or_default();
+    listeners + ACCEPT_DEADLINE + config.drain.deadline + CANCEL_DEADLINE + CLOSE_TIME
 }
 
 /// Closes the store, and says what was done and what is left.
@@ -353,3 +390,6 @@ fn listeners(config: &Config) -> Result<Vec<(String, VtpListener)>, HostError> {
     }
     Ok(listeners)
 }
+
+#[cfg(test)]
+mod tests;

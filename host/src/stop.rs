@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
@@ -17,6 +18,8 @@ pub struct StopSignal {
     /// Give back what runs.
     pub now: CancellationToken,
     failed: Arc<AtomicBool>,
+    /// How many tasks have left their slots.
+    tasks: watch::Sender<u64>,
 }
 
 impl StopSignal {
@@ -31,6 +34,16 @@ impl StopSignal {
             self.drain.cancel();
             self.now.cancel();
         }
+    }
+
+    /// Notes that a slot has done with a task: a host may be told to end after so many.
+    pub fn count_task(&self) {
+        self.tasks.send_modify(|tasks| *tasks += 1);
+    }
+
+    /// How many times [`StopSignal::count_task`] was called.
+    pub fn tasks(&self) -> watch::Receiver<u64> {
+        self.tasks.subscribe()
     }
 
     /// Whether nothing can be kept any more.

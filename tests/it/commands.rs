@@ -110,8 +110,14 @@ fn a_host_can_be_looked_at_while_it_runs() {
     check_says(
         &shown,
         0,
-        &["\n        [grants.effects-probe]\n", "kv = true"],
+        &[
+            "\n        [grants.effects-probe]\n",
+            "kv = true",
+            "gwasp explain E0601: ",
+        ],
     );
+    let page = Answer::of(site.scene.gwasp.command().args(["explain", "E0601"])).unwrap();
+    check_says(&page, 0, &["# E0601: ", "## What to do"]);
 
     let second = site.gwasp(&["run"]);
     check_says(
@@ -238,7 +244,7 @@ fn a_mistake_in_the_configuration_is_told_once_and_in_its_place() {
     for command in ["check", "run", "ledger"] {
         let answer = site.gwasp(&[command]);
         let code = if command == "ledger" { 1 } else { 78 };
-        check_says(&answer, code, &["line 2, column 1", "`concurrency` meant?"]);
+        check_says(&answer, code, &["gwasp.toml:2:1", "`concurrency` meant?"]);
     }
 }
 

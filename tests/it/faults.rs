@@ -10,6 +10,7 @@ mod reloads;
 mod sender;
 mod sink;
 mod steady;
+mod supervised;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -110,19 +111,27 @@ impl Stage {
     }
 
     fn write_config(&self) {
-        let (sink, state) = (self.sink.address, &self.state);
         let text = format!(
+            "{}\n[plugins]\ndirectory = {:?}\n\n[store]\ndirectory = {:?}\n",
+            self.tables(),
+            self.scene.path("plugins"),
+            self.state,
+        );
+        std::fs::write(self.config(), text).unwrap();
+    }
+
+    /// A configuration but for the places of plugins and store.
+    fn tables(&self) -> String {
+        let sink = self.sink.address;
+        format!(
             "[listeners.gcn]\nkind = \"vtp\"\nbrokers = [\"{}\"]\n\n\
              [queues.general]\nconcurrency = {SLOTS}\n\n\
-             [plugins]\ndirectory = {:?}\n\n[store]\ndirectory = {state:?}\n\n\
              [services.keyed]\norigin = \"http://{sink}/keyed\"\nhonours_key = true\n\n\
              [services.asked]\norigin = \"http://{sink}/asked\"\n\
              resolve = {{ get = \"/asked/by-key/{{key}}\", after = \"1s\" }}\n\n\
              [grants.faults-probe]\nkv = true\nservices = [\"keyed\", \"asked\"]\n",
             self.sender.address,
-            self.scene.path("plugins"),
-        );
-        std::fs::write(self.config(), text).unwrap();
+        )
     }
 
     /// Starts a host without a fault and waits until it is ready.

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod control;
+#[cfg(test)]
 mod copies;
 #[cfg(test)]
 mod effects;

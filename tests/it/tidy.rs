@@ -12,8 +12,10 @@ use toml::Table;
 use crate::harness::root;
 
 /// Modules of the host, and which others each may name.
-const MODULES: [(&str, &[&str]); 21] = [
+const MODULES: [(&str, &[&str]); 25] = [
     ("text", &[]),
+    ("explain", &[]),
+    ("complaint", &["*"]),
     ("packet", &[]),
     ("intake", &["packet"]),
     ("config", &[]),
@@ -39,13 +41,19 @@ const MODULES: [(&str, &[&str]); 21] = [
     (
         "effects",
         &[
-            "broker", "config", "packet", "routes", "services", "task", "text",
+            "broker", "config", "explain", "packet", "routes", "services", "task", "text",
         ],
     ),
     (
         "workers",
         &[
-            "broker", "config", "effects", "packet", "plugins", "stop", "task", "text",
+            "broker", "config", "effects", "explain", "packet", "plugins", "stop", "task", "text",
+        ],
+    ),
+    (
+        "rollout",
+        &[
+            "broker", "config", "packet", "plugins", "routes", "stop", "text", "workers",
         ],
     ),
     (
@@ -69,6 +77,18 @@ const MODULES: [(&str, &[&str]); 21] = [
             "routes",
             "services",
             "stop",
+            "workers",
+        ],
+    ),
+    (
+        "control",
+        &[
+            "broker",
+            "listeners",
+            "packet",
+            "rollout",
+            "stop",
+            "text",
             "workers",
         ],
     ),
@@ -328,7 +348,7 @@ fn a_module_knows_only_those_that_its_room_allows() {
 
 #[test]
 fn the_store_is_named_by_the_broker_and_those_who_wire_or_show_it() {
-    let may = ["broker", "bench", "cli", "host"];
+    let may = ["broker", "bench", "cli", "complaint", "host"];
     let mut wrong = Vec::new();
     for file in files().iter().filter(|file| is_rust(file)) {
         if module(file).is_some_and(|module| !may.contains(&module.as_str())) {

@@ -87,6 +87,15 @@ impl Gwasp {
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.binary);
         command.env_remove("RUST_LOG").env_remove("RUST_BACKTRACE");
+        // No configuration but the one that is named.
+        command.env_remove("GWASP_CONFIG");
+        command.env("CONFIGURATION_DIRECTORY", "/nonexistent");
+        command.env("XDG_CONFIG_HOME", "/nonexistent");
+        for (name, _) in std::env::vars_os() {
+            if name.as_encoded_bytes().starts_with(b"GWASP__") {
+                command.env_remove(name);
+            }
+        }
         if self.apart {
             command.process_group(0);
         }

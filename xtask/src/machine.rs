@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::step;
 
 /// Debian packages of the tests. What builds plugins is `gwasp build`'s own affair.
-const TEST_PACKAGES: [&str; 3] = ["python3", "python3-venv", "strace"];
+const TEST_PACKAGES: [&str; 4] = ["python3", "python3-venv", "strace", "systemd"];
 
 /// Whether this runs unattended in a CI, where a missing peer is a failure.
 pub(crate) fn in_ci() -> bool {
@@ -18,7 +18,7 @@ pub(crate) fn in_ci() -> bool {
 /// Installs the Debian packages that the tests need and that are missing.
 pub(crate) fn install_test_packages(yes: bool) -> Result<()> {
     if !step::succeeds(Command::new("dpkg-query").arg("--version")) {
-        step::say("no dpkg here: the tests need python3 with venv, and strace");
+        step::say("no dpkg here: the tests need python3 with venv, strace and systemd");
         return Ok(());
     }
     let missing: Vec<&str> = TEST_PACKAGES

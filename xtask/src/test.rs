@@ -52,7 +52,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         )?;
     }
     if args.quick {
-        step::say("skipped: tests against comet and pygcn; `cargo xtask test` runs them");
+        step::say(
+            "skipped: tests against comet, pygcn and supervisord; `cargo xtask test` runs them",
+        );
     }
     if std::env::var_os("GWASP_SKYMAP_VENV").is_none() {
         step::say(

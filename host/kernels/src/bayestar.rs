@@ -29,9 +29,11 @@
 //! Invariant: the map depends on candidate and options only, to the last bit, not on the number
 //! of threads.
 
+mod angles;
 mod bessel;
 mod coinc;
 mod condition;
+mod curves;
 pub(crate) mod filter;
 mod lanes;
 mod likelihood;
@@ -39,10 +41,8 @@ mod network;
 mod options;
 mod radial;
 mod refine;
-mod rows;
 mod samples;
 mod table;
-mod window;
 
 pub use coinc::{
     Candidate, CandidateError, PhaseConventions, SnrSeries, Trigger, write_candidates,

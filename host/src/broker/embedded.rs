@@ -7,10 +7,10 @@ use bytes::Bytes;
 use gwasp_store::{DiskMarks, OpenError, Options, Reader, Retention, Store};
 
 use super::{
-    Accepted, Acted, Answer, Broker, BrokerError, Commit, Disk, Events, JournalEntry, Lease,
+    Accepted, Acted, Answer, Broker, BrokerError, Commit, Depth, Disk, Events, JournalEntry, Lease,
     MOST_TASKS, NewRefusal, Offer, Operations, PacketRecord, PacketSeq, Pause, PluginRecord,
-    RouteChange, RouteRecord, Scope, Submission, TaskAction, TaskDetail, TaskFilter, TaskId,
-    TaskSelection, TaskView, VersionTasks,
+    RouteChange, RouteRecord, Running, Scope, Submission, TaskAction, TaskDetail, TaskFilter,
+    TaskId, TaskSelection, TaskView, VersionTasks,
 };
 
 /// The embedded broker: one process, one store, one writer.
@@ -128,6 +128,18 @@ impl Broker for Embedded {
 
     fn open_tasks(&self) -> usize {
         self.store.open_tasks()
+    }
+
+    fn set_aside(&self) -> Result<u64, BrokerError> {
+        self.store.set_aside()
+    }
+
+    fn depth(&self, queue: &str) -> Depth {
+        self.store.depth(queue)
+    }
+
+    fn running(&self) -> Vec<Running> {
+        self.store.running()
     }
 
     fn kv_get(&self, plugin: &str, key: &str) -> Result<Option<(Bytes, u64)>, BrokerError> {

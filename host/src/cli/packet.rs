@@ -3,13 +3,14 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::Subcommand;
 use gwasp_store::{PacketFilter, PacketSeq, PacketView, Reader, StoreError, TaskFilter, TaskView};
 use serde::Serialize;
 
 use super::store::{ListArgs, StoreArgs};
 use super::table::{self, Column};
+use crate::complaint::Said;
+use crate::explain::code;
 use crate::packet::Digest;
 use crate::routes::{Manifest, Unmatched};
 use crate::task::packet_task_id;
@@ -159,7 +160,7 @@ fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let reader = args.store.open()?;
     let seq = PacketSeq(args.number);
     if args.raw {
-        let record = reader.packet(seq)?.with_context(|| missing(seq))?;
+        let record = reader.packet(seq)?.ok_or_else(|| missing(seq))?;
         std::io::stdout().lock().write_all(&record.packet.payload)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -172,8 +173,9 @@ fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn missing(PacketSeq(number): PacketSeq) -> String {
-    format!("there is no packet {number}: it expired, or never was")
+fn missing(PacketSeq(number): PacketSeq) -> Said {
+    let text = format!("there is no packet {number}: it expired, or never was");
+    Said::new(code::UNKNOWN, text)
 }
 
 #[derive(Serialize)]
@@ -186,7 +188,7 @@ struct Shown {
 impl Shown {
     /// Reads all that is known of a packet, whether its payload is still there or not.
     fn read(reader: &Reader, seq: PacketSeq) -> anyhow::Result<Self> {
-        let packet = reader.packet_view(seq)?.with_context(|| missing(seq))?;
+        let packet = reader.packet_view(seq)?.ok_or_else(|| missing(seq))?;
         let identity = Digest::from_bytes(packet.identity);
         let mut row = Row::of(packet);
         match reader.packet(seq) {

@@ -13,7 +13,7 @@ use crate::host::Places;
     clippy::disallowed_methods,
     reason = "the command line reads the environment"
 )]
-fn env_path(name: &str) -> Option<PathBuf> {
+pub(super) fn env_path(name: &str) -> Option<PathBuf> {
     std::env::var(name)
         .ok()
         .filter(|value| !value.is_empty())
@@ -72,16 +72,18 @@ pub(super) fn cache(config: &Config) -> anyhow::Result<PathBuf> {
     absolute(&directory)
 }
 
+/// Where a user's configuration is: `$XDG_CONFIG_HOME`, `~/.config`.
+pub(super) fn config_home() -> anyhow::Result<PathBuf> {
+    env_path("XDG_CONFIG_HOME")
+        .or_else(|| env_path("HOME").map(|home| home.join(".config")))
+        .context("no home directory: set the environment variable HOME")
+}
+
 fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("`{}` is no path", path.display()))
 }
 
-/// Reads the configuration at `path`; none where there is no path.
+/// Reads the configuration: all its layers, with the file at `path` above the others.
 pub(super) fn config(path: Option<&Path>) -> anyhow::Result<Config> {
-    let Some(path) = path else {
-        return Ok(Config::default());
-    };
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("the configuration {} cannot be read", path.display()))?;
-    Ok(Config::parse(&text, &path.display().to_string())?)
+    Ok(super::layers::layered(path)?.config)
 }

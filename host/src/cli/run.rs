@@ -1,6 +1,7 @@
 //! `gwasp run`.
 
 use std::io::IsTerminal as _;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -12,8 +13,11 @@ use tracing_subscriber::EnvFilter;
 
 use super::{exit, places};
 use crate::broker::BrokerError;
-use crate::config::Config;
-use crate::host::{End, Fate, Host, HostError, Places, Plugins};
+use crate::complaint::Said;
+use crate::config::{ByteSize, Config, LimitsConfig};
+use crate::explain::code;
+use crate::host::{End, Host, HostError, Places, supervisor};
+use crate::rollout::{Fate, Plugins, StartError};
 use crate::services::check_secret;
 use crate::stop::StopSignal;
 use crate::text::chain;
@@ -23,7 +27,11 @@ use crate::text::chain;
 #[command(after_help = "Examples:
   gwasp run                            serves the plugins in ./plugins; listens to nothing
   gwasp run --config gwasp.toml        listens to the streams of gwasp.toml
-  gwasp run --log gwasp=debug          tells each task, too")]
+  gwasp run --log gwasp=debug          tells each task, too
+  gwasp run --max-lifetime 1d          ends after a day, for a supervisor to start it again
+
+A host that ends by itself drains as after SIGTERM, exits with 0, and has lived for 10 s at least
+([limits] least_life). Each limit is drawn anew within a tenth of what is given.")]
 pub(super) struct Args {
     /// Configuration (TOML).
     #[arg(long, short, value_name = "FILE", env = "GWASP_CONFIG")]
@@ -40,6 +48,40 @@ pub(super) struct Args {
     /// How it is logged.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
+    #[command(flatten)]
+    limits: Limits,
+}
+
+/// When the host ends by itself; each goes before its key in `[limits]`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Limits, under a supervisor that starts the host again")]
+struct Limits {
+    /// Ends after about so many tasks.
+    #[arg(long, value_name = "NUMBER")]
+    max_tasks: Option<NonZeroU64>,
+    /// Ends when it has about so much resident memory after a task, e.g. `2GiB`.
+    #[arg(long, value_name = "SIZE")]
+    max_memory: Option<ByteSize>,
+    /// Ends after about so long, e.g. `1d`.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    max_lifetime: Option<Duration>,
+    /// Aborts when no heartbeat went the way of a packet for so long, e.g. `30s`; for a
+    /// supervisor without a watchdog of its own.
+    #[arg(long, value_name = "TIME", value_parser = LimitsConfig::parse_watchdog)]
+    watchdog: Option<Duration>,
+}
+
+impl Limits {
+    /// The limits of the configuration, but for those that are given.
+    fn over(&self, config: &LimitsConfig) -> LimitsConfig {
+        LimitsConfig {
+            max_tasks: self.max_tasks.or(config.max_tasks),
+            max_memory: self.max_memory.or(config.max_memory),
+            max_lifetime: self.max_lifetime.or(config.max_lifetime),
+            watchdog: self.watchdog.or(config.watchdog),
+            least_life: config.least_life,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -50,16 +92,25 @@ enum LogFormat {
     Json,
 }
 
+/// The profile that goes without saying.
+const PRODUCTION: &str = "production";
+
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     start_log(args)?;
     let config = match places::config(args.config.as_deref()) {
-        Ok(config) => config,
+        Ok(config) => Config {
+            limits: args.limits.over(&config.limits),
+            ..config
+        },
         Err(error) => {
             super::complain(&error);
             return Ok(ExitCode::from(exit::CONFIG));
         }
     };
     let places = places::all(args.plugins.as_deref(), args.state.as_deref(), &config)?;
+    if let Some(profile) = config.profile.as_deref().filter(|name| *name != PRODUCTION) {
+        warn!(target: "gwasp::host", profile, "THIS IS NOT PRODUCTION: the host runs under profile `{profile}`");
+    }
     let named = args.plugins.is_some() || config.plugins.directory.is_some();
     if named && let Err(error) = readable(&places.plugins) {
         super::complain(&error);
@@ -86,17 +137,19 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// A directory that somebody named and that is not there is a mistake: a host without its plugins
 /// would take packets, and no handler would see them, not even when they are sent again.
 fn readable(plugins: &Path) -> anyhow::Result<()> {
-    std::fs::read_dir(plugins).map(drop).with_context(|| {
-        format!(
-            "the plugin directory {} cannot be read; make it, or correct its name",
-            plugins.display()
-        )
+    std::fs::read_dir(plugins).map(drop).map_err(|error| {
+        let plugins = plugins.display();
+        let text = format!(
+            "the plugin directory {plugins} cannot be read ({error}); make it, or correct its name"
+        );
+        Said::new(code::PLUGIN_DIRECTORY, text).into()
     })
 }
 
 async fn serve(config: &Config, places: &Places) -> Result<End, HostError> {
     let stop = StopSignal::default();
     watch_signals(stop.clone())?;
+    supervisor::starting();
     let host = Host::new(config, places, stop).await?;
     watch_hangup(host.plugins())?;
     for (name, secret) in &config.secrets {
@@ -121,8 +174,7 @@ async fn serve(config: &Config, places: &Places) -> Result<End, HostError> {
             store = %places.store.display(), plugins = %places.plugins.display(),
             "ready"
         );
-        // Without a service manager there is nobody to tell.
-        drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
+        supervisor::ready();
     })
     .await
 }
@@ -150,7 +202,6 @@ fn watch_signals(stop: StopSignal) -> std::io::Result<()> {
                 }
             }
             last = Some(Instant::now());
-            drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
             token.cancel();
         }
     });
@@ -188,7 +239,7 @@ fn watch_hangup(plugins: Plugins) -> std::io::Result<()> {
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             info!(target: "gwasp::host", "reloading plugins");
-            tell_reloading();
+            supervisor::reloading();
             match plugins.reload().await {
                 Ok(reloaded) => {
                     let refused = reloaded
@@ -201,17 +252,10 @@ fn watch_hangup(plugins: Plugins) -> std::io::Result<()> {
                     warn!(target: "gwasp::host", error = %chain(&error), "plugins not reloaded");
                 }
             }
-            drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
+            supervisor::ready();
         }
     });
     Ok(())
-}
-
-/// Tells a service manager that asked for it (`Type=notify-reload`).
-fn tell_reloading() {
-    if let Ok(now) = sd_notify::NotifyState::monotonic_usec_now() {
-        drop(sd_notify::notify(&[sd_notify::NotifyState::Reloading, now]));
-    }
 }
 
 /// Why the host did not start, with times as people read them.
@@ -229,10 +273,12 @@ fn exit_code(error: &HostError) -> u8 {
             _ if source.is_of_disk() => exit::DISK,
             _ => exit::CONFIG,
         },
-        HostError::Broker(BrokerError::Failed { .. } | BrokerError::Full { .. }) => exit::DISK,
-        HostError::Routes { .. }
+        HostError::Broker(BrokerError::Failed { .. } | BrokerError::Full { .. })
+        | HostError::Rollout(StartError::Broker(
+            BrokerError::Failed { .. } | BrokerError::Full { .. },
+        )) => exit::DISK,
+        HostError::Rollout(StartError::Routes { .. } | StartError::Permission(_))
         | HostError::Listener { .. }
-        | HostError::Plugins(_)
         | HostError::Compiler(_) => exit::CONFIG,
         _ => 1,
     }

@@ -9,6 +9,8 @@ use serde_json::{Map, Value};
 use super::store::StoreArgs;
 use super::table;
 use super::task::read_effect;
+use crate::complaint::Said;
+use crate::explain::code;
 
 /// Answers a question in SQL from what is kept. A host may be running on the store.
 ///
@@ -44,7 +46,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Ok(answer) => answer,
         // Its text is what a person needs to mend the query.
         Err(SqlError::Database(error)) => {
-            return Err(anyhow::anyhow!("{error}; docs/sql.md lists the columns"));
+            let text = format!("{error}; docs/sql.md lists the columns");
+            return Err(Said::new(code::SQL, text).into());
         }
         Err(error) => return Err(error.into()),
     };

@@ -8,11 +8,13 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use clap::Subcommand;
 use gwasp_store::{OpenError, Reader};
 
 use super::{places, table};
+use crate::complaint::Said;
+use crate::explain::code;
 
 /// Checks, copies and writes out what is kept.
 #[derive(Debug, clap::Args)]
@@ -89,24 +91,33 @@ fn open(directory: &Path) -> anyhow::Result<Reader> {
         Ok(_) => Reader::open(directory).with_context(|| {
             format!("no store can be read in {place}; `--state DIR` names another")
         }),
-        Err(error) if error.kind() == ErrorKind::NotFound => Err(anyhow!(
-            "there is no store in {place}; `gwasp run` makes one, `--state DIR` names another"
-        )),
-        Err(error) => Err(error).with_context(|| {
-            format!("the store in {place} cannot be read; be the user who runs the host")
-        }),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let text = format!(
+                "there is no store in {place}; `gwasp run` makes one, `--state DIR` names another"
+            );
+            Err(Said::new(code::NO_STORE, text).into())
+        }
+        Err(error) => {
+            let text = format!(
+                "the store in {place} cannot be read; be the user who runs the host ({error})"
+            );
+            Err(Said::new(code::STORE_ACCESS, text).into())
+        }
     }
 }
 
 /// Why a store does not open, with times as people read them.
 pub(super) fn explained(error: OpenError) -> anyhow::Error {
     match error {
-        OpenError::Locked { dir, pid, started } => anyhow!(
-            "the store {} is in use by process {pid} since {}; stop that process or give this \
-             one another directory",
-            dir.display(),
-            table::moment(started)
-        ),
+        OpenError::Locked { dir, pid, started } => {
+            let text = format!(
+                "the store {} is in use by process {pid} since {}; stop that process or give \
+                 this one another directory",
+                dir.display(),
+                table::moment(started)
+            );
+            Said::new(code::STORE_IN_USE, text).into()
+        }
         error => error.into(),
     }
 }

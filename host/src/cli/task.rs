@@ -6,7 +6,6 @@ mod resume;
 use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::bail;
 use clap::Subcommand;
 use gwasp_store::{
     FailedAttempt, PacketSeq, Reader, State, TaskDetail, TaskFilter, TaskFound, TaskView,
@@ -17,6 +16,8 @@ pub(super) use effects::columns as read_effect;
 
 use super::store::{ListArgs, StoreArgs};
 use super::table::{self, Column};
+use crate::complaint::Said;
+use crate::explain::{Code, code};
 use crate::text::printable;
 
 /// Looks at tasks.
@@ -82,6 +83,8 @@ struct Row {
     cpu_us: u64,
     packet: Option<i64>,
     kind: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<Code>,
     error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<String>,
@@ -95,6 +98,7 @@ impl Row {
             .failure
             .map(|failure| (failure.kind, failure.message))
             .unzip();
+        let code = kind.as_deref().zip(error.as_deref());
         Self {
             id: task.id.to_string(),
             handler: format!("{}.{}", task.plugin, task.handler),
@@ -107,6 +111,7 @@ impl Row {
             ended: task.ended.map(table::moment),
             cpu_us: task.cpu / 1_000,
             packet: task.packet.map(|PacketSeq(seq)| seq),
+            code: code.and_then(|(kind, error)| Code::of_failure(kind, error)),
             kind,
             error,
             result: None,
@@ -156,7 +161,10 @@ fn cells(task: TaskView) -> Vec<String> {
         row.attempts.to_string(),
         made,
         row.handler,
-        first.to_owned(),
+        match row.code {
+            Some(code) => format!("{code} {first}"),
+            None => first.to_owned(),
+        },
     ]
 }
 
@@ -182,10 +190,14 @@ fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
 fn find(reader: &Reader, id: &str) -> anyhow::Result<TaskDetail> {
     match reader.task(id)? {
         TaskFound::One(detail) => Ok(*detail),
-        TaskFound::None => bail!("there is no task {id}: it expired, or never was"),
+        TaskFound::None => {
+            let text = format!("there is no task {id}: it expired, or never was");
+            Err(Said::new(code::UNKNOWN, text).into())
+        }
         TaskFound::Several(ids) => {
             let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-            bail!("{id} is the beginning of several tasks: {}", ids.join(", "))
+            let text = format!("{id} is the beginning of several tasks: {}", ids.join(", "));
+            Err(Said::new(code::AMBIGUOUS, text).into())
         }
     }
 }
@@ -237,6 +249,9 @@ fn print(detail: TaskDetail) -> std::io::Result<()> {
             row.id
         )?;
     }
+    if let Some(code) = row.code {
+        writeln!(out, "explain   gwasp explain {code}: {}", code.title())?;
+    }
     print_failed(&mut out, &detail.failed)
 }
 
@@ -254,7 +269,9 @@ fn print_failed(out: &mut impl Write, failed: &[FailedAttempt]) -> std::io::Resu
         writeln!(out, "attempt {number} failed {at}")?;
         // A message is kept as one line for logs; here its lines may stand.
         let message = table::clean(&failure.message).replace("\\n", "\n    ");
-        writeln!(out, "  {}: {}", failure.kind, message.trim_end())?;
+        let code = Code::of_failure(&failure.kind, &failure.message);
+        let code = code.map_or_else(String::new, |code| format!("[{code}]"));
+        writeln!(out, "  {}{code}: {}", failure.kind, message.trim_end())?;
         for line in failure.detail.iter().flat_map(|detail| detail.lines()) {
             writeln!(out, "    {}", printable(line))?;
         }
@@ -298,7 +315,7 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "  journal: asked\\u{9b}2J",
+                "  journal[E0310]: asked\\u{9b}2J",
                 "    attempt 2 forged",
                 "    and on",
                 "    one\\u{1b}[2J",

@@ -1,10 +1,11 @@
 //! `[grants.PLUGIN]`: what a plugin may do. A plugin without an entry may log, tell how far it is,
 //! ask for the time and for randomness, and make tasks of its own; nothing else.
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// What one plugin may do.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Grant {
     /// Keep values of its own between runs.

@@ -3,12 +3,13 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::ByteSize;
 
 /// Limits of heavy computations, such as sky localization.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct KernelsConfig {
     /// How many run at once; a further one waits for its turn.
@@ -19,6 +20,7 @@ pub struct KernelsConfig {
     pub memory: ByteSize,
     /// How long one may take, with its wait for a turn.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub timeout: Duration,
 }
 

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use toml::Spanned;
 use toml::de::{DeValue, Error, ValueDeserializer};
 
 use super::vtp::VtpConfig;
 
 /// A stream to listen to; `kind` says by which protocol.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ListenerConfig {
     /// VOEvent Transport Protocol, as a subscriber.
     Vtp(VtpConfig),

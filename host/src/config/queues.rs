@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
+use std::str::FromStr;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::names::{is_meant, nearest};
 
 /// One queue's pool.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct QueueConfig {
     /// How many handlers run at once, each on a thread of its own.
@@ -48,17 +50,38 @@ impl QueueConfig {
 }
 
 /// A number of bytes, written `"64MiB"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, JsonSchema, PartialEq, Eq, PartialOrd, Ord)]
+#[schemars(with = "String")]
 pub struct ByteSize(pub u64);
 
 impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        parse_size(&text).ok_or_else(|| {
-            serde::de::Error::custom(format!(
-                "`{text}` is no size; write a number with B, KiB, MiB or GiB, e.g. \"64MiB\""
-            ))
-        })
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A text that is no [`ByteSize`].
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no size; write a number with B, KiB, MiB or GiB, e.g. \"64MiB\"")]
+pub struct SizeError(String);
+
+impl FromStr for ByteSize {
+    type Err = SizeError;
+
+    fn from_str(text: &str) -> Result<Self, SizeError> {
+        parse_size(text).ok_or_else(|| SizeError(text.to_owned()))
+    }
+}
+
+impl Serialize for ByteSize {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+        let whole = units
+            .into_iter()
+            .find(|(shift, _)| self.0 > 0 && self.0.trailing_zeros() >= *shift);
+        let (shift, unit) = whole.unwrap_or((0, "B"));
+        serializer.collect_str(&format_args!("{}{unit}", self.0 >> shift))
     }
 }
 
@@ -81,7 +104,7 @@ fn parse_size(text: &str) -> Option<ByteSize> {
 const GENERAL: &str = "general";
 
 /// The table of queues, or its absence.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(transparent)]
 pub struct Queues(Option<BTreeMap<String, QueueConfig>>);
 
@@ -146,6 +169,11 @@ impl Queues {
             .filter(|(_, queue)| queue.serial)
             .map(|(name, _)| name.clone())
             .collect()
+    }
+
+    /// Whether there is no table at all.
+    pub(super) const fn is_absent(&self) -> bool {
+        self.0.is_none()
     }
 
     /// The queues that the configuration names.

@@ -4,7 +4,8 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::ByteSize;
 
@@ -15,23 +16,29 @@ const SHORTEST: Duration = Duration::from_hours(1);
 const FEWEST_BYTES: ByteSize = ByteSize(64 << 20);
 
 /// How long what is kept.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(try_from = "Raw")]
+#[schemars(with = "Raw")]
 pub struct RetentionConfig(Raw);
 
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct Raw {
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     packets: Duration,
     packet_bytes: ByteSize,
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     results: Duration,
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     journals: Duration,
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     blobs: Duration,
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     events: Duration,
     event_count: NonZeroU64,
 }

@@ -1,14 +1,13 @@
-//! `[services.NAME]` and `[secrets.NAME]`: what plugins may be allowed to talk to.
+//! `[services.NAME]`: what plugins may be allowed to talk to.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::Url;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// A service that plugins may send requests to, where their grant names it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceConfig {
     /// Scheme, host and port, e.g. `https://gracedb.ligo.org`; a path limits it further.
@@ -20,6 +19,7 @@ pub struct ServiceConfig {
     pub resolve: Option<ResolveConfig>,
     /// How long one request may take, e.g. `"30s"`.
     #[serde(default = "default_timeout", with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub timeout: Duration,
 }
 
@@ -28,8 +28,9 @@ const fn default_timeout() -> Duration {
 }
 
 /// What the URLs of a service begin with.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
 pub struct Origin(Url);
 
 /// Why a text is no origin or no path to ask at.
@@ -76,6 +77,12 @@ impl Origin {
     }
 }
 
+impl From<Origin> for String {
+    fn from(origin: Origin) -> Self {
+        origin.0.into()
+    }
+}
+
 impl TryFrom<String> for Origin {
     type Error = ServiceError;
 
@@ -99,8 +106,9 @@ impl TryFrom<String> for Origin {
 /// `resolve = { get = "/by-key/{key}", present = 200, absent = 404, after = "10s" }`, or for a
 /// service that lists what was sent to an address at that address:
 /// `resolve = { get = "{url}", contains_key = true }`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "RawResolve")]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
+#[serde(try_from = "RawResolve", into = "RawResolve")]
+#[schemars(with = "RawResolve")]
 pub struct ResolveConfig {
     /// What to GET.
     pub get: Lookup,
@@ -122,7 +130,7 @@ pub enum Lookup {
     List,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 struct RawResolve {
     get: String,
@@ -133,7 +141,24 @@ struct RawResolve {
     #[serde(default = "status_absent")]
     absent: u16,
     #[serde(default = "default_after", with = "humantime_serde")]
+    #[schemars(with = "String")]
     after: Duration,
+}
+
+impl From<ResolveConfig> for RawResolve {
+    fn from(resolve: ResolveConfig) -> Self {
+        let contains_key = resolve.get == Lookup::List;
+        Self {
+            get: match resolve.get {
+                Lookup::Path(KeyPath(path)) => path,
+                Lookup::List => "{url}".to_owned(),
+            },
+            contains_key,
+            present: resolve.present,
+            absent: resolve.absent,
+            after: resolve.after,
+        }
+    }
 }
 
 impl TryFrom<RawResolve> for ResolveConfig {
@@ -203,52 +228,9 @@ impl TryFrom<String> for KeyPath {
     }
 }
 
-/// A secret that the host puts into requests; plugins know its name alone.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SecretConfig {
-    /// File that holds it, readable by its owner alone.
-    pub file: PathBuf,
-    /// Services that it may be sent to.
-    pub services: Vec<String>,
-    /// Header that it is put into.
-    #[serde(default = "default_header", deserialize_with = "header_name")]
-    pub header: String,
-    /// Value of that header, with `{}` for the secret.
-    #[serde(default = "default_value", deserialize_with = "value_with_place")]
-    pub value: String,
-}
-
-fn header_name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    let name = String::deserialize(from)?;
-    if reqwest::header::HeaderName::try_from(&name).is_ok() {
-        return Ok(name);
-    }
-    let text = format!("`{name}` is no name of a header; give one like \"X-Api-Key\"");
-    Err(D::Error::custom(text))
-}
-
-fn value_with_place<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    let value = String::deserialize(from)?;
-    if value.matches("{}").count() == 1 {
-        return Ok(value);
-    }
-    Err(D::Error::custom(
-        "the value needs one `{}`, the place of the secret; give one like \"Bearer {}\"",
-    ))
-}
-
-fn default_header() -> String {
-    "Authorization".to_owned()
-}
-
-fn default_value() -> String {
-    "Bearer {}".to_owned()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{KeyPath, Origin, ResolveConfig, SecretConfig};
+    use super::{KeyPath, Origin, ResolveConfig};
 
     #[track_caller]
     fn check_origin(text: &str, is_origin: bool) {
@@ -301,26 +283,5 @@ mod tests {
         check_resolve("get = \"/x/{key}\"\ncontains_key = true", Some("{url}"));
         check_resolve("get = \"/x/{key}\"\npresent = 404", Some("404"));
         check_resolve("get = \"/x/{key}\"\nafterr = \"1s\"", Some("afterr"));
-    }
-
-    #[track_caller]
-    fn check_secret(line: &str, says: &str) {
-        let text = format!("file = \"t\"\nservices = []\n{line}");
-        match toml::from_str::<SecretConfig>(&text) {
-            Ok(_) => assert_eq!(says, "", "{line}"),
-            Err(error) => assert!(
-                !says.is_empty() && error.to_string().contains(says),
-                "{error}"
-            ),
-        }
-    }
-
-    #[test]
-    fn a_secret_has_one_place_in_a_header_that_can_be() {
-        check_secret("value = \"token {}\"", "");
-        check_secret("value = \"Bearer\"", "`{}`");
-        check_secret("value = \"{}{}\"", "one `{}`");
-        check_secret("header = \"X-Api-Key\"", "");
-        check_secret("header = \"X Api\"", "no name of a header");
     }
 }

@@ -6,14 +6,15 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Which VOEvent brokers to listen to, and how patiently.
 ///
 /// ```toml
 /// brokers = ["voevent.example.org:8099", "127.0.0.1:8099"]
 /// ```
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct VtpConfig {
     /// `host:port` of each broker. Each is held at the same time; what comes from several is
@@ -36,25 +37,30 @@ pub struct VtpConfig {
     pub max_packet: NonZeroU32,
     /// Connect again after this long without a frame; brokers send one at least every 90 s.
     #[serde(default = "defaults::silence", with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub silence: Duration,
     /// How long one frame may take from its first byte to its last.
     #[serde(default = "defaults::frame_deadline", with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub frame_deadline: Duration,
     /// How long the broker may leave our receipts unread.
     #[serde(default = "defaults::write_deadline", with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub write_deadline: Duration,
     /// How long to wait for each address of a broker, the TLS handshake included.
     #[serde(default = "defaults::connect_timeout", with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub connect_timeout: Duration,
     /// How long an ending connection waits for what is under way to be kept.
     #[serde(default = "defaults::drain", with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub drain: Duration,
     /// TLS, for brokers that offer it; plain TCP without this table.
     pub tls: Option<TlsConfig>,
 }
 
 /// TLS to the brokers.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TlsConfig {
     /// PEM file with the certificates to trust; the system's without it.
@@ -120,7 +126,8 @@ impl VtpConfig {
 }
 
 /// `host:port` of a VTP peer; an IPv6 address stands in brackets.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, JsonSchema, PartialEq, Eq, Hash)]
+#[schemars(with = "String")]
 pub struct BrokerAddress {
     host: String,
     port: u16,
@@ -193,6 +200,12 @@ impl<'de> Deserialize<'de> for BrokerAddress {
         String::deserialize(deserializer)?
             .parse()
             .map_err(serde::de::Error::custom)
+    }
+}
+
+impl Serialize for BrokerAddress {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -14,6 +14,7 @@ use super::function::{HTTP_GET, HTTP_SEND};
 use super::noted::{self, HttpAnswer};
 use super::seam::{Context, External, Made, Settled, encode};
 use super::{Run, denied, list_with};
+use crate::explain::{ALLOW_IT, NO_SERVICE};
 use crate::packet::Digest;
 use crate::services::{
     HttpError, HttpMethod, HttpRequest, HttpResponse, HttpServices, Resolved, Service,
@@ -151,7 +152,7 @@ fn refused(
         return None;
     }
     Some(format!(
-        "the secret `{secret}` may not be sent to `{0}`; to allow it, have in the configuration:\n\n    \
+        "the secret `{secret}` may not be sent to `{0}`; {ALLOW_IT}\n\n    \
          [secrets.{secret}]\n    file = \"…\"\n    services = [\"{0}\"]\n",
         service.name
     ))
@@ -159,7 +160,7 @@ fn refused(
 
 fn unknown_service(plugin: &str, granted: &[String], url: &str) -> String {
     format!(
-        "no service covers {url}; to allow it, have in the configuration:\n\n    \
+        "{NO_SERVICE} {url}; {ALLOW_IT}\n\n    \
          [services.NAME]\n    origin = \"{}\"\n\n    [grants.{plugin}]\n    {}\n",
         url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/"),
         list_with("services", granted, "NAME")

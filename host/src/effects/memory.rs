@@ -20,6 +20,17 @@ pub struct OutOfMemory {
     limit: usize,
 }
 
+#[cfg(test)]
+impl OutOfMemory {
+    /// One that a test needs.
+    pub(crate) const fn of_test() -> Self {
+        Self {
+            wanted: 2,
+            limit: 1,
+        }
+    }
+}
+
 /// Limits of a run's linear memories and tables, which a component may have several of.
 #[derive(Debug)]
 pub struct MemoryLimits {

@@ -361,7 +361,8 @@ mod tests {
 
     use super::{Attempt, Ended, FailureKind};
     use crate::broker::{RetryPolicy, Step};
-    use crate::effects::{KernelFault, SeamError};
+    use crate::effects::{KernelFault, OutOfMemory, SeamError};
+    use crate::explain::{Code, code};
 
     const POLICY: RetryPolicy = RetryPolicy {
         retries: 2,
@@ -434,6 +435,52 @@ mod tests {
             panic!("it failed");
         };
         assert_eq!(message, "asked for \"\\u{9b}2J\\nINFO forged\"");
+    }
+
+    #[track_caller]
+    fn check_code(ended: Ended, expected: Code) {
+        let Ended::Failed { kind, message, .. } = ended else {
+            panic!("{ended:?}");
+        };
+        assert_eq!(Code::of_failure(kind.as_str(), &message), Some(expected));
+    }
+
+    #[test]
+    fn each_failure_has_a_code() {
+        for kind in [
+            FailureKind::Error,
+            FailureKind::Parse,
+            FailureKind::Permanent,
+            FailureKind::InDoubt,
+            FailureKind::Trap,
+            FailureKind::Timeout,
+            FailureKind::Limit,
+            FailureKind::Journal,
+            FailureKind::Unsettled,
+            FailureKind::Host,
+            FailureKind::Version,
+        ] {
+            assert!(Code::of_failure(kind.as_str(), "").is_some(), "{kind:?}");
+        }
+        let expired = super::expired(String::new());
+        assert_eq!(Code::of_failure(&expired.kind, ""), Some(code::RUN_EXPIRED));
+    }
+
+    #[test]
+    fn memory_and_stack_are_told_from_other_limits_and_traps() {
+        let limit = Ended::of(Err(SeamError::Limit {
+            what: "calls",
+            limit: 1,
+        }
+        .into()));
+        check_code(limit, code::RUN_LIMIT);
+        check_code(
+            Ended::of(Err(OutOfMemory::of_test().into())),
+            code::RUN_MEMORY,
+        );
+        let trap = |trap: wasmtime::Trap| Ended::of(Err(trap.into()));
+        check_code(trap(wasmtime::Trap::StackOverflow), code::RUN_STACK);
+        check_code(trap(wasmtime::Trap::UnreachableCodeReached), code::RUN_TRAP);
     }
 
     #[test]

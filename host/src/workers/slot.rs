@@ -14,6 +14,7 @@ use super::outcome::{Attempt, Ended, FailureKind, MAX_MESSAGE, expired};
 use super::pool::{Pool, PoolError};
 use crate::broker::{BrokerError, Commit, Failure, Input, Lease, Step};
 use crate::effects::{Committed, Context, Driver, Journal, Limits, LiveRun, Seam};
+use crate::explain::Code;
 use crate::packet::Digest;
 use crate::plugins::{CompileError, Plugin};
 use crate::task::nanos;
@@ -41,6 +42,7 @@ pub(super) fn run(pool: &Pool, number: u32) {
     runtime.block_on(async {
         while let Some(lease) = next(pool, number).await {
             run_lease(pool, lease).await;
+            pool.shared.stop.count_task();
         }
     });
 }
@@ -269,7 +271,8 @@ fn report(lease: &Lease, commit: &Commit) {
     macro_rules! tell {
         ($level:ident, $failure:expr, $state:literal, $what:literal) => {{
             let (kind, error) = (&$failure.kind, one_line(&$failure.message, MAX_MESSAGE));
-            $level!(target: "gwasp::task", %task, %handler, %queue, attempt, %version, cpu_us, packet_id, state = $state, kind, %error, $what);
+            let code = Code::of_failure(kind, &$failure.message).map(Code::as_str);
+            $level!(target: "gwasp::task", %task, %handler, %queue, attempt, %version, cpu_us, packet_id, state = $state, kind, code, %error, $what);
         }};
     }
     match &commit.step {

@@ -298,6 +298,14 @@ impl Store {
         self.inner.queues.open_tasks()
     }
 
+    /// Counts the tasks that are set aside.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] where they cannot be counted.
+    pub fn set_aside(&self) -> Result<u64, StoreError> {
+        self.inner.pool.with(Reader::set_aside)
+    }
+
     /// Returns how full a queue is.
     pub fn depth(&self, queue: &str) -> Depth {
         self.inner.queues.depth(queue)

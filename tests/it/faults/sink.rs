@@ -28,6 +28,10 @@ pub(super) struct Seen {
     asked: BTreeSet<String>,
     /// What must not be.
     pub(super) violations: Vec<String>,
+    /// Requests are not answered.
+    is_held: bool,
+    /// Requests that came while they were not answered.
+    pub(super) held: u32,
 }
 
 /// The services; they end with the process.
@@ -120,6 +124,17 @@ impl Sink {
         u64::try_from(self.lock().changes.len() / 2).unwrap()
     }
 
+    /// Answers no more requests, until [`Sink::release`].
+    pub(super) fn hold(&self) {
+        self.lock().is_held = true;
+    }
+
+    /// Answers requests again; those that were held are not done.
+    pub(super) fn release(&self) {
+        self.lock().is_held = false;
+        self.shared.1.notify_all();
+    }
+
     /// Waits until `done` holds; tells whether it did within `limit`.
     pub(super) fn waits(&self, limit: Duration, mut done: impl FnMut(&Seen) -> bool) -> bool {
         let end = Instant::now() + limit;
@@ -151,6 +166,12 @@ impl Sink {
     fn answer(&self, request: &Request) -> u16 {
         let path: Vec<&str> = request.path.split('/').skip(1).collect();
         let mut seen = self.lock();
+        if seen.is_held {
+            seen.held += 1;
+            self.shared.1.notify_all();
+            drop(self.shared.1.wait_while(seen, |seen| seen.is_held).unwrap());
+            return 503;
+        }
         let status = match (request.method.as_str(), path.as_slice()) {
             ("POST", [service, "upload"]) => {
                 seen.upload(service, request);

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 
 use super::{Run, pp, table};
 use crate::build;
-use crate::step;
+use crate::{peers, step};
 
 /// One kind of fault, or none, for a long time.
 #[derive(Debug)]
@@ -155,6 +155,46 @@ pub(super) const LANES: &[Lane] = &[
         },
     },
     Lane {
+        name: "systemd",
+        row: "17",
+        about: "restarts, stops, reloads and kills by a person's systemd while packets come",
+        work: Work::Test {
+            package: "gwasp-tests",
+            name: "faults::supervised::a_host_that_systemd_restarts_under_load_loses_and_doubles_nothing",
+            lengths: &[("GWASP_PACKETS", 1_250, 125), ("GWASP_RESTARTS", 20, 4)],
+        },
+    },
+    Lane {
+        name: "supervisord",
+        row: "17",
+        about: "the same by supervisord",
+        work: Work::Test {
+            package: "gwasp-tests",
+            name: "faults::supervised::a_host_that_supervisord_restarts_under_load_loses_and_doubles_nothing",
+            lengths: &[("GWASP_PACKETS", 1_250, 125), ("GWASP_RESTARTS", 20, 4)],
+        },
+    },
+    Lane {
+        name: "renewal",
+        row: "18",
+        about: "a host that ends by itself every 100 tasks, under a person's systemd",
+        work: Work::Test {
+            package: "gwasp-tests",
+            name: "faults::supervised::a_host_that_ends_by_itself_is_started_again_by_systemd_however_often",
+            lengths: &[("GWASP_RENEWALS", 100, 10)],
+        },
+    },
+    Lane {
+        name: "renewal2",
+        row: "18",
+        about: "the same under supervisord",
+        work: Work::Test {
+            package: "gwasp-tests",
+            name: "faults::supervised::a_host_that_ends_by_itself_is_started_again_by_supervisord_however_often",
+            lengths: &[("GWASP_RENEWALS", 100, 10)],
+        },
+    },
+    Lane {
         name: "skymaps",
         row: "",
         about: "sky maps beside ligo.skymap's, and the P-P test; an hour or more",
@@ -192,6 +232,7 @@ fn test(run: &Run, package: &str, name: &str) -> Result<Command> {
         .env("GWASP_BIN", &run.built.binary)
         .env("GWASP_PLUGINS", &run.built.plugins)
         .env("GWASP_TEST_PLUGINS", &run.built.test_plugins)
+        .env("GWASP_PEERS_VENV", peers::python(&run.built.target)?)
         .env("GWASP_SEED", run.seed.to_string())
         .env("GWASP_RESULTS", &run.results);
     Ok(test)

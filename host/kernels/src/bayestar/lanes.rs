@@ -30,32 +30,32 @@ fn horner<const FMA: bool, const N: usize>(x: f32, coefficients: [f32; N]) -> f3
 /// Adding and subtracting this rounds to an integer, whose bits are then the lowest ones.
 pub(crate) const ROUNDER: f32 = 12_582_912.0;
 
-/// `exp(x)`; below -87 it is `exp(-87)`, about 1.6e-38, above 88 `exp(88)`.
+/// `2^r` for `|r| ≤ ½`, and 1 for 0: a least-squares fit whose linear term is rounded to `ln 2`.
+const EXP2: [f32; 7] = [
+    1.0,
+    std::f32::consts::LN_2,
+    0.24022648,
+    0.05550329,
+    0.009618374,
+    0.0013399848,
+    0.00015370705,
+];
+
+/// `2^x`; below -64 it is `2^-64`, above 126 `2^126`. Products of what is small stay normal
+/// numbers: others take processors many times as long.
 #[inline(always)]
-pub(crate) fn exp<const FMA: bool>(x: f32) -> f32 {
-    const LN2_HIGH: f32 = 0.693_359_4;
-    const LN2_LOW: f32 = -2.121_944_4e-4;
-    let x = if x > -87.0 { x } else { -87.0 };
-    let x = if x < 88.0 { x } else { 88.0 };
-    let shifted = fma::<FMA>(x, std::f32::consts::LOG2_E, ROUNDER);
-    let n = shifted - ROUNDER;
-    let r = fma::<FMA>(n, -LN2_LOW, fma::<FMA>(n, -LN2_HIGH, x));
-    let tail = horner::<FMA, 5>(
-        r,
-        [
-            0.5,
-            0.166_665_17,
-            0.041_666_27,
-            0.008_369_072,
-            0.001_394_608,
-        ],
-    );
-    let value = fma::<FMA>(r * r, tail, r) + 1.0;
-    let exponent = shifted
-        .to_bits()
-        .wrapping_sub(ROUNDER.to_bits())
-        .wrapping_add(127);
-    value * f32::from_bits(exponent << 23)
+pub(crate) fn exp2<const FMA: bool>(x: f32) -> f32 {
+    let x = if x > -64.0 { x } else { -64.0 };
+    let x = if x < 126.0 { x } else { 126.0 };
+    let shifted = x + ROUNDER;
+    let r = x - (shifted - ROUNDER);
+    let value = horner::<FMA, 7>(r, EXP2);
+    // The sum of exponents: a value in [√½, √2) times the whole power.
+    f32::from_bits(
+        value
+            .to_bits()
+            .wrapping_add(shifted.to_bits().wrapping_sub(ROUNDER.to_bits()) << 23),
+    )
 }
 
 /// `ln(x)` for normal positive `x`.
@@ -149,6 +149,25 @@ pub(crate) fn catmull_rom(t: f32) -> [f32; 4] {
         t * (0.5 + t * (2.0 - 1.5 * t)),
         square * (-0.5 + 0.5 * t),
     ]
+}
+
+/// The larger of two; the second if they cannot be compared.
+#[inline(always)]
+pub(crate) fn larger(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
+}
+
+/// The largest of one group, by halves.
+#[inline(always)]
+pub(crate) fn largest_lane(lanes: &Lanes) -> f32 {
+    let (mut eight, mut four) = ([0.0; 8], [0.0; 4]);
+    for l in 0..8 {
+        eight[l] = larger(lanes[l], lanes[l + 8]);
+    }
+    for l in 0..4 {
+        four[l] = larger(eight[l], eight[l + 4]);
+    }
+    larger(larger(four[0], four[2]), larger(four[1], four[3]))
 }
 
 #[cfg(test)]

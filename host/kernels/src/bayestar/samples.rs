@@ -1,29 +1,102 @@
-//! The samples of one pixel: a network's output, delayed, weighted and summed.
+//! The samples of one pixel: a network's output, delayed, weighted and summed, and of those the
+//! few that can matter.
 //!
-//! Arrays are padded to whole groups of lanes. A padded sample has a square amplitude so far
-//! below zero that its likelihood vanishes.
+//! Whatever inclination and polarization are, the `g` of a sample is at most half the square of
+//! the network's signal-to-noise ratio, and at most that of the part of it that two
+//! polarizations can produce. Samples whose [`Ceiling`] lies too low are left out of everything
+//! that is done per angle.
 
-use super::lanes::{LANES, Lanes, catmull_rom, fma, sin_cos};
+use super::lanes::{LANES, Lanes, catmull_rom, fma, larger, largest_lane, sin_cos};
 use super::network::{Channel, View};
 use crate::numeric::narrow;
 use crate::work::{OutOfMemory, filled};
 use std::ops::Range;
 
-/// Polarization angles `2ψ` in `[0, π)`, equidistant; the other half circle mirrors them.
-pub(crate) const N_POLARIZATIONS: usize = 5;
-/// In place of the square amplitude of the padding behind the last sample.
-const PADDING: f32 = -1e30;
+/// `|P|²`, `|X|²`, `Re(P X*)` and `Im(P X*)` of a sample, with `P = Σ F₊ρ` and `X = Σ F×ρ`.
+pub(crate) type Signal = [f32; 4];
 
-/// Buffers for the samples of one pixel.
+/// Sums over the channels of a network, Mpc².
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Response {
+    /// `Σ F₊²`.
+    pub(crate) plus2: f64,
+    /// `Σ F×²`.
+    pub(crate) cross2: f64,
+    /// `Σ F₊F×`.
+    pub(crate) both: f64,
+}
+
+impl Response {
+    /// Adds a channel.
+    #[inline(always)]
+    pub(crate) fn add(&mut self, view: &View) {
+        self.plus2 += view.plus * view.plus;
+        self.cross2 += view.cross * view.cross;
+        self.both += view.plus * view.cross;
+    }
+}
+
+/// The largest `g` of a sample over all angles, as a form of the sample's signal.
+///
+/// It is `½κ²` times the square of the projection of `ρ` on the plane of `F₊` and `F×`. Where
+/// these are almost parallel, the whole of `ρ` takes the projection's place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ceiling {
+    plus2: f32,
+    cross2: f32,
+    both: f32,
+    power: f32,
+}
+
+/// `1 - cos²` of the angle between `F₊` and `F×` below which a projection is too uncertain.
+const LEAST_SINE2: f64 = 1e-3;
+/// Allows for rounding in a projection.
+const ALLOWANCE: f64 = 1.001;
+
+impl Ceiling {
+    /// For the response of several channels, and the factor `κ²`.
+    pub(crate) fn projected(response: &Response, kappa2: f64) -> Self {
+        let Response {
+            plus2,
+            cross2,
+            both,
+        } = *response;
+        let determinant = plus2 * cross2 - both * both;
+        if determinant <= LEAST_SINE2 * plus2 * cross2 {
+            return Self::whole(kappa2);
+        }
+        let scale = 0.5 * kappa2 * ALLOWANCE / determinant;
+        Self {
+            plus2: narrow(scale * cross2),
+            cross2: narrow(scale * plus2),
+            both: narrow(-2.0 * scale * both),
+            power: 0.0,
+        }
+    }
+
+    /// `½κ² Σ |ρ|²`: exact for one channel, and for two that see differently.
+    pub(crate) fn whole(kappa2: f64) -> Self {
+        Self {
+            plus2: 0.0,
+            cross2: 0.0,
+            both: 0.0,
+            power: narrow(0.5 * kappa2),
+        }
+    }
+}
+
+/// Buffers for the samples of one pixel, padded to whole groups of lanes with silence.
 #[derive(Debug)]
 pub(crate) struct Samples {
     n: usize,
     /// Samples, rounded up to whole groups.
     padded: usize,
-    /// `Σ F₊ρ` and `Σ F×ρ`: real and imaginary parts, `[4][padded]`.
+    /// `Σ F₊ρ` and `Σ F×ρ`, real and imaginary parts, and `Σ |ρ|²`: `[5][padded]`.
     sums: Vec<f32>,
-    /// `|P|²`, `|X|²` and `Im(P X*)` of each polarization, `[5][3][padded]`.
-    squares: Vec<f32>,
+    /// The largest `g` of each sample, `[padded]`.
+    ceilings: Vec<f32>,
+    /// Signals of the samples that are kept.
+    kept: Vec<Signal>,
 }
 
 /// Four neighbours of a channel's samples, each as a window on the series, and their weights.
@@ -56,36 +129,26 @@ impl<'a> Neighbours<'a> {
     }
 }
 
+/// Numbers per sample: the sums, and the ceiling.
+const N_ARRAYS: usize = 6;
+
 impl Samples {
     /// Bytes for `n` samples.
     pub(crate) const fn bytes(n: usize) -> usize {
-        (4 + 3 * N_POLARIZATIONS) * n.next_multiple_of(LANES) * size_of::<f32>()
+        (N_ARRAYS + size_of::<Signal>() / size_of::<f32>())
+            * n.next_multiple_of(LANES)
+            * size_of::<f32>()
     }
 
     pub(crate) fn new(n: usize) -> Result<Self, OutOfMemory> {
         let padded = n.next_multiple_of(LANES);
-        let sums = filled(4 * padded, 0.0)?;
-        let squares = filled(3 * N_POLARIZATIONS * padded, 0.0)?;
         Ok(Self {
             n,
             padded,
-            sums,
-            squares,
+            sums: filled((N_ARRAYS - 1) * padded, 0.0)?,
+            ceilings: filled(padded, 0.0)?,
+            kept: filled(padded, Signal::default())?,
         })
-    }
-
-    /// `|P|²`, `|X|²` and `Im(P X*)` of polarization `k`, in groups.
-    #[inline(always)]
-    pub(crate) fn groups(&self, k: usize) -> [&[Lanes]; 3] {
-        let padded = self.padded;
-        let samples = &self.squares[3 * k * padded..3 * (k + 1) * padded];
-        let (plus2, rest) = samples.split_at(padded);
-        let (cross2, both) = rest.split_at(padded);
-        [
-            plus2.as_chunks().0,
-            cross2.as_chunks().0,
-            both.as_chunks().0,
-        ]
     }
 
     /// Empties the sums over channels.
@@ -103,13 +166,14 @@ impl Samples {
         let [a0, a1, a2, a3] = amplitudes.aligned();
         let [p0, p1, p2, p3] = Neighbours::new(&channel.phase, &range, view).aligned();
         let (plus, cross) = (narrow(view.plus), narrow(view.cross));
-        let (re_plus, rest) = self.sums.split_at_mut(self.padded);
-        let (im_plus, rest) = rest.split_at_mut(self.padded);
-        let (re_cross, im_cross) = rest.split_at_mut(self.padded);
         let len = a0.len().min(p0.len());
-        let window = range.start..range.start + len;
-        let (re_plus, im_plus) = (&mut re_plus[window.clone()], &mut im_plus[window.clone()]);
-        let (re_cross, im_cross) = (&mut re_cross[window.clone()], &mut im_cross[window]);
+        let mut arrays = self.sums.chunks_exact_mut(self.padded);
+        let mut array = || match arrays.next() {
+            Some(array) => &mut array[range.start..range.start + len],
+            None => &mut [],
+        };
+        let (re_plus, im_plus, re_cross, im_cross) = (array(), array(), array(), array());
+        let power = array();
         let (a0, a1, a2, a3) = (&a0[..len], &a1[..len], &a2[..len], &a3[..len]);
         let (p0, p1, p2, p3) = (&p0[..len], &p1[..len], &p2[..len], &p3[..len]);
         for s in 0..len {
@@ -129,77 +193,95 @@ impl Samples {
             im_plus[s] = fma::<FMA>(plus, im, im_plus[s]);
             re_cross[s] = fma::<FMA>(cross, re, re_cross[s]);
             im_cross[s] = fma::<FMA>(cross, im, im_cross[s]);
+            power[s] = fma::<FMA>(amplitude, amplitude, power[s]);
         }
     }
 
-    /// Writes `|ρ|²` of one channel alone as polarization 0, with zeros beside it; returns the
-    /// largest.
+    /// Takes one channel alone: its amplitude is all that counts, and stands for `P`.
     #[inline(always)]
-    pub(crate) fn alone<const FMA: bool>(&mut self, channel: &Channel, view: &View) -> f32 {
+    pub(crate) fn alone<const FMA: bool>(&mut self, channel: &Channel, view: &View) {
         let range = valid(self.n, view.shift);
         let neighbours = Neighbours::new(&channel.amplitude, &range, view);
         let [w0, w1, w2, w3] = neighbours.weights;
         let [a0, a1, a2, a3] = neighbours.aligned();
-        self.squares[..self.n].fill(0.0);
-        self.squares[self.n..self.padded].fill(PADDING);
-        self.squares[self.padded..3 * self.padded].fill(0.0);
-        let out = &mut self.squares[range];
-        for ((((out, a0), a1), a2), a3) in out.iter_mut().zip(a0).zip(a1).zip(a2).zip(a3) {
-            let amplitude = fma::<FMA>(w3, *a3, fma::<FMA>(w2, *a2, fma::<FMA>(w1, *a1, w0 * a0)));
-            *out = amplitude * amplitude;
+        self.clear();
+        let (re_plus, rest) = self.sums.split_at_mut(self.padded);
+        let power = &mut rest[3 * self.padded..][range.clone()];
+        let out = re_plus[range].iter_mut().zip(power);
+        for (((((re, power), a0), a1), a2), a3) in out.zip(a0).zip(a1).zip(a2).zip(a3) {
+            *re = fma::<FMA>(w3, *a3, fma::<FMA>(w2, *a2, fma::<FMA>(w1, *a1, w0 * a0)));
+            *power = *re * *re;
         }
-        largest(&self.squares[..self.n])
     }
 
-    /// Turns the sums to polarization `k`, given by sine and cosine of its angle, and writes
-    /// `|P|²`, `|X|²` and `Im(P X*)`.
+    /// Finds the largest `g` that each sample can have; returns the signal of the sample
+    /// with the largest of all.
     #[inline(always)]
-    pub(crate) fn turn<const FMA: bool>(&mut self, k: usize, (sin, cos): (f32, f32)) {
-        let padded = self.padded;
-        let (re_plus, rest) = self.sums.split_at(padded);
-        let (im_plus, rest) = rest.split_at(padded);
-        let (re_cross, im_cross) = rest.split_at(padded);
-        let out = &mut self.squares[3 * k * padded..3 * (k + 1) * padded];
-        let (plus2, rest) = out.split_at_mut(padded);
-        let (cross2, both) = rest.split_at_mut(padded);
-        let im_cross = &im_cross[..padded];
-        for s in 0..padded {
-            let re_p = fma::<FMA>(cos, re_plus[s], sin * re_cross[s]);
-            let im_p = fma::<FMA>(cos, im_plus[s], sin * im_cross[s]);
-            let re_x = fma::<FMA>(cos, re_cross[s], -(sin * re_plus[s]));
-            let im_x = fma::<FMA>(cos, im_cross[s], -(sin * im_plus[s]));
-            plus2[s] = fma::<FMA>(re_p, re_p, im_p * im_p);
-            cross2[s] = fma::<FMA>(re_x, re_x, im_x * im_x);
-            both[s] = fma::<FMA>(im_p, re_x, -(re_p * im_x));
-        }
-        plus2[self.n..].fill(PADDING);
-    }
-
-    /// The largest `a·|P|² + b·|X|² ± d·Im(P X*)` of polarization `k`, for both signs; at least
-    /// zero.
-    #[inline(always)]
-    pub(crate) fn largest_pair<const FMA: bool>(
-        &self,
-        k: usize,
-        [a, b, d]: [f32; 3],
-    ) -> (f32, f32) {
-        let [plus2, cross2, both] = self.groups(k);
-        let (mut up, mut down) = ([0.0_f32; LANES], [0.0_f32; LANES]);
-        for ((plus2, cross2), both) in plus2.iter().zip(cross2).zip(both) {
+    pub(crate) fn strongest<const FMA: bool>(&mut self, ceiling: &Ceiling) -> Signal {
+        let group = |k: usize| self.sums[k * self.padded..][..self.padded].as_chunks().0;
+        let (re_plus, im_plus, re_cross, im_cross) = (group(0), group(1), group(2), group(3));
+        let power: &[Lanes] = group(4);
+        let mut best = [0.0_f32; LANES];
+        let out = self.ceilings.as_chunks_mut::<LANES>().0;
+        for (k, out) in out.iter_mut().enumerate() {
             for l in 0..LANES {
-                let even = fma::<FMA>(a, plus2[l], b * cross2[l]);
-                let (sum, difference) =
-                    (fma::<FMA>(d, both[l], even), fma::<FMA>(-d, both[l], even));
-                up[l] = if sum > up[l] { sum } else { up[l] };
-                down[l] = if difference > down[l] {
-                    difference
-                } else {
-                    down[l]
-                };
+                let [plus2, cross2, re, _] = signal::<FMA>(
+                    (re_plus[k][l], im_plus[k][l]),
+                    (re_cross[k][l], im_cross[k][l]),
+                );
+                let projected = fma::<FMA>(
+                    ceiling.plus2,
+                    plus2,
+                    fma::<FMA>(ceiling.cross2, cross2, ceiling.both * re),
+                );
+                out[l] = fma::<FMA>(ceiling.power, power[k][l], projected);
+                best[l] = larger(out[l], best[l]);
             }
         }
-        (largest_lane(&up), largest_lane(&down))
+        let largest = largest_lane(&best);
+        let at = self.ceilings.iter().position(|&g| g >= largest);
+        self.signal::<FMA>(at.unwrap_or(0))
     }
+
+    /// The signals of all samples that reach `floor`.
+    #[inline(always)]
+    pub(crate) fn above<const FMA: bool>(&mut self, floor: f32) -> &[Signal] {
+        let mut count = 0;
+        for k in 0..self.padded / LANES {
+            let group = &self.ceilings[k * LANES..][..LANES];
+            let mut any = 0;
+            for &g in group {
+                any |= u32::from(g >= floor);
+            }
+            if any == 0 {
+                continue;
+            }
+            for s in (k * LANES..(k + 1) * LANES).take_while(|&s| s < self.n) {
+                if self.ceilings[s] >= floor {
+                    self.kept[count] = self.signal::<FMA>(s);
+                    count += 1;
+                }
+            }
+        }
+        &self.kept[..count]
+    }
+
+    #[inline(always)]
+    fn signal<const FMA: bool>(&self, s: usize) -> Signal {
+        let at = |k: usize| self.sums[k * self.padded + s];
+        signal::<FMA>((at(0), at(1)), (at(2), at(3)))
+    }
+}
+
+/// The signal of `P` and `X`, given by real and imaginary parts.
+#[inline(always)]
+fn signal<const FMA: bool>((re_p, im_p): (f32, f32), (re_x, im_x): (f32, f32)) -> Signal {
+    [
+        fma::<FMA>(re_p, re_p, im_p * im_p),
+        fma::<FMA>(re_x, re_x, im_x * im_x),
+        fma::<FMA>(re_p, re_x, im_p * im_x),
+        fma::<FMA>(im_p, re_x, -(re_p * im_x)),
+    ]
 }
 
 /// The samples of the network for which a channel's interpolation has all four neighbours:
@@ -210,39 +292,6 @@ fn valid(n: usize, shift: i64) -> Range<usize> {
     let bound = |i: i64| usize::try_from(i.clamp(0, last)).unwrap_or(0);
     let start = bound(1 - shift);
     start..bound(last - 2 - shift).max(start)
-}
-
-/// The largest value, at least zero.
-#[inline(always)]
-fn largest(values: &[f32]) -> f32 {
-    let mut lanes = [0.0; LANES];
-    let (groups, rest) = values.as_chunks::<LANES>();
-    for group in groups {
-        for l in 0..LANES {
-            lanes[l] = if group[l] > lanes[l] {
-                group[l]
-            } else {
-                lanes[l]
-            };
-        }
-    }
-    let best = largest_lane(&lanes);
-    rest.iter()
-        .fold(best, |best, &value| if value > best { value } else { best })
-}
-
-/// The largest of one group, by halves.
-#[inline(always)]
-fn largest_lane(lanes: &Lanes) -> f32 {
-    let larger = |a: f32, b: f32| if a > b { a } else { b };
-    let (mut eight, mut four) = ([0.0; 8], [0.0; 4]);
-    for l in 0..8 {
-        eight[l] = larger(lanes[l], lanes[l + 8]);
-    }
-    for l in 0..4 {
-        four[l] = larger(eight[l], eight[l + 4]);
-    }
-    larger(larger(four[0], four[2]), larger(four[1], four[3]))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@
 
 mod quadrature;
 
-use super::lanes::{LANES, Lanes, ROUNDER, catmull_rom};
+use super::lanes::{LANES, Lanes, ROUNDER, catmull_rom, ln};
 use super::radial::{DistancePrior, RadialIntegral};
 use crate::numeric::{clamp_index, integer, narrow};
 use crate::work::{Cancelled, OutOfMemory, Work, filled};
@@ -19,12 +19,20 @@ use quadrature::{cell_range, diagonal};
 
 /// Nodes on each axis.
 pub(crate) const N_NODES: usize = 400;
+/// `p_max` by the largest distance for which columns are smooth. Below, the prior far away and the
+/// signal nearby take turns abruptly, and so do patch and anti-diagonal; above, they are steep.
+const SMOOTH: std::ops::Range<f64> = 2.0..8.0;
+/// Pieces of a column that is not smooth.
+const NARROW: f32 = 0.25;
 /// Half width of the patch in `ln r₀`.
 const ALPHA: f64 = 4.0;
 
 /// One node: `T₀`, `⟨r⟩` and `⟨r²⟩` in units of the largest distance, and 1, so that a sum over
 /// weighted nodes carries its own weight along.
 pub(crate) type Node = [f32; 4];
+
+/// Stands for `g` where a sample has no signal at all.
+pub(crate) const NO_SIGNAL: f32 = 1e-30;
 
 /// Row length, and number of rows, of the coarse copy: a power of two, so that an index can be
 /// masked instead of checked.
@@ -39,10 +47,16 @@ pub(crate) struct RadialTable {
     nodes: Vec<Node>,
     /// `T₀` alone, `[COARSE][COARSE]`, for bounds that need no interpolation of higher order.
     coarse: Vec<f32>,
+    /// The same, but the largest of all smaller `x` with the same signal.
+    highest: Vec<f32>,
+    /// The anti-diagonal from the far end to the near one, with its ends repeated.
+    diagonal: Vec<Node>,
     /// The axes.
     pub(crate) axes: Axes,
     /// Largest distance, Mpc: the unit of the moments.
     pub(crate) unit: f64,
+    /// The widest interval in `√g` over which its columns are smooth.
+    pub(crate) piece: f32,
 }
 
 /// Limits of the axes, and the steps between nodes.
@@ -92,7 +106,7 @@ impl Axes {
 impl RadialTable {
     /// Bytes that a table occupies while it is made.
     pub(crate) const BYTES: usize =
-        2 * N_NODES * N_NODES * size_of::<Node>() + COARSE * COARSE * size_of::<f32>();
+        2 * N_NODES * N_NODES * size_of::<Node>() + 2 * COARSE * COARSE * size_of::<f32>();
 
     /// Fills the table; `p_max` in Mpc, positive and finite.
     pub(crate) fn new(
@@ -114,18 +128,24 @@ impl RadialTable {
             }
         }
         Ok(Self {
+            highest: highest(&coarse)?,
+            diagonal: anti_diagonal(&nodes),
             nodes,
             coarse,
             axes,
             unit: prior.max(),
+            piece: if SMOOTH.contains(&(p_max / prior.max())) {
+                f32::INFINITY
+            } else {
+                NARROW
+            },
         })
     }
 
-    /// Node `i` of the anti-diagonal, from the far end to the near one; beyond its ends they are
-    /// repeated.
-    pub(crate) fn diagonal(&self, i: i64) -> Node {
-        let i = clamp_index(i, N_NODES);
-        self.nodes[i * N_NODES + N_NODES - 1 - i]
+    /// The anti-diagonal from the far end to the near one, with its ends repeated: once before
+    /// and twice behind.
+    pub(crate) fn diagonal(&self) -> &[Node] {
+        &self.diagonal
     }
 
     /// Writes the nodes `first, first + 1, …` of the `y` axis at `x`; beyond the ends of either
@@ -173,11 +193,41 @@ impl RadialTable {
     /// `T₀` by bilinear interpolation, for bounds; `x` and `L` per lane.
     #[inline(always)]
     pub(crate) fn coarse(&self, x: &Lanes, ln_g: &Lanes) -> Lanes {
+        self.bilinear(&self.coarse, x, ln_g)
+    }
+
+    /// The `g` below which `g + T₀` is under `target` for every `p` up to `exp(x)`, in the range
+    /// up to `high`. It rises with `g`, so sixteen steps and sixteen smaller ones find it.
+    #[inline(always)]
+    pub(crate) fn floor<const FMA: bool>(&self, x: f32, target: f32, high: f32) -> f32 {
+        let xs = [x; LANES];
+        let mut low = 0.0;
+        let mut step = high.sqrt() / LANES as f32;
+        for _ in 0..2 {
+            let (mut g, mut ln_g) = ([0.0; LANES], [0.0; LANES]);
+            for l in 0..LANES {
+                let q = low + step * l as f32;
+                g[l] = q * q;
+                ln_g[l] = ln::<FMA>(if g[l] > NO_SIGNAL { g[l] } else { NO_SIGNAL });
+            }
+            let highest = self.bilinear(&self.highest, &xs, &ln_g);
+            let mut below = 0.0_f32;
+            for l in 0..LANES {
+                below += if g[l] + highest[l] < target { 1.0 } else { 0.0 };
+            }
+            low += step * (below - 1.0).max(0.0);
+            step /= LANES as f32;
+        }
+        low * low
+    }
+
+    #[inline(always)]
+    fn bilinear(&self, plane: &[f32], x: &Lanes, ln_g: &Lanes) -> Lanes {
         let axes = &self.axes;
         let (x_min, y_min) = (narrow(axes.x_min), narrow(axes.y_min));
         let (v_max, per_step) = (narrow(axes.v_max), narrow(1.0 / axes.step));
         let top = narrow((N_NODES - 1) as f64 - 1e-3);
-        let coarse: &[f32; COARSE * COARSE] = match self.coarse.first_chunk() {
+        let coarse: &[f32; COARSE * COARSE] = match plane.first_chunk() {
             Some(coarse) => coarse,
             None => &[0.0; COARSE * COARSE],
         };
@@ -229,6 +279,39 @@ pub(crate) fn blend([a, b, c, d]: [&Node; 4], [wa, wb, wc, wd]: [f32; 4]) -> Nod
         sum[k] = (wa * a[k] + wb * b[k]) + (wc * c[k] + wd * d[k]);
     }
     sum
+}
+
+/// The largest `T₀` of all smaller `x` with the same signal, that is, along the diagonals.
+/// On the far edge, where `T₀` no longer depends on the signal, of all smaller `x`.
+fn highest(coarse: &[f32]) -> Result<Vec<f32>, OutOfMemory> {
+    let mut highest = filled(COARSE * COARSE, f32::NEG_INFINITY)?;
+    for i in 0..N_NODES {
+        let start = N_NODES - 1 - i;
+        for j in start..N_NODES {
+            let own = coarse[i * COARSE + j];
+            let inside = i > 0 && j > start;
+            let before = match inside {
+                true if j == N_NODES - 1 => {
+                    highest[(i - 1) * COARSE + j].max(highest[(i - 1) * COARSE + j - 1])
+                }
+                true => highest[(i - 1) * COARSE + j - 1],
+                false => f32::NEG_INFINITY,
+            };
+            highest[i * COARSE + j] = own.max(before);
+        }
+        // Interpolation reads a little below the anti-diagonal.
+        for j in start.saturating_sub(2)..start {
+            highest[i * COARSE + j] = highest[i * COARSE + start];
+        }
+    }
+    Ok(highest)
+}
+
+fn anti_diagonal(nodes: &[Node]) -> Vec<Node> {
+    let node = |i: usize| nodes[i * N_NODES + N_NODES - 1 - i];
+    let inner = (0..N_NODES).map(node);
+    let first = std::iter::once(node(0));
+    first.chain(inner).chain([node(N_NODES - 1); 2]).collect()
 }
 
 fn to_node(cell: &RadialIntegral, unit: f64) -> Node {

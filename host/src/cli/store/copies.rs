@@ -10,6 +10,8 @@ use jiff::Timestamp;
 
 use super::{StoreArgs, explained};
 use crate::cli::{complain, exit, table};
+use crate::complaint::Said;
+use crate::explain::code;
 use crate::packet::unix_nanos;
 
 /// Copies the store to another directory while the host runs.
@@ -85,11 +87,12 @@ pub(super) fn restore(args: &RestoreArgs) -> anyhow::Result<ExitCode> {
     let copied = match gwasp_store::restore(&args.from, &directory, &who, now) {
         Ok(copied) => copied,
         Err(BackupError::Exists(path)) => {
-            return Err(anyhow!(
+            let text = format!(
                 "{} holds something: stop the host and move it away, or name another directory \
                  with `--state`",
                 path.display()
-            ));
+            );
+            return Err(Said::new(code::COPY, text).into());
         }
         Err(BackupError::Unsound(found)) => {
             for damage in found.database.iter().chain(&found.damaged) {

@@ -10,7 +10,9 @@ use gwasp_store::{OpenError, Options, State, Store, TaskDetail};
 use super::{find, state};
 use crate::cli::store::{StoreArgs, explained};
 use crate::cli::{complain, exit, table};
+use crate::complaint::Said;
 use crate::effects::{Decision, resumption};
+use crate::explain::code;
 use crate::packet::unix_nanos;
 
 /// Puts a task that was set aside back into its queue; it goes on where it failed.
@@ -84,16 +86,22 @@ fn check(detail: &TaskDetail) -> anyhow::Result<()> {
     let task = &detail.task;
     match task.state {
         State::Failure => Ok(()),
-        State::Pending | State::Retry | State::Parked => bail!(
-            "task {} is {}: it goes on by itself once the host runs",
-            task.id,
-            state(task.state)
-        ),
-        State::Success | State::Revoked => bail!(
-            "task {} is {}: there is nothing to resume",
-            task.id,
-            state(task.state)
-        ),
+        State::Pending | State::Retry | State::Parked => bail!(Said::new(
+            code::RESUME,
+            format!(
+                "task {} is {}: it goes on by itself once the host runs",
+                task.id,
+                state(task.state)
+            )
+        )),
+        State::Success | State::Revoked => bail!(Said::new(
+            code::RESUME,
+            format!(
+                "task {} is {}: there is nothing to resume",
+                task.id,
+                state(task.state)
+            )
+        )),
     }
 }
 

@@ -56,6 +56,19 @@ impl Reader {
         filtered(IDS, filter).run(&self.connection, |row| Ok(Ok(TaskId(row.get(0)?))))
     }
 
+    /// Counts the tasks in FAILURE: they are set aside until a person decides.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] where they cannot be counted.
+    pub fn set_aside(&self) -> Result<u64, StoreError> {
+        let count: i64 = self.connection.query_row(
+            &format!("SELECT count(*) FROM tasks t WHERE t.state = ?1 AND {NOT_SUCCEEDED}"),
+            [state_code(State::Failure)],
+            |row| row.get(0),
+        )?;
+        Ok(unsigned(count))
+    }
+
     /// Finds a task by its id or the beginning of it, in UUID text form; dashes and case do not
     /// matter.
     ///

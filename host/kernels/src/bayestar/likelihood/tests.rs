@@ -1,7 +1,9 @@
 use super::*;
+use crate::bayestar::angles::INCLINATIONS;
 use crate::bayestar::radial::{DistancePrior, direct};
 use crate::detectors::{Detector, dot};
 use crate::gps::GpsTime;
+use crate::numeric::narrow;
 use crate::work::Work;
 use num_complex::Complex64;
 use std::f64::consts::PI;
@@ -136,7 +138,7 @@ fn check(prefixes: &[&str], snr: f64, pixels: &[u64]) {
             likelihood.coherent::<true>(&mut scratch, pixel),
         ] {
             assert!(
-                (found.ln - ln).abs() < 1e-3,
+                (found.ln - ln).abs() < 1e-3 + 1e-5 * ln.abs(),
                 "{prefixes:?} {nest}: {} {ln}",
                 found.ln
             );
@@ -160,6 +162,12 @@ fn a_pixel_is_what_the_definition_says_for_a_network() {
 }
 
 #[test]
+fn a_pixel_is_what_the_definition_says_for_a_loud_signal() {
+    check(&["H1", "L1", "V1"], 80.0, &[3, 50, 100, 191]);
+    check(&["H1", "L1", "V1", "K1"], 200.0, &[3, 50, 100, 191]);
+}
+
+#[test]
 fn a_pixel_is_what_the_definition_says_for_one_detector() {
     check(&["V1"], 12.0, &[3, 50, 100, 191]);
 }
@@ -167,6 +175,11 @@ fn a_pixel_is_what_the_definition_says_for_one_detector() {
 #[test]
 fn a_pixel_is_what_the_definition_says_without_a_clear_signal() {
     check(&["H1", "K1"], 1.0, &[0, 77]);
+}
+
+#[test]
+fn a_pixel_is_what_the_definition_says_of_nothing() {
+    check(&["H1", "L1", "V1"], 0.0, &[0, 77]);
 }
 
 #[test]

@@ -14,9 +14,9 @@ use tokio::sync::{Notify, watch};
 
 use super::super::{Context, External, Leg, Made, Seam, Settled};
 use crate::broker::{
-    Accepted, Answer, Broker, BrokerError, Commit, Embedded, Events, Failure, JournalEntry, Lease,
-    NewPacket, NewRefusal, NewTask, Offer, Origin, PluginRecord, RetryPolicy, RouteChange,
-    RouteRecord, Step, TaskId, VersionTasks,
+    Accepted, Answer, Broker, BrokerError, Commit, Depth, Embedded, Events, Failure, JournalEntry,
+    Lease, NewPacket, NewRefusal, NewTask, Offer, Origin, PluginRecord, RetryPolicy, RouteChange,
+    RouteRecord, Running, Step, TaskId, VersionTasks,
 };
 use crate::config::{Grant, KernelsConfig};
 use crate::effects::Limits;
@@ -175,6 +175,18 @@ impl Broker for Watched {
 
     fn open_tasks(&self) -> usize {
         self.inner.open_tasks()
+    }
+
+    fn set_aside(&self) -> Result<u64, BrokerError> {
+        self.inner.set_aside()
+    }
+
+    fn depth(&self, queue: &str) -> Depth {
+        self.inner.depth(queue)
+    }
+
+    fn running(&self) -> Vec<Running> {
+        self.inner.running()
     }
 
     fn kv_get(&self, plugin: &str, key: &str) -> Result<Option<(Bytes, u64)>, BrokerError> {
