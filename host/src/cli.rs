@@ -24,6 +24,7 @@ mod replay;
 mod run;
 mod send;
 mod skymap;
+mod sql;
 mod status;
 mod store;
 mod systemd;
@@ -93,6 +94,10 @@ enum Command {
     Task(task::Args),
     /// Looks at packets.
     Packet(packet::Args),
+    /// Checks, copies and writes out what is kept.
+    Store(store::Args),
+    /// Answers a question in SQL from what is kept.
+    Sql(sql::Args),
     /// Shows what happened, in order, and goes on with what happens.
     Events(events::Args),
     /// Shows what notices say.
@@ -134,6 +139,8 @@ pub fn main() -> ExitCode {
         Command::Unpause(args) => asynchronous(pause::unpause(args)),
         Command::Task(args) => asynchronous(task::run(args)),
         Command::Packet(args) => asynchronous(packet::run(args)),
+        Command::Store(args) => store::run(&args),
+        Command::Sql(args) => sql::run(&args),
         Command::Events(args) => events::run(&args),
         Command::Notice(args) => notice::run(&args),
         Command::Skymap(args) => skymap::run(&args),

@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::fmt;
 
-use gwasp_store::{OpenError, StoreError};
+use gwasp_store::{BackupError, OpenError, SqlError, StoreError};
 
 use crate::config::{ConfigError, QueueError};
 use crate::control::{ClientError, SocketError};
@@ -18,6 +18,7 @@ use crate::guest_build::packages::PackagesError;
 use crate::host::HostError;
 use crate::listeners::vtp::author::SubmitError;
 use crate::listeners::vtp::{DialError, TlsSetupError, replay};
+use crate::operations::RedispatchError;
 use crate::plugins::{
     CompileError, ComponentError, DescribeError, DirectoryError, EngineError, LoadError,
     MisfitError, PermissionError,
@@ -109,6 +110,9 @@ fn own_code(error: &(dyn Error + 'static)) -> Option<Code> {
         HttpError,
         OpenError,
         StoreError,
+        BackupError,
+        SqlError,
+        RedispatchError,
         ResumeError,
         DryRunError,
         BuildError,
@@ -372,6 +376,37 @@ impl Coded for OpenError {
             Self::Damaged { .. } => code::STORE_DAMAGED,
             Self::Database { .. } | Self::Io { .. } if self.is_of_disk() => code::DISK,
             Self::Database { .. } | Self::Io { .. } => code::STORE_ACCESS,
+        }
+    }
+}
+
+impl Coded for BackupError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Open(error) => error.code(),
+            Self::Exists(_)
+            | Self::Io { .. }
+            | Self::Database { .. }
+            | Self::Missing(_)
+            | Self::Unsound(_) => code::COPY,
+        }
+    }
+}
+
+impl Coded for SqlError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Open(error) => error.code(),
+            Self::NoQuery | Self::TooLong(_) | Self::Database(_) => code::SQL,
+        }
+    }
+}
+
+impl Coded for RedispatchError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Broker(error) => error.code(),
+            Self::Unknown(_) | Self::Handler(_) | Self::Unmatched(_) => code::REDISPATCH,
         }
     }
 }

@@ -212,6 +212,12 @@ codes! {
     STORE_DROPPED = "E0511";
     /// An older gwasp wrote the store.
     STORE_OLDER = "E0512";
+    /// A copy of a store was not made, or not brought back.
+    COPY = "E0513";
+    /// A query has no answer.
+    SQL = "E0514";
+    /// A packet was not dispatched again.
+    REDISPATCH = "E0515";
     /// A plugin asks for what it has no grant for.
     GRANT = "E0601";
     /// No service covers a URL.

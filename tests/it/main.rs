@@ -6,6 +6,8 @@ mod commands;
 #[cfg(test)]
 mod control;
 #[cfg(test)]
+mod copies;
+#[cfg(test)]
 mod effects;
 #[cfg(test)]
 mod faults;

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use bytes::Bytes;
-use gwasp_store::{OpenError, Options, Reader, Retention, Store};
+use gwasp_store::{DiskMarks, OpenError, Options, Reader, Retention, Store};
 
 use super::{
-    Accepted, Acted, Answer, Broker, BrokerError, Commit, Depth, Events, JournalEntry, Lease,
+    Accepted, Acted, Answer, Broker, BrokerError, Commit, Depth, Disk, Events, JournalEntry, Lease,
     MOST_TASKS, NewRefusal, Offer, Operations, PacketRecord, PacketSeq, Pause, PluginRecord,
     RouteChange, RouteRecord, Running, Scope, Submission, TaskAction, TaskDetail, TaskFilter,
     TaskId, TaskSelection, TaskView, VersionTasks,
@@ -38,9 +38,16 @@ impl Embedded {
         serial: BTreeSet<String>,
         retention: Retention,
     ) -> Result<Self, OpenError> {
+        let beside = directory.ancestors().find(|path| path.is_dir());
+        let disk =
+            DiskMarks::of(beside.unwrap_or_else(|| Path::new("."))).unwrap_or_else(|error| {
+                tracing::warn!(%error, "the size of the disk is not known; its marks are off");
+                DiskMarks::default()
+            });
         let options = Options {
             serial,
             retention,
+            disk,
             ..Options::default()
         };
         Ok(Self {
@@ -212,6 +219,10 @@ impl Operations for Embedded {
         replace: Option<JournalEntry>,
     ) -> Answer<'_, Result<bool, BrokerError>> {
         Box::pin(self.store.resume(task, keep, replace))
+    }
+
+    fn disk(&self) -> Result<Disk, BrokerError> {
+        self.store.disk()
     }
 
     fn tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskView>, BrokerError> {

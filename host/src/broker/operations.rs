@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Acted, Answer, Broker, BrokerError, JournalEntry, PacketRecord, PacketSeq, Pause, Scope,
+    Acted, Answer, Broker, BrokerError, Disk, JournalEntry, PacketRecord, PacketSeq, Pause, Scope,
     Submission, TaskAction, TaskDetail, TaskFilter, TaskId, TaskView,
 };
 
@@ -62,6 +62,13 @@ pub trait Operations: Broker {
         keep: u32,
         replace: Option<JournalEntry>,
     ) -> Answer<'_, Result<bool, BrokerError>>;
+
+    /// What is left of the disk: below the first mark the host is CRITICAL, below the second it
+    /// takes no packets.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    fn disk(&self) -> Result<Disk, BrokerError>;
 
     /// Lists tasks, newest first.
     ///

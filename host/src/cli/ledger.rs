@@ -103,7 +103,7 @@ impl<'a> Row<'a> {
         let listener = account.listener;
         Self {
             source: &account.source,
-            day: day(account.day),
+            day: table::day(account.day),
             read: listener.read,
             refused: listener.refused,
             duplicate: listener.duplicate,
@@ -275,7 +275,7 @@ fn print_removed(ledger: &Ledger) -> anyhow::Result<()> {
                 removed.refusals,
                 removed.tasks,
                 account.source,
-                day(account.day)
+                table::day(account.day)
             );
             table::say(&line)?;
         }
@@ -336,13 +336,6 @@ fn verify(reader: &Reader, json: bool) -> anyhow::Result<bool> {
         writeln!(out, "{verdict}")?;
     }
     Ok(sound)
-}
-
-fn day(days: i64) -> String {
-    table::moment(days.saturating_mul(86_400_000_000_000))
-        .chars()
-        .take(10)
-        .collect()
 }
 
 const fn name(origin: Origin) -> &'static str {

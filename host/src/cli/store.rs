@@ -1,14 +1,51 @@
-//! Options of the commands that look into a store.
+//! `gwasp store`, and the options of all commands that look into a store.
+
+mod check;
+mod copies;
+mod export;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::Context as _;
+use clap::Subcommand;
 use gwasp_store::{OpenError, Reader};
 
 use super::{places, table};
 use crate::complaint::Said;
 use crate::explain::code;
+
+/// Checks, copies and writes out what is kept.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Checks every row, counter and payload, and says what to do about what is wrong.
+    Check(check::Args),
+    /// Gives space that the database does not need back to the disk; the host must be stopped.
+    Compact(copies::CompactArgs),
+    /// Writes packets, tasks and events as JSON lines.
+    Export(export::Args),
+    /// Copies the store to another directory while the host runs.
+    Backup(copies::BackupArgs),
+    /// Brings a backup back, paused.
+    Restore(copies::RestoreArgs),
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    match &args.command {
+        Command::Check(args) => check::run(args),
+        Command::Compact(args) => copies::compact(args),
+        Command::Export(args) => export::run(args),
+        Command::Backup(args) => copies::backup(args),
+        Command::Restore(args) => copies::restore(args),
+    }
+}
 
 /// Which store to look into.
 #[derive(Debug, clap::Args)]

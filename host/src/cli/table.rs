@@ -61,6 +61,28 @@ pub(super) fn print(columns: &[Column], rows: &[Vec<String>]) -> std::io::Result
     write(&mut out, columns, rows, edge())
 }
 
+/// Writes rows under heads that nobody knew before, as wide as they are: a person asked for them.
+///
+/// # Errors
+/// When stdout is closed.
+pub(super) fn print_any(heads: &[String], rows: &[Vec<String>]) -> std::io::Result<()> {
+    let heads: Vec<String> = heads.iter().map(|head| clean(head)).collect();
+    let rows = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| clean(cell)).collect());
+    let rows: Vec<Vec<String>> = std::iter::once(heads).chain(rows).collect();
+    let widths = widths(&rows);
+    let mut out = std::io::stdout().lock();
+    for row in &rows {
+        let cells = row.iter().zip(&widths);
+        let line: String = cells
+            .map(|(cell, &width)| format!("{cell:<width$}  "))
+            .collect();
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
 /// Writes a sentence, which a terminal's edge breaks between words.
 ///
 /// # Errors
@@ -249,6 +271,14 @@ pub(super) fn second(nanos: i64) -> String {
     jiff::Timestamp::from_nanosecond(i128::from(nanos))
         .map(|moment| format!("{moment:.0}"))
         .unwrap_or_default()
+}
+
+/// A UTC day, from days since 1970-01-01.
+pub(super) fn day(days: i64) -> String {
+    moment(days.saturating_mul(86_400_000_000_000))
+        .chars()
+        .take(10)
+        .collect()
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ use gwasp_store::{
 };
 use serde::Serialize;
 
+pub(super) use effects::columns as read_effect;
+
 use super::store::{ListArgs, StoreArgs};
 use super::table::{self, Column};
 use crate::complaint::Said;

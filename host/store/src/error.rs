@@ -138,6 +138,14 @@ pub enum Cause {
     /// The database refused.
     #[error("database operation failed")]
     Database(#[source] Arc<rusqlite::Error>),
+    /// What is left is kept for what ends and what is removed.
+    #[error("{free} bytes are free, and the last {mark} are kept for tasks to end in")]
+    Reserve {
+        /// Free bytes.
+        free: u64,
+        /// Free bytes below which nothing new is taken.
+        mark: u64,
+    },
     /// The file system refused.
     #[error("{operation} failed")]
     File {

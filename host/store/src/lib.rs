@@ -33,6 +33,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 mod action;
 mod backup;
 mod cache;
+mod disk;
 mod error;
 mod event;
 mod lease;
@@ -49,6 +50,7 @@ mod revocation;
 mod schedule;
 mod schema;
 mod segments;
+mod sql;
 mod view;
 mod writer;
 
@@ -60,6 +62,7 @@ use writer::{Op, Reply, Request, ValueOp};
 
 pub use action::{Acted, TaskAction};
 pub use backup::{BackupError, Copied, backup, compact, restore};
+pub use disk::{Disk, DiskLevel, DiskMarks};
 pub use error::{Cause, OpenError, StoreError};
 pub use event::{Event, EventKind, Events, TaskEvent};
 pub use ledger::{
@@ -78,6 +81,7 @@ pub use record::{
     RouteChange, RouteRecord, State, Step, Submission, TaskId, Token, VersionRecord, VersionTasks,
 };
 pub use revocation::Revocation;
+pub use sql::{Answer, Cell, EffectColumns, ReadEffect, SqlError, select};
 pub use view::{
     Depth, FailedAttempt, GapMark, KvEntry, PacketFilter, PacketView, RefusalView, Removed,
     Running, TaskDetail, TaskFilter, TaskFound, TaskView,

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::disk::DiskMarks;
 use crate::record::Nanos;
 
 /// Longest result of a task and longest value of a plugin, bytes.
@@ -114,6 +115,8 @@ pub struct Options {
     /// Whether the store removes by itself what `retention` says. A tool that writes one thing
     /// into a store leaves that to the host, which alone knows how long what is to be kept.
     pub removes: bool,
+    /// Free bytes of the disk below which it does less; none by default.
+    pub disk: DiskMarks,
     /// The clock.
     pub clock: Arc<dyn Clock>,
 }
@@ -132,6 +135,7 @@ impl Default for Options {
             refusal_cut: 64 * 1024,
             retention: Retention::default(),
             removes: true,
+            disk: DiskMarks::default(),
             clock: Arc::new(SystemClock),
         }
     }

@@ -1,7 +1,8 @@
 //! What a person asks of a store that is open.
 
 use crate::action::{Acted, TaskAction};
-use crate::error::StoreError;
+use crate::disk::{self, Disk};
+use crate::error::{Cause, StoreError};
 use crate::limits;
 use crate::options::{MAX_ACTED, MAX_KEY};
 use crate::pause::{Pause, Scope};
@@ -88,6 +89,17 @@ impl Store {
         let PacketSeq(packet) = packet;
         self.ask(None, |reply| PersonOp::Dispatch { packet, reply })
             .await
+    }
+
+    /// Returns what is left of the disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] where the system does not say.
+    pub fn disk(&self) -> Result<Disk, StoreError> {
+        let dir = self.inner.pool.dir();
+        disk::look(dir, self.inner.options.disk).map_err(|source| StoreError::Unavailable {
+            cause: Cause::file("reading the free space", source),
+        })
     }
 
     /// Reads by one of the store's own readers: for what takes no long time.

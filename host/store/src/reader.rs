@@ -153,6 +153,11 @@ impl Reader {
         }
     }
 
+    /// Gives up what it has beside its connection.
+    pub(crate) fn into_connection(self) -> Connection {
+        self.connection
+    }
+
     /// Writes all rows to a new database, as they are in one moment.
     pub(crate) fn copy_rows_to(&self, path: &Path) -> rusqlite::Result<()> {
         self.connection

@@ -15,7 +15,8 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
 use crate::cache::Cache;
-use crate::error::StoreError;
+use crate::disk::Watch;
+use crate::error::{Cause, StoreError};
 use crate::event::Page;
 use crate::options::Options;
 use crate::queues::{Change, Queues};
@@ -143,6 +144,7 @@ pub(crate) struct Writer<'c> {
     known: Known,
     retention: Retention,
     wall: Wall,
+    disk: Watch,
     failed: Option<StoreError>,
     /// The disk was full in the last group.
     is_full: bool,
@@ -161,6 +163,7 @@ impl<'c> Writer<'c> {
         let (_, passed) = shared.options.clock.look();
         let mut writer = Self {
             wall: Wall::read(connection, passed)?,
+            disk: Watch::new(payloads.dir().to_owned(), shared.options.disk),
             connection,
             sql: Sql::new(connection)?,
             shared,
@@ -251,6 +254,7 @@ impl<'c> Writer<'c> {
     fn work(&mut self, requests: &mut Vec<Request>) -> Option<Reply<()>> {
         let mut waiting = requests.drain(..).peekable();
         while waiting.peek().is_some() {
+            self.disk.look();
             let mut group = Group::new(self.shared.options.clock.now());
             let mut begun = self.begin();
             let mut closing = None;
@@ -288,6 +292,17 @@ impl<'c> Writer<'c> {
     /// Writes the rows of one operation. An error is of the whole group.
     fn apply(&mut self, group: &mut Group, op: Op) -> Result<(), StoreError> {
         group.weight += op.weight();
+        if let Some(disk) = self.disk.reserve()
+            && op.is_new()
+        {
+            op.fail(StoreError::Full {
+                cause: Cause::Reserve {
+                    free: disk.free,
+                    mark: disk.reserve,
+                },
+            });
+            return Ok(());
+        }
         match op {
             Op::Accept {
                 generation,

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use gwasp_store::JournalEntry;
+use gwasp_store::{EffectColumns, JournalEntry};
 use serde::Serialize;
 
 use crate::cli::table;
@@ -45,6 +45,25 @@ impl Effect {
             key: entry.key.clone(),
         }
     }
+}
+
+/// Reads one entry of a journal for a question in SQL; none where it cannot be read.
+pub(in crate::cli) fn columns(bytes: &[u8]) -> Option<EffectColumns> {
+    let entry: Entry = minicbor::decode(bytes).ok()?;
+    let Effect {
+        function,
+        state,
+        request,
+        key,
+        ..
+    } = Effect::of(&entry);
+    Some(EffectColumns {
+        function,
+        state,
+        asked: entry.time,
+        request,
+        key,
+    })
 }
 
 /// Prints a line for each.

@@ -64,6 +64,31 @@ impl Reader {
         Ok(rows.into_iter().map(PacketRow::view).collect())
     }
 
+    /// Lists packets from the number `from` on, oldest first.
+    ///
+    /// # Errors
+    /// As [`Reader::packets`].
+    pub fn packets_from(
+        &self,
+        PacketSeq(from): PacketSeq,
+        limit: u32,
+    ) -> Result<Vec<PacketView>, StoreError> {
+        let mut query = Query::new(COLUMNS);
+        query.and("seq >= ?", from);
+        query.finish("seq", Some(limit));
+        let rows = query.run(&self.connection, packet_row)?;
+        Ok(rows.into_iter().map(PacketRow::view).collect())
+    }
+
+    /// Returns the number of the newest packet; 0 where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] where it cannot be read.
+    pub fn last_packet(&self) -> Result<i64, StoreError> {
+        let query = "SELECT coalesce(max(seq), 0) FROM packets";
+        Ok(self.connection.query_row(query, [], |row| row.get(0))?)
+    }
+
     /// Returns a packet with its payload.
     ///
     /// # Errors

@@ -36,6 +36,18 @@ impl Reader {
         })
     }
 
+    /// Lists tasks after the number `after`, each with its own, in the order in which they were
+    /// made.
+    ///
+    /// # Errors
+    /// As [`Reader::tasks`].
+    pub fn tasks_after(&self, after: i64, limit: u32) -> Result<Vec<(i64, TaskView)>, StoreError> {
+        let mut query = Query::new(COLUMNS);
+        query.and("t.seq > ?", after);
+        query.finish("t.seq", Some(limit));
+        query.run(&self.connection, task_row)
+    }
+
     /// Lists the ids of tasks, newest first.
     ///
     /// # Errors

@@ -152,6 +152,15 @@ impl ValueOp {
 }
 
 impl Op {
+    /// Returns whether it brings something new, which a full disk has no space for. What tasks
+    /// need to end, and what a person asks for, is not.
+    pub(super) fn is_new(&self) -> bool {
+        matches!(
+            self,
+            Self::Accept { .. } | Self::Refuse { .. } | Self::Submit { .. }
+        )
+    }
+
     /// Returns how much of a group it is.
     pub(super) fn weight(&self) -> usize {
         match self {

@@ -19,7 +19,9 @@ use std::time::{Duration, Instant};
 use rusqlite::{Params, Row};
 
 use super::{Group, Reply, Writer};
+use crate::disk::{self, DiskLevel};
 use crate::error::StoreError;
+use crate::options::Retention as Kept;
 use crate::record::Nanos;
 use crate::schema::unsigned;
 use crate::view::Removed;
@@ -34,6 +36,8 @@ const SLICE: Duration = Duration::from_millis(2);
 const PAUSE: Duration = Duration::from_millis(20);
 /// From one pass to the next while there are too many bytes.
 const PRESSED: Duration = Duration::from_secs(5);
+/// From one pass to the next while the disk is low.
+const LOW: Duration = Duration::from_mins(1);
 /// Rows that are read at once, and young rows in a row at which a stage ends.
 const LOOK: u32 = 64;
 /// For how long identities are remembered, however short the payloads are kept: as long as a
@@ -229,12 +233,18 @@ impl Writer<'_> {
         }));
     }
 
-    /// Begins a pass if there are more bytes than may be kept.
+    /// Begins a pass if there are more bytes than may be kept, or the disk is low.
     pub(super) fn relieve(&mut self) {
         let last = self.retention.last_slice;
-        let is_time = last.is_none_or(|last| last.elapsed() >= PRESSED);
+        let wait = if self.has_too_many_bytes() {
+            PRESSED
+        } else if self.disk.level() > DiskLevel::Enough {
+            LOW
+        } else {
+            return;
+        };
+        let is_time = last.is_none_or(|last| last.elapsed() >= wait);
         if self.shared.options.removes
-            && self.has_too_many_bytes()
             && is_time
             && !self.retention.is_under_way()
             && self.failed.is_none()
@@ -244,7 +254,7 @@ impl Writer<'_> {
     }
 
     fn has_too_many_bytes(&self) -> bool {
-        let limit = self.shared.options.retention.packet_bytes;
+        let limit = self.kept().packet_bytes;
         unsigned(self.known.payload_bytes) > limit
     }
 
@@ -359,7 +369,12 @@ impl Writer<'_> {
 
     /// Returns how long rows of packets are kept.
     fn packet_rows(&self) -> Duration {
-        self.shared.options.retention.packets.max(IDENTITY)
+        self.kept().packets.max(IDENTITY)
+    }
+
+    /// Returns how long what is kept, as the disk has it.
+    fn kept(&self) -> Kept {
+        disk::kept(&self.shared.options.retention, self.disk.level())
     }
 
     /// Runs a statement of retention.

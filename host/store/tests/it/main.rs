@@ -9,6 +9,7 @@
 )]
 
 mod acting;
+mod asking;
 mod backing_up;
 mod common;
 mod crash;
@@ -19,6 +20,7 @@ mod injection;
 mod keeping;
 mod ledger;
 mod logs;
+mod marks;
 mod pausing;
 mod reopening;
 mod resuming;

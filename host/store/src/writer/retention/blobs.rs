@@ -28,10 +28,7 @@ impl Writer<'_> {
         let removed = self.run_once(
             "DELETE FROM events WHERE at < ?1 AND last + 1 < ?2
                  AND first IN (SELECT first FROM events ORDER BY first LIMIT 8)",
-            (
-                pass.before(self.shared.options.retention.events),
-                self.known.next_event,
-            ),
+            (pass.before(self.kept().events), self.known.next_event),
         )?;
         self.known.oldest_event = self.oldest_event()?;
         Ok(removed == 0)
@@ -92,7 +89,7 @@ impl Writer<'_> {
     }
 
     pub(super) fn remove_blobs(&self, pass: &mut Pass) -> Result<bool, StoreError> {
-        let before = pass.before(self.shared.options.retention.blobs);
+        let before = pass.before(self.kept().blobs);
         let rows = self.rows(
             "SELECT row FROM blobs WHERE mentioned < ?1 LIMIT ?2",
             (before, LOOK),

@@ -62,7 +62,7 @@ impl Merged {
 
 impl Writer<'_> {
     pub(super) fn remove_refusals(&mut self, pass: &mut Pass) -> Result<bool, StoreError> {
-        let before = pass.before(self.shared.options.retention.packets);
+        let before = pass.before(self.kept().packets);
         let rows = self.rows(
             "SELECT seq, account, received, length(payload) FROM refusals
              WHERE seq > ?1 ORDER BY seq LIMIT ?2",
@@ -147,7 +147,7 @@ impl Writer<'_> {
 
     /// Drops payloads that are old; the rows stay.
     pub(super) fn drop_payloads(&mut self, pass: &mut Pass) -> Result<bool, StoreError> {
-        let kept = self.shared.options.retention.packets;
+        let kept = self.kept().packets;
         if kept >= self.packet_rows() {
             return Ok(true);
         }
@@ -259,7 +259,7 @@ impl Writer<'_> {
 
     /// Returns whether bytes have to go; where there were too many, some more go.
     fn is_pressed(&self, pass: &Pass) -> bool {
-        let limit = self.shared.options.retention.packet_bytes;
+        let limit = self.kept().packet_bytes;
         pass.is_pressed && unsigned(self.known.payload_bytes) > limit - limit / 16
     }
 

@@ -59,7 +59,7 @@ struct Beside {
 
 impl Writer<'_> {
     pub(super) fn remove_results(&self, pass: &mut Pass) -> Result<bool, StoreError> {
-        let before = pass.before(self.shared.options.retention.results);
+        let before = pass.before(self.kept().results);
         let removed = self.remove_beside(
             pass,
             before,
@@ -72,7 +72,7 @@ impl Writer<'_> {
     }
 
     pub(super) fn remove_arguments(&self, pass: &mut Pass) -> Result<bool, StoreError> {
-        let before = pass.before(self.shared.options.retention.journals);
+        let before = pass.before(self.kept().journals);
         let removed = self.remove_beside(
             pass,
             before,
@@ -108,7 +108,7 @@ impl Writer<'_> {
 
     /// Removes journals from their ends, a few entries at once.
     pub(super) fn remove_journals(&self, pass: &mut Pass) -> Result<bool, StoreError> {
-        let before = pass.before(self.shared.options.retention.journals);
+        let before = pass.before(self.kept().journals);
         let rows = self.rows(
             "SELECT j.task, t.state, t.ended, t.made
              FROM (SELECT min(task) AS task FROM journal WHERE task > ?1) j
@@ -139,7 +139,7 @@ impl Writer<'_> {
     /// Removes tasks whose results and journals have gone, and of whose packets none is
     /// remembered any more.
     pub(super) fn remove_tasks(&mut self, pass: &mut Pass) -> Result<bool, StoreError> {
-        let retention = &self.shared.options.retention;
+        let retention = self.kept();
         let kept = self.packet_rows().max(retention.results);
         let before = pass.before(kept.max(retention.journals));
         let rows = self.rows(
