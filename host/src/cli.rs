@@ -22,18 +22,20 @@ mod plugin;
 mod replay;
 mod run;
 mod send;
+mod shell;
 mod skymap;
 mod status;
 mod store;
 mod table;
 mod task;
 mod test;
+mod version;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::complaint::code_of;
 use crate::text::printable;
@@ -107,6 +109,12 @@ enum Command {
     Build(build::Args),
     /// Measures the host on this machine.
     Bench(bench::Args),
+    /// Shows the version of the host and of what must fit it.
+    Version(version::Args),
+    /// Prints completions for a shell.
+    Completions(shell::CompletionsArgs),
+    /// Writes manual pages.
+    Man(shell::ManArgs),
     #[command(hide = true)]
     CompileWorker(compile_worker::Args),
 }
@@ -134,6 +142,9 @@ pub fn main() -> ExitCode {
         Command::New(args) => new::run(&args),
         Command::Build(args) => build::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Version(args) => version::run(&args),
+        Command::Completions(args) => shell::completions(&args, Cli::command()),
+        Command::Man(args) => shell::man(&args, Cli::command()),
         Command::CompileWorker(args) => compile_worker::run(&args),
     };
     result.unwrap_or_else(|error| {

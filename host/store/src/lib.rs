@@ -53,6 +53,9 @@ use queues::Queues;
 use reader::Pool;
 use writer::{Op, Reply, Request, ValueOp};
 
+/// Format of the stores that this program makes, and the newest that it opens.
+pub const FORMAT: i64 = schema::FORMAT;
+
 pub use error::{Cause, OpenError, StoreError};
 pub use event::{Event, EventKind, Events, TaskEvent};
 pub use ledger::{
