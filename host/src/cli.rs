@@ -23,6 +23,7 @@ mod plugin;
 mod replay;
 mod run;
 mod send;
+mod shell;
 mod skymap;
 mod sql;
 mod status;
@@ -31,12 +32,13 @@ mod systemd;
 mod table;
 mod task;
 mod test;
+mod version;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::complaint::code_of;
 use crate::text::printable;
@@ -120,6 +122,12 @@ enum Command {
     Systemd(systemd::Args),
     /// Measures the host on this machine.
     Bench(bench::Args),
+    /// Shows the version of the host and of what must fit it.
+    Version(version::Args),
+    /// Prints completions for a shell.
+    Completions(shell::CompletionsArgs),
+    /// Writes manual pages.
+    Man(shell::ManArgs),
     #[command(hide = true)]
     CompileWorker(compile_worker::Args),
 }
@@ -152,6 +160,9 @@ pub fn main() -> ExitCode {
         Command::Build(args) => build::run(&args),
         Command::Systemd(args) => systemd::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Version(args) => version::run(&args),
+        Command::Completions(args) => shell::completions(&args, Cli::command()),
+        Command::Man(args) => shell::man(&args, Cli::command()),
         Command::CompileWorker(args) => compile_worker::run(&args),
     };
     result.unwrap_or_else(|error| {

@@ -17,7 +17,7 @@ use crate::guest_build::BuildError;
 use crate::guest_build::packages::PackagesError;
 use crate::host::HostError;
 use crate::listeners::vtp::author::SubmitError;
-use crate::listeners::vtp::{DialError, TlsSetupError, replay};
+use crate::listeners::vtp::{DialError, ProbeError, TlsSetupError, replay};
 use crate::operations::RedispatchError;
 use crate::plugins::{
     CompileError, ComponentError, DescribeError, DirectoryError, EngineError, LoadError,
@@ -107,6 +107,7 @@ fn own_code(error: &(dyn Error + 'static)) -> Option<Code> {
         DialError,
         SubmitError,
         replay::LoadError,
+        ProbeError,
         HttpError,
         OpenError,
         StoreError,
@@ -334,6 +335,16 @@ impl Coded for DialError {
             Self::Lookup { .. } | Self::LookupTimeout { .. } => code::PEER_NAME,
             Self::Connect { .. } | Self::ConnectTimeout { .. } => code::PEER_CONNECT,
             Self::Tls { .. } | Self::ServerName { .. } => code::PEER_TLS,
+        }
+    }
+}
+
+impl Coded for ProbeError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Tls(error) => error.code(),
+            Self::Dial(error) => error.code(),
+            Self::Closed | Self::Foreign => code::PEER_SILENT,
         }
     }
 }

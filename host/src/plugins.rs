@@ -27,7 +27,7 @@ pub use compiler::{CompileError, Compiler};
 pub use component::{ComponentError, encode};
 pub use describe::DescribeError;
 pub use engine::{AddressSpace, EngineError, Ticker, probe_engine, queue_engine};
-pub use misfit::{Fits, MisfitError};
+pub use misfit::{Fits, MisfitError, WIT_VERSION};
 pub use permissions::PermissionError;
 pub use watch::{Change, Watch};
 pub use worker::compile_worker;

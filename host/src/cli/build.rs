@@ -99,6 +99,13 @@ fn install(component: &Component, loader: &Loader, out: &Path) -> anyhow::Result
         "{name} has no handler; a crate with handlers that nothing names is left out by the \
          linker: `use that_crate as _;` brings it in"
     );
+    if component.asks_std_for_time() {
+        writeln!(
+            std::io::stderr(),
+            "warning: {name} holds `Instant::now()` or `SystemTime::now()`, which panic in a \
+             plugin; use `now()` of gwasp-sdk (`gwasp explain E0305`)"
+        )?;
+    }
     let path = staged.install()?;
     let mut stdout = std::io::stdout();
     writeln!(

@@ -1,5 +1,7 @@
 //! `gwasp check`.
 
+mod connect;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -35,6 +37,9 @@ pub(super) struct Args {
     /// Directory of the store [default: ./gwasp-state].
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+    /// Try every connection, too: each broker of a listener, and each service.
+    #[arg(long)]
+    connect: bool,
 }
 
 /// What was found to be wrong, by how bad it is.
@@ -82,6 +87,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     queues(&config, &plugins, &mut findings)?;
     grants(&config, &plugins, &places.plugins)?;
     store(&places, &plugins, &mut findings)?;
+    if args.connect {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()?;
+        runtime.block_on(connect::run(&config, &mut findings))?;
+    }
     Ok(findings.exit_code())
 }
 

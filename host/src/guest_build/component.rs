@@ -29,7 +29,16 @@ pub(crate) struct InstallError {
     source: std::io::Error,
 }
 
+/// With what std's clocks panic on `wasm32-unknown-unknown`.
+const NO_CLOCK: &[u8] = b"time not implemented on this platform";
+
 impl Component {
+    /// Whether it holds std's clocks, which panic when they are asked.
+    pub(crate) fn asks_std_for_time(&self) -> bool {
+        let mut parts = self.bytes.windows(NO_CLOCK.len());
+        parts.any(|part| part == NO_CLOCK)
+    }
+
     /// Writes the component into `dir`, which is made if need be, as a hidden file.
     ///
     /// # Errors
@@ -113,5 +122,16 @@ mod tests {
         drop(component(&[2]).stage(dir.path()).unwrap());
         assert_eq!(std::fs::read(&path).unwrap(), [1]);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_plugin_that_asks_std_for_the_time_is_found() {
+        let component = |bytes: &[u8]| Component {
+            name: "p".to_owned(),
+            bytes: bytes.to_vec(),
+        };
+        let panics = component(b"\0asm time not implemented on this platform\0");
+        assert!(panics.asks_std_for_time());
+        assert!(!component(b"\0asm").asks_std_for_time());
     }
 }

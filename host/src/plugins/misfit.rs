@@ -8,9 +8,10 @@ use wasmtime::component::types::ComponentItem;
 /// type by type; whoever offers them knows.
 pub type Fits = fn(&Engine, &Component) -> wasmtime::Result<()>;
 
-/// The package of the boundary, and its version; functions are added within a minor version.
+/// The package of the boundary.
 const PACKAGE: &str = "gwasp:plugin";
-const VERSION: &str = "0.1";
+/// Version of the boundary; functions are added within a minor version.
+pub const WIT_VERSION: &str = "0.1";
 /// What a plugin may import of it.
 const INTERFACES: [&str; 11] = [
     "types", "log", "progress", "clock", "random", "kv", "blobs", "http", "kernels", "gcn", "tasks",
@@ -23,7 +24,7 @@ const NAMED: usize = 10;
 pub enum MisfitError {
     /// It was made for another version of the boundary.
     #[error(
-        "it was built for version {found} of {PACKAGE}, and this host offers {VERSION}; build it \
+        "it was built for version {found} of {PACKAGE}, and this host offers {WIT_VERSION}; build it \
          again with the gwasp-sdk of this host, or take a host of its age"
     )]
     Version {
@@ -110,7 +111,7 @@ fn interface(import: &str) -> Option<(&str, &str)> {
 
 fn is_compatible(version: &str) -> bool {
     version
-        .strip_prefix(VERSION)
+        .strip_prefix(WIT_VERSION)
         .is_some_and(|rest| rest.starts_with('.'))
 }
 
@@ -121,7 +122,7 @@ mod tests {
     #[test]
     fn the_interfaces_are_those_of_the_world_in_wit() {
         let wit = include_str!("../../../guest-sdk/wit/dev/gwasp.wit");
-        let package = format!("package {PACKAGE}@{VERSION}.");
+        let package = format!("package {PACKAGE}@{WIT_VERSION}.");
         assert!(wit.contains(&package), "{package}");
         let (_, world) = wit.split_once("world plugin {").unwrap();
         let mut imported: Vec<&str> = world

@@ -60,6 +60,9 @@ use queues::Queues;
 use reader::Pool;
 use writer::{Op, Reply, Request, ValueOp};
 
+/// Format of the stores that this program makes, and the newest that it opens.
+pub const FORMAT: i64 = schema::FORMAT;
+
 pub use action::{Acted, TaskAction};
 pub use backup::{BackupError, Copied, backup, compact, restore};
 pub use disk::{Disk, DiskLevel, DiskMarks};
