@@ -4,6 +4,7 @@
 //! 1 failed, 2 wrong usage, 70 a defect, 74 the disk failed, 75 try again later, 78 the
 //! configuration cannot be used, 130 interrupted.
 
+mod backtest;
 mod bench;
 mod build;
 mod check;
@@ -22,6 +23,7 @@ mod store;
 mod table;
 mod task;
 mod test;
+mod when;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -80,6 +82,8 @@ enum Command {
     Skymap(skymap::Args),
     /// Runs a plugin against notice files, without a host.
     Test(test::Args),
+    /// Runs a plugin over the archive of packets, beside what was.
+    Backtest(backtest::Args),
     /// Reads the configuration and the plugins, and starts nothing.
     Check(check::Args),
     /// Writes a plugin to begin with.
@@ -106,6 +110,7 @@ pub fn main() -> ExitCode {
         Command::Notice(args) => notice::run(&args),
         Command::Skymap(args) => skymap::run(&args),
         Command::Test(args) => test::run(&args),
+        Command::Backtest(args) => backtest::run(&args),
         Command::Check(args) => check::run(&args),
         Command::New(args) => new::run(&args),
         Command::Build(args) => build::run(&args),

@@ -5,10 +5,17 @@
 
 use std::sync::Arc;
 
+use gwasp_formats::Role;
+use jiff::Timestamp;
+
 use crate::broker::{NewPacket, NewRefusal, NewTask, Offer, Origin};
-use crate::packet::{Digest, Flag, Packet, Refusal, unix_nanos};
+use crate::packet::{Digest, Flag, Key, Packet, Refusal, unix_nanos};
 use crate::routes::{Route, Routes};
 use crate::task::{packet_task_id, policy_of};
+
+/// Content type of a VOEvent; its keys are notice types.
+const VOEVENT: &str = "application/xml";
+const OTHER: &str = "application/octet-stream";
 
 /// Makes the record of `packet` and its tasks, by `routes`.
 pub fn offer(packet: &Packet, routes: &Routes) -> Offer {
@@ -42,6 +49,30 @@ fn new_tasks(packet: &Packet, routes: &[Arc<Route>], record: &mut NewPacket) -> 
         tasks.push(task);
     }
     tasks
+}
+
+/// Reads the record of a packet back, for matching: what only a listener needs is left out.
+pub fn archived(record: &NewPacket) -> Packet {
+    let time = |nanos: i64| Timestamp::from_nanosecond(i128::from(nanos)).unwrap_or_default();
+    let is_document = record.content_type == VOEVENT;
+    let key = match record.key.parse() {
+        _ if record.key.is_empty() => Key::None,
+        Ok(notice_type) if is_document => Key::Notice(notice_type),
+        _ => Key::Node(record.key.clone()),
+    };
+    Packet {
+        source: record.source.clone(),
+        key,
+        id: record.id.clone(),
+        identity: Digest::from_bytes(record.identity),
+        role: Role::from_word(&record.role).unwrap_or_default(),
+        received: time(record.received),
+        sent: record.sent.map(time),
+        content_type: if is_document { VOEVENT } else { OTHER },
+        headers: record.headers.clone(),
+        flags: Vec::new(),
+        payload: record.payload.clone(),
+    }
 }
 
 /// Makes the record of `packet` that a broker keeps.

@@ -231,7 +231,11 @@ impl Seam {
             return decode(&answer);
         }
         let entry = self.entry(function, &request);
-        let answer = live.await?;
+        let given = self.driver.noted(function.name, *entry.request);
+        let answer = match given {
+            Some(given) => decode(&given)?,
+            None => live.await?,
+        };
         let noted = encode(&answer);
         self.journal
             .append(entry.answered(noted, Phase::Answered))?;
@@ -254,10 +258,14 @@ impl Seam {
             self.journal.advance();
             return decode(&answer);
         }
+        let entry = self.entry(function, &request);
+        let decided = match self.driver.noted(function.name, *entry.request) {
+            Some(given) => decode(&given)?,
+            None => decided,
+        };
         if decided.is_ok() {
             self.note_asked(function, what);
         }
-        let entry = self.entry(function, &request);
         let noted = encode(&decided);
         self.journal
             .append(entry.answered(noted, Phase::Answered))?;

@@ -70,7 +70,7 @@ pub use record::{
     RouteRecord, State, Step, Submission, TaskId, Token, VersionRecord, VersionTasks,
 };
 pub use view::{
-    Depth, FailedAttempt, GapMark, KvEntry, PacketFilter, PacketView, RefusalView, Removed,
+    ArchiveFilter, Depth, FailedAttempt, GapMark, KvEntry, PacketFilter, PacketView, RefusalView, Removed,
     Running, TaskDetail, TaskFilter, TaskFound, TaskView,
 };
 
