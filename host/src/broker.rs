@@ -8,6 +8,7 @@
 //! The records are those of the store crate: plain values that any broker can carry.
 
 mod embedded;
+mod operations;
 
 use std::collections::BTreeSet;
 
@@ -15,11 +16,13 @@ use bytes::Bytes;
 
 pub use embedded::Embedded;
 pub use gwasp_store::{
-    Accepted, Commit, Event, EventKind, Events, Failure, Input, JournalEntry, KvWrite, Lease,
-    NewPacket, NewRefusal, NewTask, Offer, Origin, PacketRecord, PacketSeq, PluginRecord,
-    RetryPolicy, RouteChange, RouteRecord, State, Step, StoreError, TaskId, Token, VersionRecord,
-    VersionTasks,
+    Accepted, Acted, Commit, Depth, Event, EventKind, Events, Failure, Input, JournalEntry,
+    KvWrite, Lease, NewPacket, NewRefusal, NewTask, Offer, Origin, PacketRecord, PacketSeq, Pause,
+    PluginRecord, RetryPolicy, Revocation, RouteChange, RouteRecord, Running, Scope, State, Step,
+    StoreError, Submission, TaskAction, TaskDetail, TaskFilter, TaskId, TaskView, Token,
+    VersionRecord, VersionTasks,
 };
+pub use operations::{MOST_TASKS, Operations, TaskSelection};
 
 /// A future that a broker answers with.
 pub type Answer<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -109,6 +112,18 @@ pub trait Broker: std::fmt::Debug + Send + Sync {
 
     /// How many tasks have not ended, in all queues.
     fn open_tasks(&self) -> usize;
+
+    /// How many tasks are set aside.
+    ///
+    /// # Errors
+    /// When they cannot be counted.
+    fn set_aside(&self) -> Result<u64, BrokerError>;
+
+    /// How full a queue is.
+    fn depth(&self, queue: &str) -> Depth;
+
+    /// What is leased, in the order of leasing.
+    fn running(&self) -> Vec<Running>;
 
     /// Writes commits, each all or nothing, and answers for each.
     fn commit(&self, commits: Vec<Commit>) -> Answer<'_, Vec<Result<(), BrokerError>>>;

@@ -1,7 +1,7 @@
 //! The command line: one file per subcommand, thin.
 //!
 //! stdout carries what a command was asked for, stderr everything else. Exit codes: 0 done,
-//! 1 failed, 2 wrong usage, 70 a defect, 74 the disk failed, 75 try again later, 78 the
+//! 1 failed, 2 wrong usage, 69 no host runs, 70 a defect, 74 the disk failed, 75 try again later, 78 the
 //! configuration cannot be used, 130 interrupted.
 
 mod backtest;
@@ -9,16 +9,19 @@ mod bench;
 mod build;
 mod check;
 mod compile_worker;
+mod control;
 mod events;
 mod ledger;
 mod new;
 mod notice;
 mod packet;
 mod places;
+mod plugin;
 mod replay;
 mod run;
 mod send;
 mod skymap;
+mod status;
 mod store;
 mod table;
 mod task;
@@ -35,6 +38,8 @@ use crate::text::printable;
 
 /// Exit codes (sysexits.h), for supervisors and scripts.
 pub(crate) mod exit {
+    /// Nothing that could answer runs.
+    pub(crate) const UNAVAILABLE: u8 = 69;
     /// The disk failed under the store; starting again reads what is on it.
     pub(crate) const DISK: u8 = 74;
     /// Another process has what this one needs; try again later.
@@ -68,6 +73,12 @@ enum Command {
     Replay(replay::Args),
     /// Sends notices to a VOEvent broker, as an author.
     Send(send::Args),
+    /// Shows how a running host is.
+    Status(status::Args),
+    /// Looks at the plugins of a running host, and decides about them.
+    Plugin(plugin::Args),
+    /// Has a running host look at its plugin directory now.
+    Reload(plugin::ReloadArgs),
     /// Shows where every packet and task is, and whether that adds up.
     Ledger(ledger::Args),
     /// Looks at tasks.
@@ -103,6 +114,9 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Replay(args) => asynchronous(replay::run(args)),
         Command::Send(args) => asynchronous(send::run(args)),
+        Command::Status(args) => asynchronous(status::run(args)),
+        Command::Plugin(args) => asynchronous(plugin::run(args)),
+        Command::Reload(args) => asynchronous(plugin::reload(args)),
         Command::Ledger(args) => ledger::run(&args),
         Command::Task(args) => task::run(&args),
         Command::Packet(args) => packet::run(&args),

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{debug, error, info, warn};
 
 use self::record::new_refusal;
-pub use self::record::{archived, new_packet, offer};
+pub use self::record::{archived, new_packet, offer, tasks_of};
 use crate::broker::{Accepted, Broker, BrokerError, NewRefusal, Offer};
 use crate::intake::{Arrival, Delivery, Kept, NotKept, Receipt};
 use crate::packet::{Packet, Refusal};

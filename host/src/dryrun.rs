@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
-use crate::broker::{Input, PacketRecord, PacketSeq, TaskId};
+use crate::broker::{Input, PacketRecord, PacketSeq, Revocation, TaskId};
 use crate::config::{Grant, KernelsConfig, QueueConfig};
 use crate::dispatch::new_packet;
 use crate::effects::bindings::PluginPre;
@@ -175,6 +175,7 @@ impl DryPlugin {
             deadline: None,
             memory: QueueConfig::default().memory_bytes(),
             cancelled: given.cancelled,
+            revocation: Revocation::default(),
         };
         let invoked = invocation.run(&self.pre, seam, &self.ticker).await;
         DryOutcome {

@@ -4,7 +4,6 @@
 //! that nothing new arrives; then what was read is accepted; then handlers end or are given
 //! back; the store last.
 
-mod plugins;
 mod watchdog;
 
 use std::collections::{BTreeSet, HashMap};
@@ -23,21 +22,18 @@ use tracing::{debug, error, info, warn};
 
 use crate::broker::{Broker, BrokerError, Embedded};
 use crate::config::{Config, Grant, ListenerConfig};
+use crate::control::{Control, Socket, SocketError};
 use crate::dispatch::Dispatcher;
 use crate::effects::{self, KernelThreads, World};
 use crate::intake::{self, Intake};
 use crate::listeners::vtp::{TlsSetupError, VtpListener};
-use crate::plugins::{CompileError, Compiler, EngineError, Loader, PermissionError, Ticker};
+use crate::plugins::{CompileError, Compiler, EngineError, Loader, Ticker};
+use crate::rollout::{Follower, Parts, Plugins, StartError, Wish};
 use crate::routes::Routes;
 use crate::services::{HttpError, HttpServices};
 use crate::stop::StopSignal;
 use crate::text::chain;
 use crate::workers::{PoolError, Pools, Registry, Shared};
-
-pub use plugins::{
-    Fate, PluginState, PluginView, Plugins, PluginsError, RefusedView, Reloaded, VersionView,
-};
-use plugins::{Follower, Parts, Wish};
 
 /// How long what was read may take to be accepted at the end.
 const ACCEPT_DEADLINE: Duration = Duration::from_secs(10);
@@ -78,9 +74,9 @@ pub enum HostError {
     /// WebAssembly cannot run here.
     #[error("plugins cannot run")]
     Engine(#[from] EngineError),
-    /// Others can write to the plugin directory.
-    #[error("the plugin directory is refused")]
-    Plugins(#[from] PermissionError),
+    /// Plugins cannot be put into service.
+    #[error(transparent)]
+    Rollout(#[from] StartError),
     /// The cache of compiled plugins cannot be used.
     #[error("plugins cannot be compiled")]
     Compiler(#[from] CompileError),
@@ -90,20 +86,12 @@ pub enum HostError {
     /// A pool cannot be made.
     #[error("a pool cannot be made")]
     Pool(#[from] PoolError),
-    /// What a plugin declared when it was loaded last cannot be read by this host. Starting
-    /// without it would take its packets and run nothing on them.
-    #[error(
-        "the routes of plugin `{plugin}` in the store cannot be read by this host; run a newer gwasp, or load the plugin anew"
-    )]
-    Routes {
-        /// The plugin.
-        plugin: String,
-        /// What is wrong.
-        source: crate::routes::ManifestError,
-    },
     /// A service's origin is no URL, or there is no TLS.
     #[error("services cannot be used")]
     Http(#[from] HttpError),
+    /// There is no way to ask it anything.
+    #[error("the host cannot be controlled")]
+    Control(#[from] SocketError),
     /// A listener's certificates cannot be used.
     #[error("listener `{name}` cannot start")]
     Listener {
@@ -135,6 +123,8 @@ pub struct Host {
     wishes: mpsc::Receiver<Wish>,
     routes: watch::Receiver<Arc<Routes>>,
     listeners: Vec<(String, VtpListener)>,
+    control: Socket,
+    store: PathBuf,
     ticker: Ticker,
     stop: StopSignal,
     workers_stop: CancellationToken,
@@ -198,6 +188,8 @@ impl Host {
             wishes,
             routes: newest,
             listeners: listeners(config)?,
+            control: Socket::bind(&places.store)?,
+            store: places.store.clone(),
             ticker,
             stop,
             workers_stop,
@@ -216,6 +208,18 @@ impl Host {
     /// [`HostError`] when a thread cannot be started.
     pub async fn run(self, ready: impl FnOnce()) -> Result<End, HostError> {
         self.pools.start()?;
+        let connections = self.listeners.iter().flat_map(|(_, one)| one.states());
+        let control = Control {
+            broker: Arc::clone(&self.broker),
+            listeners: connections.cloned().collect(),
+            pools: Arc::clone(&self.pools),
+            plugins: self.plugins,
+            store: self.store,
+            started: Timestamp::now(),
+            stop: self.stop.clone(),
+        };
+        let closing = CancellationToken::new();
+        let control = tokio::spawn(control.serve(self.control, closing.clone()));
         let (intake, deliveries) = Intake::channel(intake::CAPACITY);
         let dispatcher = Dispatcher::new(Arc::clone(&self.broker), self.routes, self.stop.clone());
         let dispatch = tokio::spawn(dispatcher.run(deliveries));
@@ -243,6 +247,8 @@ impl Host {
         self.workers_stop.cancel();
         let end = drain(self.pools.stop(), self.drain_deadline, &self.stop.now).await;
         self.ticker.close();
+        closing.cancel();
+        drop(control.await);
         match dispatched {
             Some(dispatched) if dispatched.all_counted => {
                 close(&*self.broker, dispatched.packets, &self.stop).await;
@@ -353,3 +359,6 @@ fn listeners(config: &Config) -> Result<Vec<(String, VtpListener)>, HostError> {
     }
     Ok(listeners)
 }
+
+#[cfg(test)]
+mod tests;

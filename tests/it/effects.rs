@@ -3,6 +3,7 @@
 
 mod dry;
 mod stage;
+mod versions;
 
 use std::time::Duration;
 

@@ -6,6 +6,8 @@ mod backtest;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod control;
+#[cfg(test)]
 mod effects;
 #[cfg(test)]
 mod faults;
@@ -19,6 +21,8 @@ mod harness;
 mod hostile;
 #[cfg(test)]
 mod localize;
+#[cfg(test)]
+mod reload;
 #[cfg(test)]
 mod service;
 #[cfg(test)]

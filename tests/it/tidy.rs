@@ -12,7 +12,7 @@ use toml::Table;
 use crate::harness::root;
 
 /// Modules of the host, and which others each may name.
-const MODULES: [(&str, &[&str]); 21] = [
+const MODULES: [(&str, &[&str]); 23] = [
     ("text", &[]),
     ("packet", &[]),
     ("intake", &["packet"]),
@@ -28,6 +28,12 @@ const MODULES: [(&str, &[&str]); 21] = [
             "broker", "intake", "packet", "routes", "stop", "task", "text",
         ],
     ),
+    (
+        "operations",
+        &[
+            "broker", "dispatch", "effects", "packet", "routes", "task", "text",
+        ],
+    ),
     ("plugins", &["config", "packet", "routes", "text"]),
     ("services", &["config", "text"]),
     (
@@ -40,6 +46,12 @@ const MODULES: [(&str, &[&str]); 21] = [
         "workers",
         &[
             "broker", "config", "effects", "packet", "plugins", "stop", "task", "text",
+        ],
+    ),
+    (
+        "rollout",
+        &[
+            "broker", "config", "packet", "plugins", "routes", "stop", "text", "workers",
         ],
     ),
     (
@@ -69,6 +81,18 @@ const MODULES: [(&str, &[&str]); 21] = [
             "routes",
             "services",
             "stop",
+            "workers",
+        ],
+    ),
+    (
+        "control",
+        &[
+            "broker",
+            "listeners",
+            "packet",
+            "rollout",
+            "stop",
+            "text",
             "workers",
         ],
     ),

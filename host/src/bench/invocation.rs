@@ -13,7 +13,7 @@ use wasmtime::{Engine, Store};
 use super::fixture::{packet, queue};
 use super::timing::quantile_us;
 use super::{Bench, BenchError, Figure};
-use crate::broker::{Input, PacketRecord, PacketSeq, TaskId};
+use crate::broker::{Input, PacketRecord, PacketSeq, Revocation, TaskId};
 use crate::config::KernelsConfig;
 use crate::dispatch::new_packet;
 use crate::effects::bindings::PluginPre;
@@ -108,6 +108,7 @@ impl Bench {
             deadline: None,
             memory: 64 << 20,
             cancelled: &never,
+            revocation: Revocation::default(),
         };
         let seam = Seam::new(context, driver, Limits::default(), Journal::default());
         let invoked = invocation.run(pre, seam, &self.ticker).await;

@@ -7,13 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    Accepted, Broker, BrokerError, Commit, EventKind, Failure, JournalEntry, KvWrite, Lease,
-    NewPacket, NewTask, Offer, Origin, RetryPolicy, RouteChange, Step, TaskId,
+    Accepted, Acted, BrokerError, Commit, EventKind, Failure, JournalEntry, KvWrite, Lease,
+    NewPacket, NewTask, Offer, Operations, Origin, RetryPolicy, RouteChange, Scope, State, Step,
+    TaskAction, TaskFilter, TaskId, TaskSelection,
 };
 
 /// A broker, and what has to live as long as it.
 pub(super) struct Fixture {
-    pub(super) broker: Arc<dyn Broker>,
+    pub(super) broker: Arc<dyn Operations>,
     pub(super) _keep: Box<dyn std::any::Any>,
 }
 
@@ -74,13 +75,13 @@ fn offer(packet: u8, tasks: Vec<NewTask>) -> Offer {
     }
 }
 
-async fn accept(broker: &dyn Broker, offers: Vec<Offer>) -> Vec<Accepted> {
+async fn accept(broker: &dyn Operations, offers: Vec<Offer>) -> Vec<Accepted> {
     let (generation, _) = broker.routes().unwrap();
     broker.accept(generation, offers).await.unwrap()
 }
 
 /// The next lease; none when there is nothing to lease now.
-async fn lease(broker: &dyn Broker) -> Option<Lease> {
+async fn lease(broker: &dyn Operations) -> Option<Lease> {
     // A lease that is there is answered without waiting: the limit only ends a wait for none.
     tokio::time::timeout(Duration::from_millis(200), broker.lease("q", 0))
         .await
@@ -92,7 +93,7 @@ fn commit_of(lease: &Lease, step: Step) -> Commit {
     Commit::bare(lease.task, lease.token, [7; 32], step)
 }
 
-async fn commit(broker: &dyn Broker, commit: Commit) -> Result<(), BrokerError> {
+async fn commit(broker: &dyn Operations, commit: Commit) -> Result<(), BrokerError> {
     broker.commit(vec![commit]).await.pop().unwrap()
 }
 
@@ -278,6 +279,85 @@ pub(super) async fn tasks_of_a_held_plugin_wait(fixture: Fixture) {
     assert!(lease(broker).await.is_none());
     broker.hold_plugins(BTreeSet::new());
     assert!(lease(broker).await.is_some());
+}
+
+pub(super) async fn what_is_paused_is_not_leased_and_goes_on_after_it(fixture: Fixture) {
+    let broker = &*fixture.broker;
+    let first = Scope::Handler {
+        plugin: "p".to_owned(),
+        handler: "h1".to_owned(),
+    };
+    broker.pause(first.clone(), None, "test").await.unwrap();
+    accept(broker, vec![offer(1, vec![task(1), task(2)])]).await;
+    assert_eq!(lease(broker).await.unwrap().task, TaskId([2; 16]));
+    assert!(lease(broker).await.is_none());
+    let pauses = broker.pauses().unwrap();
+    assert_eq!((pauses.len(), &pauses[0].scope), (1, &first));
+    assert!(broker.unpause(first.clone()).await.unwrap());
+    assert!(!broker.unpause(first).await.unwrap());
+    assert_eq!(lease(broker).await.unwrap().task, TaskId([1; 16]));
+}
+
+/// Sets a task aside that says `message`.
+async fn set_aside(broker: &dyn Operations, message: &str) -> TaskId {
+    let leased = lease(broker).await.unwrap();
+    let failure = Failure {
+        message: message.to_owned(),
+        ..failure()
+    };
+    let end = commit_of(&leased, Step::Fail { failure });
+    commit(broker, end).await.unwrap();
+    leased.task
+}
+
+pub(super) async fn a_person_restarts_and_drops_dead_letters_by_what_they_say(fixture: Fixture) {
+    let broker = &*fixture.broker;
+    accept(broker, vec![offer(1, vec![task(1), task(2)])]).await;
+    let first = set_aside(broker, "no disk").await;
+    let second = set_aside(broker, "no net").await;
+    let saying = |error: &str| {
+        TaskSelection::Matching(TaskFilter {
+            state: Some(State::Failure),
+            error: Some(error.to_owned()),
+            ..TaskFilter::default()
+        })
+    };
+    let dropped = broker.act(saying("disk"), TaskAction::Drop, "test").await;
+    assert_eq!(dropped.unwrap(), [(first, Acted::Done(State::Revoked))]);
+    let restarted = broker.act(saying("no"), TaskAction::Restart, "test").await;
+    assert_eq!(restarted.unwrap(), [(second, Acted::Done(State::Pending))]);
+    assert_eq!(lease(broker).await.unwrap().task, second);
+}
+
+pub(super) async fn a_person_revokes_what_waits_and_asks_the_worker_of_what_runs(fixture: Fixture) {
+    let broker = &*fixture.broker;
+    accept(broker, vec![offer(1, vec![task(1), task(2)])]).await;
+    let runs = lease(broker).await.unwrap();
+    let (first, second) = (TaskId([1; 16]), TaskId([2; 16]));
+    let both = TaskSelection::Ids(vec![first, second]);
+    let revoked = broker.act(both, TaskAction::Revoke, "test").await.unwrap();
+    assert_eq!(
+        revoked,
+        [(first, Acted::Asked), (second, Acted::Done(State::Revoked))]
+    );
+    assert!(lease(broker).await.is_none());
+    assert!(runs.revocation.reason().is_some());
+    let back = commit_of(&runs, Step::GiveBack { due: 0 });
+    commit(broker, back).await.unwrap();
+    assert!(lease(broker).await.is_none(), "it does not go on");
+    let found = broker.task(first).unwrap().unwrap().task;
+    assert_eq!(found.state, State::Revoked);
+}
+
+pub(super) async fn a_task_is_resumed_only_as_it_was_looked_at(fixture: Fixture) {
+    let broker = &*fixture.broker;
+    accept(broker, vec![offer(1, vec![task(1)])]).await;
+    let task = set_aside(broker, "m").await;
+    let ended = broker.task(task).unwrap().unwrap().task.ended.unwrap();
+    let resumed = broker.resume((task, Some(ended - 1)), 0, None).await;
+    assert!(!resumed.unwrap());
+    assert!(broker.resume((task, Some(ended)), 0, None).await.unwrap());
+    assert_eq!(lease(broker).await.unwrap().task, task);
 }
 
 pub(super) async fn tasks_of_one_key_take_turns(fixture: Fixture) {

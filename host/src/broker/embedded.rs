@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use bytes::Bytes;
-use gwasp_store::{OpenError, Options, Retention, Store};
+use gwasp_store::{OpenError, Options, Reader, Retention, Store};
 
 use super::{
-    Accepted, Answer, Broker, BrokerError, Commit, Events, Lease, NewRefusal, Offer, PluginRecord,
-    RouteChange, RouteRecord, TaskId, VersionTasks,
+    Accepted, Acted, Answer, Broker, BrokerError, Commit, Depth, Events, JournalEntry, Lease,
+    MOST_TASKS, NewRefusal, Offer, Operations, PacketRecord, PacketSeq, Pause, PluginRecord,
+    RouteChange, RouteRecord, Running, Scope, Submission, TaskAction, TaskDetail, TaskFilter,
+    TaskId, TaskSelection, TaskView, VersionTasks,
 };
 
 /// The embedded broker: one process, one store, one writer.
@@ -121,6 +123,18 @@ impl Broker for Embedded {
         self.store.open_tasks()
     }
 
+    fn set_aside(&self) -> Result<u64, BrokerError> {
+        self.store.set_aside()
+    }
+
+    fn depth(&self, queue: &str) -> Depth {
+        self.store.depth(queue)
+    }
+
+    fn running(&self) -> Vec<Running> {
+        self.store.running()
+    }
+
     fn kv_get(&self, plugin: &str, key: &str) -> Result<Option<(Bytes, u64)>, BrokerError> {
         self.store.kv_get(plugin, key)
     }
@@ -155,6 +169,82 @@ impl Broker for Embedded {
     }
 }
 
+impl Operations for Embedded {
+    fn pause<'a>(
+        &'a self,
+        scope: Scope,
+        until: Option<i64>,
+        who: &'a str,
+    ) -> Answer<'a, Result<Pause, BrokerError>> {
+        Box::pin(self.store.pause(scope, until, who))
+    }
+
+    fn unpause(&self, scope: Scope) -> Answer<'_, Result<bool, BrokerError>> {
+        Box::pin(self.store.unpause(scope))
+    }
+
+    fn pauses(&self) -> Result<Vec<Pause>, BrokerError> {
+        self.store.pauses()
+    }
+
+    fn act<'a>(
+        &'a self,
+        tasks: TaskSelection,
+        action: TaskAction,
+        who: &'a str,
+    ) -> Answer<'a, Result<Vec<(TaskId, Acted)>, BrokerError>> {
+        Box::pin(async move {
+            let tasks = self.selected(tasks)?;
+            let acted = self.store.act(tasks.clone(), action, who).await?;
+            Ok(tasks.into_iter().zip(acted).collect())
+        })
+    }
+
+    fn resume(
+        &self,
+        task: (TaskId, Option<i64>),
+        keep: u32,
+        replace: Option<JournalEntry>,
+    ) -> Answer<'_, Result<bool, BrokerError>> {
+        Box::pin(self.store.resume(task, keep, replace))
+    }
+
+    fn tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskView>, BrokerError> {
+        self.store.read(|reader| reader.tasks(filter))
+    }
+
+    fn selected(&self, tasks: TaskSelection) -> Result<Vec<TaskId>, BrokerError> {
+        match tasks {
+            TaskSelection::Ids(tasks) => Ok(tasks),
+            TaskSelection::Matching(mut filter) => {
+                let most = filter.limit.unwrap_or(MOST_TASKS);
+                filter.limit = Some(most.min(MOST_TASKS));
+                self.store.read(|reader| reader.task_ids(&filter))
+            }
+        }
+    }
+
+    fn task(&self, task: TaskId) -> Result<Option<TaskDetail>, BrokerError> {
+        self.store.read(|reader| reader.task_by_id(task))
+    }
+
+    fn journal(&self, task: TaskId) -> Result<Vec<JournalEntry>, BrokerError> {
+        self.store.read(|reader| reader.journal(task))
+    }
+
+    fn packet(&self, packet: PacketSeq) -> Result<Option<PacketRecord>, BrokerError> {
+        self.store.read(|reader: &Reader| reader.packet(packet))
+    }
+
+    fn next_dispatch(&self, packet: PacketSeq) -> Answer<'_, Result<u32, BrokerError>> {
+        Box::pin(self.store.next_dispatch(packet))
+    }
+
+    fn submit(&self, submissions: Vec<Submission>) -> Answer<'_, Result<Vec<bool>, BrokerError>> {
+        Box::pin(self.store.submit(submissions))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -186,6 +276,10 @@ mod tests {
         a_failed_task_is_set_aside,
         a_revoked_task_ends,
         tasks_of_a_held_plugin_wait,
+        what_is_paused_is_not_leased_and_goes_on_after_it,
+        a_person_restarts_and_drops_dead_letters_by_what_they_say,
+        a_person_revokes_what_waits_and_asks_the_worker_of_what_runs,
+        a_task_is_resumed_only_as_it_was_looked_at,
         a_persons_decision_about_a_plugin_is_kept,
         tasks_of_one_key_take_turns,
         values_are_written_with_the_outcome,

@@ -13,7 +13,8 @@ use tracing_subscriber::EnvFilter;
 use super::{exit, places};
 use crate::broker::BrokerError;
 use crate::config::Config;
-use crate::host::{End, Fate, Host, HostError, Places, Plugins};
+use crate::host::{End, Host, HostError, Places};
+use crate::rollout::{Fate, Plugins, StartError};
 use crate::services::check_secret;
 use crate::stop::StopSignal;
 use crate::text::chain;
@@ -229,10 +230,12 @@ fn exit_code(error: &HostError) -> u8 {
             _ if source.is_of_disk() => exit::DISK,
             _ => exit::CONFIG,
         },
-        HostError::Broker(BrokerError::Failed { .. } | BrokerError::Full { .. }) => exit::DISK,
-        HostError::Routes { .. }
+        HostError::Broker(BrokerError::Failed { .. } | BrokerError::Full { .. })
+        | HostError::Rollout(StartError::Broker(
+            BrokerError::Failed { .. } | BrokerError::Full { .. },
+        )) => exit::DISK,
+        HostError::Rollout(StartError::Routes { .. } | StartError::Permission(_))
         | HostError::Listener { .. }
-        | HostError::Plugins(_)
         | HostError::Compiler(_) => exit::CONFIG,
         _ => 1,
     }

@@ -33,22 +33,30 @@ pub fn offer(packet: &Packet, routes: &Routes) -> Offer {
 
 /// A task per route; `record` is flagged where the packet lacks what a handler orders by.
 fn new_tasks(packet: &Packet, routes: &[Arc<Route>], record: &mut NewPacket) -> Vec<NewTask> {
-    let mut tasks = Vec::with_capacity(routes.len());
-    for route in routes {
-        let mut task = new_task(packet, route);
+    let tasks = tasks_of(packet, routes, unix_nanos(packet.received));
+    let mut both = tasks.iter().zip(routes);
+    let lacks =
+        both.any(|(task, route)| route.entry.order_by.is_some() && task.order_key.is_none());
+    let flag = Flag::NoOrderingKey.as_str();
+    if lacks && !record.flags.iter().any(|known| known == flag) {
+        record.flags.push(flag.to_owned());
+    }
+    tasks
+}
+
+/// Makes a task per route, whose time begins at `from` (nanoseconds since the Unix epoch).
+pub fn tasks_of(packet: &Packet, routes: &[Arc<Route>], from: i64) -> Vec<NewTask> {
+    let task = |route: &Arc<Route>| {
+        let mut task = new_task(packet, route, from);
         if let Some(order_by) = &route.entry.order_by {
             // Values belong to a plugin, and so do the keys that guard them.
             task.order_key = order_by
                 .value(packet)
                 .map(|value| format!("{}:{value}", route.plugin));
-            let flag = Flag::NoOrderingKey.as_str();
-            if task.order_key.is_none() && !record.flags.iter().any(|known| known == flag) {
-                record.flags.push(flag.to_owned());
-            }
         }
-        tasks.push(task);
-    }
-    tasks
+        task
+    };
+    routes.iter().map(task).collect()
 }
 
 /// Reads the record of a packet back, for matching: what only a listener needs is left out.
@@ -97,9 +105,8 @@ pub fn new_packet(packet: &Packet) -> NewPacket {
     }
 }
 
-fn new_task(packet: &Packet, route: &Route) -> NewTask {
+fn new_task(packet: &Packet, route: &Route, from: i64) -> NewTask {
     let options = &route.entry.options;
-    let received = unix_nanos(packet.received);
     NewTask {
         id: packet_task_id(&packet.identity, &route.name(), 0),
         plugin: route.plugin.clone(),
@@ -108,9 +115,9 @@ fn new_task(packet: &Packet, route: &Route) -> NewTask {
         origin: Origin::Packet,
         parent: None,
         priority: options.priority,
-        due: received,
+        due: from,
         order_key: None,
-        policy: policy_of(options, received),
+        policy: policy_of(options, from),
         args: None,
     }
 }

@@ -67,6 +67,8 @@ pub struct LiveRun {
     pub token: Token,
     /// The plugin version that runs.
     pub version: Digest,
+    /// Its external effects may have been made before: each is settled before it is made.
+    pub is_asked: bool,
 }
 
 impl Driver {
@@ -76,6 +78,11 @@ impl Driver {
             Self::Live(live) => live.task,
             Self::Dry(dry) => dry.task,
         }
+    }
+
+    /// Whether external effects may have been made before the run.
+    pub(super) fn is_asked(&self) -> bool {
+        matches!(self, Self::Live(live) if live.is_asked)
     }
 
     /// The time, as a journal has it.

@@ -67,7 +67,8 @@ pub enum SeamError {
     /// A heavy computation had no thread, or panicked.
     #[error("a heavy computation failed in the host")]
     Kernel(#[from] KernelFault),
-    /// The worker had the run end while a request was under way.
+    /// The worker had the run end at its next call of the host, or after a request that was under
+    /// way.
     #[error("the run was ended")]
     Ended,
 }
@@ -213,6 +214,14 @@ impl Seam {
     /// Makes a local effect: counts it.
     pub(super) fn local(&mut self, function: &Function) -> Result<(), SeamError> {
         debug_assert_eq!(function.class, Class::Local);
+        self.admit(function)
+    }
+
+    /// Counts a call; none gets through of a run that is to end.
+    fn admit(&mut self, function: &Function) -> Result<(), SeamError> {
+        if self.hold.is_ending() {
+            return Err(SeamError::Ended);
+        }
         self.budget.take(function)
     }
 
@@ -224,7 +233,7 @@ impl Seam {
         live: impl Future<Output = Result<A, SeamError>>,
     ) -> Result<A, SeamError> {
         debug_assert_eq!(function.class, Class::Answered);
-        self.budget.take(function)?;
+        self.admit(function)?;
         let request = encode(request);
         if let Found::Answer(answer) = self.journal.find(function, &request)? {
             self.journal.advance();
@@ -252,7 +261,7 @@ impl Seam {
         what: impl FnOnce() -> String,
     ) -> Result<Result<A, Refused>, SeamError> {
         debug_assert_eq!(function.class, Class::Committed);
-        self.budget.take(function)?;
+        self.admit(function)?;
         let request = encode(request);
         if let Found::Answer(answer) = self.journal.find(function, &request)? {
             self.journal.advance();

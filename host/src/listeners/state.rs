@@ -12,13 +12,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use utoipa::ToSchema;
 
 use crate::text::chain;
 
 /// Where a listener's connection stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum Phase {
     /// It looks up, connects, or shakes hands.
@@ -26,11 +27,13 @@ pub enum Phase {
     /// It is connected and reads.
     Up {
         /// Since when.
+        #[schema(value_type = String, format = DateTime)]
         since: Timestamp,
     },
     /// It was disconnected and waits before it connects again.
     Waiting {
         /// Until when, by the wall clock.
+        #[schema(value_type = String, format = DateTime)]
         until: Timestamp,
     },
     /// It was told to stop and has stopped.
@@ -38,7 +41,8 @@ pub enum Phase {
 }
 
 /// What changes seldom: a watcher is woken for each change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ListenerStatus)]
 pub struct Status {
     /// Where the connection stands.
     pub phase: Phase,
@@ -47,9 +51,10 @@ pub struct Status {
 }
 
 /// Why a connection or an attempt ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LastError {
     /// When.
+    #[schema(value_type = String, format = DateTime)]
     pub time: Timestamp,
     /// The error and its causes, in one line.
     pub message: String,
@@ -93,13 +98,15 @@ pub struct ListenerState {
 }
 
 /// The state at one moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Listener)]
 pub struct Snapshot {
     /// The listener's name, e.g. `gcn 127.0.0.1:8099`.
     pub name: String,
     /// Where the connection stands, and why the last one ended.
     pub status: Status,
     /// When the last packet arrived.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub last_packet: Option<Timestamp>,
     /// [`Count::Frames`].
     pub frames: u64,

@@ -62,6 +62,16 @@ impl serde::Serialize for Digest {
     }
 }
 
+impl<'de> serde::Deserialize<'de> for Digest {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| {
+            let wanted = "a SHA-256 digest, 64 hexadecimal digits";
+            serde::de::Error::invalid_value(serde::de::Unexpected::Str(&text), &wanted)
+        })
+    }
+}
+
 /// Writes the first 12 digits of a digest.
 #[derive(Clone, Copy, Debug)]
 pub struct ShortDigest(Digest);

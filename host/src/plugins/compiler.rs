@@ -7,7 +7,7 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,8 @@ use crate::text::one_line;
 
 /// Wall time that compiling one plugin may take.
 const WALL: Duration = Duration::from_secs(180);
+/// After this time another file may be compiled beside it.
+const LONG: Duration = Duration::from_secs(3);
 /// How much of what the child says is passed on, in bytes.
 const MAX_SAID: usize = 2_048;
 
@@ -90,12 +92,33 @@ pub enum CompileError {
     Load(#[source] wasmtime::Error),
 }
 
-/// Turns files into compiled code, one at a time.
+/// Turns files into compiled code, one at a time; one that takes long steps aside, so that one
+/// other may be compiled beside it.
 #[derive(Debug)]
 pub struct Compiler {
     program: PathBuf,
     cache: Cache,
     one_at_a_time: Mutex<()>,
+    one_aside: Mutex<()>,
+}
+
+/// Leave to compile.
+struct Turn<'a> {
+    compiler: &'a Compiler,
+    held: MutexGuard<'a, ()>,
+    is_aside: bool,
+}
+
+impl Turn<'_> {
+    /// Lets the next one begin, unless one is aside already.
+    fn step_aside(&mut self) {
+        if !self.is_aside
+            && let Ok(aside) = self.compiler.one_aside.try_lock()
+        {
+            self.held = aside;
+            self.is_aside = true;
+        }
+    }
 }
 
 impl Compiler {
@@ -109,6 +132,7 @@ impl Compiler {
             program,
             cache: Cache::open(cache)?,
             one_at_a_time: Mutex::new(()),
+            one_aside: Mutex::new(()),
         })
     }
 
@@ -134,8 +158,10 @@ impl Compiler {
         if let Some(found) = find() {
             return Ok(found);
         }
-        let turn = self.one_at_a_time.lock();
-        let turn = turn.unwrap_or_else(PoisonError::into_inner);
+        let mut turn = self.turn();
+        if given_up.is_cancelled() {
+            return Err(CompileError::GivenUp);
+        }
         if let Some(found) = find() {
             return Ok(found);
         }
@@ -147,10 +173,19 @@ impl Compiler {
             source,
         })?;
         let child = self.spawn(&input, &output)?;
-        self.wait(child, file.len(), given_up)?;
+        self.wait(child, file.len(), &mut turn, given_up)?;
         let compiled = shelf.keep(digest, &workshop, &output)?;
         drop(turn);
         Ok(compiled)
+    }
+
+    fn turn(&self) -> Turn<'_> {
+        let held = self.one_at_a_time.lock();
+        Turn {
+            compiler: self,
+            held: held.unwrap_or_else(PoisonError::into_inner),
+            is_aside: false,
+        }
     }
 
     fn spawn(&self, input: &Path, output: &Path) -> Result<Child, CompileError> {
@@ -174,17 +209,22 @@ impl Compiler {
         &self,
         mut child: Child,
         file_len: usize,
+        turn: &mut Turn<'_>,
         given_up: &CancellationToken,
     ) -> Result<(), CompileError> {
         // Read beside, since a child that says much would wait for a reader.
         let stderr = child.stderr.take();
         let said = std::thread::spawn(move || stderr.map_or_else(String::new, said));
-        let deadline = Instant::now() + WALL;
+        let begun = Instant::now();
         let status = loop {
             if let Some(status) = child.try_wait().map_err(|e| self.unstarted(e))? {
                 break status;
             }
-            if Instant::now() > deadline || given_up.is_cancelled() {
+            let passed = begun.elapsed();
+            if passed > LONG {
+                turn.step_aside();
+            }
+            if passed > WALL || given_up.is_cancelled() {
                 child.kill().map_err(|e| self.unstarted(e))?;
             }
             std::thread::sleep(Duration::from_millis(2));

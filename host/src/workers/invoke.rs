@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use wasmtime::{Store, UpdateDeadline};
 
 use super::outcome::{Ended, Stopped};
-use crate::broker::{Input, PacketRecord};
+use crate::broker::{Input, PacketRecord, Revocation};
 use crate::effects::bindings::PluginPre;
 use crate::effects::bindings::gwasp::plugin::types;
 use crate::effects::{Leg, Run, Seam};
@@ -21,6 +21,9 @@ pub(super) const MAX_PASSED: usize = 8 << 20;
 /// How long a request that is under way is awaited after the host was told to give back what
 /// runs.
 const REQUEST_GRACE: Duration = Duration::from_secs(3);
+
+/// How long a run that is to be revoked may go on until its next call of the host.
+const REVOKE_GRACE: Duration = Duration::from_secs(1);
 
 /// What is run, and within which limits.
 #[derive(Debug)]
@@ -37,6 +40,8 @@ pub struct Invocation<'a> {
     pub memory: usize,
     /// Ends it early: the task is given back.
     pub cancelled: &'a CancellationToken,
+    /// Ends it early: the task is to be revoked.
+    pub revocation: Revocation,
 }
 
 /// What an invocation left.
@@ -63,9 +68,16 @@ impl Invocation<'_> {
         let hold = store.data().seam.hold();
         hold.begin(timeout, self.deadline);
         let cancelled = self.cancelled.clone();
+        let revocation = self.revocation.clone();
         store.epoch_deadline_callback(move |_| {
             if cancelled.is_cancelled() {
                 return Err(Stopped::Cancelled.into());
+            }
+            if let Some(age) = revocation.age() {
+                if age >= REVOKE_GRACE {
+                    return Err(Stopped::Revoked.into());
+                }
+                hold.end();
             }
             // Guest code has nothing under way, and nothing of its own to clean up.
             if let Some(passed) = hold.passed() {
@@ -105,8 +117,16 @@ impl Invocation<'_> {
             result = &mut call => return Ended::of(result),
             passed = hold.until_passed() => Stopped::by(passed, timeout),
             () = cancelled.cancelled() => Stopped::Cancelled,
+            () = self.revocation.asked() => Stopped::Revoked,
         };
-        if hold.end() {
+        let is_under_way = hold.end();
+        if matches!(stopped, Stopped::Revoked) && !is_under_way {
+            let grace = tokio::time::sleep(REVOKE_GRACE);
+            tokio::select! {
+                result = &mut call => return Ended::of(result),
+                () = grace => {}
+            }
+        } else if is_under_way {
             let grace = async {
                 cancelled.cancelled().await;
                 tokio::time::sleep(REQUEST_GRACE).await;

@@ -91,6 +91,8 @@ pub(super) enum Stopped {
     Expired,
     #[error("the host is stopping")]
     Cancelled,
+    #[error("somebody revoked the task")]
+    Revoked,
 }
 
 impl Stopped {
@@ -200,7 +202,8 @@ impl Ended {
 
     fn of_trap(error: &wasmtime::Error) -> Self {
         match error.downcast_ref::<Stopped>() {
-            Some(Stopped::Cancelled) => {
+            // Whoever holds the lease knows what becomes of a task that was revoked.
+            Some(Stopped::Cancelled | Stopped::Revoked) => {
                 return Self::GivenBack {
                     delay: Duration::ZERO,
                 };

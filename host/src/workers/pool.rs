@@ -153,6 +153,11 @@ impl Pool {
         })
     }
 
+    /// How many tasks it runs at a time.
+    pub(super) fn slots(&self) -> usize {
+        self.config.slots()
+    }
+
     /// Where tasks come from.
     pub(super) fn broker(&self) -> &dyn Broker {
         &*self.shared.world.broker

@@ -93,6 +93,15 @@ impl Pools {
         std::mem::take(&mut open.slots)
     }
 
+    /// The queues that are served, and how many tasks each runs at a time.
+    pub fn slots(&self) -> Vec<(String, usize)> {
+        let open = self.open();
+        let pools = open.pools.iter();
+        pools
+            .map(|(queue, pool)| (queue.clone(), pool.slots()))
+            .collect()
+    }
+
     /// Loads a plugin's code into the engines of the queues that its handlers name, and makes
     /// the pools that are missing. Takes as long as reading the code from disk does.
     ///

@@ -135,6 +135,7 @@ async fn execute(
         task: lease.task,
         token: lease.token,
         version,
+        is_asked: lease.is_asked,
     };
     let context = Context {
         plugin: lease.plugin.clone(),
@@ -154,6 +155,7 @@ async fn execute(
         deadline: lease.policy.deadline.map(|deadline| until(pool, deadline)),
         memory: pool.config.memory_bytes(),
         cancelled: &pool.shared.stop.now,
+        revocation: lease.revocation.clone(),
     };
     Ok(invocation.run(&pre, seam, &pool.shared.ticker).await)
 }
@@ -161,7 +163,7 @@ async fn execute(
 /// The commit that ends a lease under which nothing ran, or nobody knows what; the whole journal
 /// stays.
 fn without_run(pool: &Pool, lease: &Lease, version: Digest, ended: Ended) -> Option<Commit> {
-    let step = ended.step(&attempt(pool, lease, u32::MAX))?;
+    let step = heeding(lease, ended.step(&attempt(pool, lease, u32::MAX))?);
     Some(bare(lease, *version.as_bytes(), step))
 }
 
@@ -186,7 +188,7 @@ fn finished(pool: &Pool, lease: &Lease, version: Digest, invoked: Invoked) -> Op
         warn!(target: "gwasp::task", task = %lease.task, "lease lost; nothing written");
     }
     let keep = leg.keep_for_retry;
-    let step = ended.step(&attempt(pool, lease, keep))?;
+    let step = heeding(lease, ended.step(&attempt(pool, lease, keep))?);
     let mut journal = leg.journal;
     if matches!(step, Step::Retry { .. }) {
         journal.retain(|entry| entry.seq < keep);
@@ -201,6 +203,17 @@ fn finished(pool: &Pool, lease: &Lease, version: Digest, invoked: Invoked) -> Op
         blobs,
         ..bare(lease, *version.as_bytes(), step)
     })
+}
+
+/// A task that a person wants to end does so, unless it succeeded before. The journal stays: it
+/// says what was done.
+fn heeding(lease: &Lease, step: Step) -> Step {
+    match (step, lease.revocation.reason()) {
+        (step @ Step::Succeed { .. }, _) | (step, None) => step,
+        (_, Some(reason)) => Step::Revoke {
+            reason: reason.clone(),
+        },
+    }
 }
 
 fn bare(lease: &Lease, version: [u8; 32], step: Step) -> Commit {

@@ -40,6 +40,20 @@ pub enum OpenError {
         /// Newest format that this program reads.
         known: i64,
     },
+    /// An older program wrote it, and it was not brought up to date yet.
+    #[error(
+        "the store {} has format {found}, this program reads {known}; {}",
+        dir.display(),
+        older_advice(*found, *known)
+    )]
+    OlderFormat {
+        /// Directory of the store.
+        dir: PathBuf,
+        /// Format of the store.
+        found: i64,
+        /// Format of this program.
+        known: i64,
+    },
     /// There is something else.
     #[error(
         "{} is not a store of this program ({found}); give an empty directory or restore a backup",
@@ -82,6 +96,15 @@ pub enum OpenError {
         /// Why it failed.
         source: io::Error,
     },
+}
+
+/// What to do about a store of an older format.
+fn older_advice(found: i64, known: i64) -> &'static str {
+    if found + 1 == known {
+        "start `gwasp run` on it once: it keeps a copy and brings the store up to date"
+    } else {
+        "open it with a program of each format in between"
+    }
 }
 
 impl OpenError {

@@ -10,7 +10,8 @@ use crate::cache::Key;
 use crate::error::StoreError;
 use crate::reader::Reader;
 use crate::record::{Commit, Failure, Input, JournalEntry, Lease, RetryPolicy, Step, Token};
-use crate::schedule::OpenTask;
+use crate::revocation::Revocation;
+use crate::schedule::{Leased, OpenTask};
 use crate::writer::{Op, Request};
 
 /// How long a task waits whose input cannot be read just now.
@@ -19,15 +20,18 @@ const UNREADABLE: Duration = Duration::from_secs(1);
 impl Inner {
     /// Leases the next task of a queue.
     pub(crate) fn lease(&self, queue: &str, worker: u32) -> Result<Option<Lease>, StoreError> {
-        let Some((lease, task)) = self.queues.lease(queue, worker)? else {
+        let Some((lease, leased)) = self.queues.lease(queue, worker)? else {
             return Ok(None);
         };
+        let Leased {
+            task, revocation, ..
+        } = leased;
         let token = Token {
             incarnation: self.incarnation,
             lease,
         };
         match self.load(&task) {
-            Ok((input, journal)) => Ok(Some(grant(&task, token, input, journal))),
+            Ok((input, journal)) => Ok(Some(grant(&task, (token, revocation), input, journal))),
             Err(
                 error @ (StoreError::Corrupt { .. }
                 | StoreError::Unknown { .. }
@@ -98,7 +102,12 @@ fn read_input(reader: &Reader, key: Key) -> Result<Input, StoreError> {
     }
 }
 
-fn grant(task: &OpenTask, token: Token, input: Input, journal: Vec<JournalEntry>) -> Lease {
+fn grant(
+    task: &OpenTask,
+    (token, revocation): (Token, Revocation),
+    input: Input,
+    journal: Vec<JournalEntry>,
+) -> Lease {
     let handler = &task.handler;
     Lease {
         task: task.id,
@@ -119,5 +128,7 @@ fn grant(task: &OpenTask, token: Token, input: Input, journal: Vec<JournalEntry>
         input,
         journal,
         pinned: task.pinned.as_deref().copied(),
+        is_asked: task.is_asked,
+        revocation,
     }
 }

@@ -30,6 +30,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
+mod action;
+mod backup;
 mod cache;
 mod error;
 mod event;
@@ -38,9 +40,12 @@ mod ledger;
 mod limits;
 mod open;
 mod options;
+mod pause;
+mod person;
 mod queues;
 mod reader;
 mod record;
+mod revocation;
 mod schedule;
 mod schema;
 mod segments;
@@ -53,6 +58,8 @@ use queues::Queues;
 use reader::Pool;
 use writer::{Op, Reply, Request, ValueOp};
 
+pub use action::{Acted, TaskAction};
+pub use backup::{BackupError, Copied, backup, compact, restore};
 pub use error::{Cause, OpenError, StoreError};
 pub use event::{Event, EventKind, Events, TaskEvent};
 pub use ledger::{
@@ -60,15 +67,17 @@ pub use ledger::{
     day_of,
 };
 pub use options::{
-    Clock, MAX_DESCENDANTS, MAX_JOURNAL_BYTES, MAX_JOURNAL_ENTRIES, MAX_KEY, MAX_VALUE, Options,
-    Retention, SystemClock,
+    Clock, MAX_ACTED, MAX_DESCENDANTS, MAX_JOURNAL_BYTES, MAX_JOURNAL_ENTRIES, MAX_KEY, MAX_VALUE,
+    Options, Retention, SystemClock,
 };
+pub use pause::{Pause, Scope};
 pub use reader::Reader;
 pub use record::{
     Accepted, Commit, Failure, Input, JournalEntry, KvWrite, Lease, Nanos, NewPacket, NewRefusal,
-    NewTask, Offer, Origin, PacketRecord, PacketSeq, PluginRecord, RetryPolicy, RouteChange,
-    RouteRecord, State, Step, Submission, TaskId, Token, VersionRecord, VersionTasks,
+    NewTask, NotAnId, Offer, Origin, PacketRecord, PacketSeq, PluginRecord, RetryPolicy,
+    RouteChange, RouteRecord, State, Step, Submission, TaskId, Token, VersionRecord, VersionTasks,
 };
+pub use revocation::Revocation;
 pub use view::{
     ArchiveFilter, Depth, FailedAttempt, GapMark, KvEntry, PacketFilter, PacketView, RefusalView, Removed,
     Running, TaskDetail, TaskFilter, TaskFound, TaskView,
@@ -285,6 +294,14 @@ impl Store {
         self.inner.queues.open_tasks()
     }
 
+    /// Counts the tasks that are set aside.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] where they cannot be counted.
+    pub fn set_aside(&self) -> Result<u64, StoreError> {
+        self.inner.pool.with(Reader::set_aside)
+    }
+
     /// Returns how full a queue is.
     pub fn depth(&self, queue: &str) -> Depth {
         self.inner.queues.depth(queue)
@@ -378,14 +395,15 @@ impl Store {
 
     /// Puts a task that was set aside back into its queue, with the first `keep` entries of its
     /// journal; `replace` takes the place of one of them. Its attempts count from 0 again, and
-    /// its failures are forgotten. Answers false where no task is set aside under this id.
+    /// its failures are forgotten. Answers false where no task is set aside under this id, or
+    /// where it was since `ended`: the journal is not the one that was looked at.
     ///
     /// # Errors
     /// [`StoreError::TooLarge`] for an entry beyond its bound; [`StoreError::Full`],
     /// [`StoreError::Failed`] or [`StoreError::Closed`].
     pub async fn resume(
         &self,
-        task: TaskId,
+        (task, ended): (TaskId, Option<Nanos>),
         keep: u32,
         replace: Option<JournalEntry>,
     ) -> Result<bool, StoreError> {
@@ -394,6 +412,7 @@ impl Store {
         let permit = self.room(bytes).await?;
         self.ask(permit, |reply| ValueOp::Resume {
             task,
+            ended,
             keep,
             replace,
             reply,
@@ -488,14 +507,6 @@ impl Store {
     /// As [`Reader::tasks_by_version`].
     pub fn tasks_by_version(&self) -> Result<Vec<VersionTasks>, StoreError> {
         self.inner.pool.with(Reader::tasks_by_version)
-    }
-
-    /// Opens a reader of its own connection: for listings, which may take long.
-    ///
-    /// # Errors
-    /// As [`Reader::open`].
-    pub fn reader(&self) -> Result<Reader, OpenError> {
-        Reader::open(self.inner.pool.dir())
     }
 
     /// Does what was handed over before, moves the log into the database, and marks the store

@@ -11,25 +11,32 @@ use std::thread::{self, JoinHandle};
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::Inner;
+use crate::action::TaskAction;
+use crate::backup::NOT_OPENED;
 use crate::cache::Cache;
 use crate::error::OpenError;
 use crate::options::Options;
 use crate::queues::Queues;
 use crate::reader::Pool;
-use crate::record::Nanos;
-use crate::schema::{APPLICATION, DATABASE, FORMAT, PAGE_SIZE, TABLES, meta, prepare, unsigned};
-use crate::writer::{End, Request, Shared, Writer};
+use crate::record::{Nanos, TaskId};
+use crate::schema::{
+    ADDED, APPLICATION, DATABASE, FORMAT, PAGE_SIZE, TABLES, meta, prepare, unsigned,
+};
+use crate::writer::{End, PersonOp, Request, Shared, Writer};
 
 mod pacer;
 mod recover;
+mod rows;
+mod upgrade;
 
 use pacer::Pacer;
 use recover::Appenders;
 
-pub(crate) use recover::{note_highest, set_aside};
+pub(crate) use recover::note_highest;
+pub(crate) use rows::{handlers, pauses_of, task_of};
 
 const LOCK: &str = "lock";
 const SEGMENTS: &str = "segments";
@@ -71,12 +78,14 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<Inner, OpenError> {
     let connection = open_database(dir)?;
     let incarnation = begin_incarnation(&connection, now).map_err(database("note the start"))?;
     let segments = recover::segments(&connection, dir, &dir.join(SEGMENTS), options.segment_size)?;
-    let tasks = recover::tasks(&connection).map_err(database("read the open tasks"))?;
+    let tasks = rows::tasks(&connection).map_err(database("read the open tasks"))?;
 
     let queues = Arc::new(Queues::new(
         Arc::clone(&options.clock),
         options.serial.clone(),
     ));
+    queues.publish(rows::pauses(&connection, now).map_err(database("read the pauses"))?);
+    let to_revoke = rows::to_revoke(&connection).map_err(database("read what is to be revoked"))?;
     queues.publish(tasks);
     let cache = Arc::new(Cache::new(options.cache_bytes));
     let commits = Arc::default();
@@ -101,6 +110,7 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<Inner, OpenError> {
     let retained = retained.map_err(database("read when it was swept"))?;
     let pacer = Pacer::new(sender.downgrade(), &options, retained);
     start(dir, &threads, thread, (receiver, pacer))?;
+    revoke(&sender, to_revoke);
     let inner = Inner {
         incarnation,
         sender: Some(sender),
@@ -114,6 +124,26 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<Inner, OpenError> {
         options,
     };
     Ok(inner)
+}
+
+/// Ends the tasks that ran when the process ended, and were to be revoked.
+fn revoke(sender: &mpsc::Sender<Request>, tasks: Vec<TaskId>) {
+    if tasks.is_empty() {
+        return;
+    }
+    let (reply, _) = oneshot::channel();
+    let op = PersonOp::Act {
+        tasks,
+        action: TaskAction::Revoke,
+        who: String::new(),
+        reply,
+    };
+    let request = Request {
+        op: op.into(),
+        permit: None,
+    };
+    // The writer was just started, and there is room. Were there none, the next start does it.
+    drop(sender.try_send(request));
 }
 
 /// What the writer's thread owns.
@@ -176,7 +206,7 @@ fn write_until_end(
     }
 }
 
-fn make_dir(dir: &Path) -> Result<(), OpenError> {
+pub(crate) fn make_dir(dir: &Path) -> Result<(), OpenError> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -185,7 +215,7 @@ fn make_dir(dir: &Path) -> Result<(), OpenError> {
 }
 
 /// Takes the lock of a store and writes who holds it.
-fn lock(dir: &Path, now: Nanos) -> Result<File, OpenError> {
+pub(crate) fn lock(dir: &Path, now: Nanos) -> Result<File, OpenError> {
     let path = dir.join(LOCK);
     let failed = |operation| {
         let path = path.clone();
@@ -227,7 +257,7 @@ fn locked(dir: &Path, file: &mut File) -> OpenError {
     }
 }
 
-fn open_database(dir: &Path) -> Result<Connection, OpenError> {
+pub(crate) fn open_database(dir: &Path) -> Result<Connection, OpenError> {
     let path = dir.join(DATABASE);
     let failed = |source| database_error(dir, "open the database", source);
     let connection = Connection::open(&path).map_err(failed)?;
@@ -236,6 +266,8 @@ fn open_database(dir: &Path) -> Result<Connection, OpenError> {
     let is_empty = application(&connection).map_err(failed)? == 0;
     if is_empty {
         make_tables(&connection, dir)?;
+    } else {
+        upgrade::upgrade(&connection, dir)?;
     }
     Ok(connection)
 }
@@ -252,23 +284,23 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn application(connection: &Connection) -> rusqlite::Result<i64> {
+pub(crate) fn application(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "application_id", |row| row.get(0))
 }
 
-/// Checks that a database is a store of a format that this program knows; where it may be made,
-/// an empty one passes.
+/// Checks that a database is a store of this program's format; whoever writes may make one of an
+/// empty database, and of the format before.
 pub(crate) fn check_format(
     connection: &Connection,
     dir: &Path,
-    may_be_empty: bool,
+    may_upgrade: bool,
 ) -> Result<(), OpenError> {
     let failed = |source| database_error(dir, "read the format", source);
     let tables: i64 = connection
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
         .map_err(failed)?;
     let application = application(connection).map_err(failed)?;
-    if tables == 0 && application == 0 && may_be_empty {
+    if tables == 0 && application == 0 && may_upgrade {
         return Ok(());
     }
     if application != APPLICATION {
@@ -280,6 +312,14 @@ pub(crate) fn check_format(
     let found = meta(connection, "format").map_err(failed)?;
     if found > FORMAT {
         return Err(OpenError::NewerFormat {
+            dir: dir.to_owned(),
+            found,
+            known: FORMAT,
+        });
+    }
+    let oldest = if may_upgrade { FORMAT - 1 } else { FORMAT };
+    if found < oldest {
+        return Err(OpenError::OlderFormat {
             dir: dir.to_owned(),
             found,
             known: FORMAT,
@@ -297,6 +337,7 @@ fn make_tables(connection: &Connection, dir: &Path) -> Result<(), OpenError> {
              ('last_commit', 0), ('payload_bytes', 0), ('retained', 0),
              ('payload_segment', 0), ('blob_segment', 0),
              ('clock_doubted', 0), ('clock_leapt', 0);
+         {ADDED}
          PRAGMA application_id = {APPLICATION};
          COMMIT;"
     );
@@ -314,7 +355,7 @@ fn make_tables(connection: &Connection, dir: &Path) -> Result<(), OpenError> {
     })
 }
 
-fn sync_dir(dir: &Path) -> Result<(), OpenError> {
+pub(crate) fn sync_dir(dir: &Path) -> Result<(), OpenError> {
     File::open(dir)
         .and_then(|dir| dir.sync_all())
         .map_err(|source| io_error("sync the directory", dir, source))
@@ -344,6 +385,10 @@ fn begin_incarnation(connection: &Connection, now: Nanos) -> rusqlite::Result<u6
     }
     transaction.execute("UPDATE sources SET listening = 0", [])?;
     let set = "UPDATE meta SET value = ?2 WHERE name = ?1";
+    if meta(&transaction, "restored")? == NOT_OPENED {
+        tracing::warn!("the store was restored from a backup; `gwasp unpause --all` lets it go on");
+        transaction.execute(set, ("restored", now))?;
+    }
     transaction.execute(set, ("incarnation", incarnation))?;
     transaction.execute(set, ("clean", 0))?;
     transaction.commit()?;
@@ -372,7 +417,7 @@ pub(crate) fn database_error(
     }
 }
 
-fn io_error(operation: &'static str, path: &Path, source: io::Error) -> OpenError {
+pub(crate) fn io_error(operation: &'static str, path: &Path, source: io::Error) -> OpenError {
     OpenError::Io {
         operation,
         path: path.to_owned(),

@@ -19,6 +19,9 @@ pub const MAX_JOURNAL_BYTES: usize = 16 * 1024 * 1024;
 /// set aside. A commit that would make more is refused.
 pub const MAX_DESCENDANTS: usize = 10_000;
 
+/// Most tasks that one call acts on: they change in one transaction, and others wait for it.
+pub const MAX_ACTED: usize = 1_000;
+
 /// Tells the time.
 pub trait Clock: fmt::Debug + Send + Sync {
     /// Returns nanoseconds since the Unix epoch, UTC.

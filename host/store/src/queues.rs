@@ -12,8 +12,9 @@ use tokio::sync::Notify;
 
 use crate::error::StoreError;
 use crate::options::Clock;
-use crate::record::{Nanos, TaskId};
-use crate::schedule::{Leased, OpenTask, Schedule};
+use crate::pause::Scope;
+use crate::record::{Failure, Nanos, TaskId};
+use crate::schedule::{Leased, OpenTask, Schedule, Seized};
 use crate::view::{Depth, Running};
 
 /// The timer looks at the clock at least so often while a task is due later, so that a step of
@@ -36,6 +37,14 @@ pub(crate) enum Change {
     Returned { lease: u64, task: OpenTask },
     /// A leased task ended.
     Ended { lease: u64 },
+    /// Something is paused until a moment, or until somebody ends it.
+    Paused { scope: Scope, until: Option<Nanos> },
+    /// A pause was ended.
+    Unpaused(Scope),
+    /// A task that waits goes, if it is here.
+    Removed(OpenTask),
+    /// The worker of a lease is asked to end its task.
+    ToRevoke { lease: u64, reason: Failure },
 }
 
 #[derive(Debug, Default)]
@@ -100,7 +109,42 @@ impl State {
                     self.bell(&queue).notify_one();
                 }
             }
+            Change::Paused { scope, until } => {
+                let queues = self.schedule.pause(scope, until, now);
+                self.wake(&queues);
+            }
+            Change::Removed(task) => {
+                self.seize(task, now);
+            }
+            Change::ToRevoke { lease, reason } => self.schedule.ask_to_revoke(lease, reason),
+            Change::Unpaused(scope) => {
+                let queues = self.schedule.unpause(&scope, now);
+                self.wake(&queues);
+            }
         }
+    }
+
+    /// Takes a task out that waits.
+    fn seize(&mut self, task: OpenTask, now: Nanos) -> Seized {
+        let task = self.with_turn(task);
+        let (seized, next) = self.schedule.seize(&task, now);
+        if let Some(queue) = next {
+            self.bell(&queue).notify_one();
+        }
+        seized
+    }
+
+    /// Wakes all who wait for these queues.
+    fn wake(&self, queues: &[String]) {
+        for bell in queues.iter().filter_map(|queue| self.bells.get(queue)) {
+            bell.notify_waiters();
+        }
+    }
+
+    /// Ends the pauses that are over.
+    fn end_pauses(&mut self, now: Nanos) {
+        let queues = self.schedule.end_pauses(now);
+        self.wake(&queues);
     }
 }
 
@@ -154,23 +198,29 @@ impl Queues {
         &self,
         queue: &str,
         worker: u32,
-    ) -> Result<Option<(u64, OpenTask)>, StoreError> {
+    ) -> Result<Option<(u64, Leased)>, StoreError> {
         let now = self.clock.now();
         let mut state = self.state();
         if let Some(error) = &state.stopped {
             return Err(error.clone());
         }
+        state.end_pauses(now);
         let next = state.schedule.lease(queue, now, worker);
-        Ok(next.map(|(lease, task)| (lease, task.clone())))
+        Ok(next.map(|(lease, leased)| (lease, leased.clone())))
     }
 
     /// Leases no task of `plugins` from now on, and again those of all others.
     pub(crate) fn hold(&self, plugins: BTreeSet<String>) {
         let now = self.clock.now();
         let mut state = self.state();
-        for queue in state.schedule.hold(plugins, now) {
-            state.bell(&queue).notify_one();
-        }
+        let queues = state.schedule.hold(plugins, now);
+        state.wake(&queues);
+    }
+
+    /// Takes a task out that waits, so that no worker leases it.
+    pub(crate) fn seize(&self, task: &OpenTask) -> Seized {
+        let now = self.clock.now();
+        self.state().seize(task.clone(), now)
     }
 
     /// Puts a leased task back, not before `due`.
@@ -259,6 +309,7 @@ impl Queues {
         while !state.ended {
             let now = self.clock.now();
             tick();
+            state.end_pauses(now);
             let State {
                 schedule, bells, ..
             } = &mut *state;

@@ -11,7 +11,8 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
 use crate::error::{OpenError, StoreError};
-use crate::open::{check_format, database_error};
+use crate::open::{check_format, database_error, pauses_of};
+use crate::pause::Pause;
 use crate::record::{Nanos, RouteRecord};
 use crate::schema::{DATABASE, kv_seal, meta, prepare, route_seal, unsigned};
 use crate::segments::{self, Place};
@@ -152,6 +153,13 @@ impl Reader {
         }
     }
 
+    /// Writes all rows to a new database, as they are in one moment.
+    pub(crate) fn copy_rows_to(&self, path: &Path) -> rusqlite::Result<()> {
+        self.connection
+            .execute("VACUUM INTO ?1", [path.to_string_lossy()])
+            .map(drop)
+    }
+
     /// Returns whether a segment file is missing because this reader still sees rows from
     /// before it was removed: a new one is asked whether what was in it `has_gone`.
     fn is_from_before(
@@ -199,6 +207,23 @@ impl Reader {
                 payload: bytes(row, 5)?,
             }))
         })
+    }
+
+    /// Lists what is paused at a moment.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where a row is damaged: everything is paused then.
+    /// [`StoreError::Unavailable`] where they cannot be read.
+    pub fn pauses(&self, now: Nanos) -> Result<Vec<Pause>, StoreError> {
+        let rows = pauses_of(&self.connection)?.into_iter();
+        let rows = rows.map(|row| {
+            row.ok_or_else(|| StoreError::Corrupt {
+                place: "row of a pause".to_owned(),
+            })
+        });
+        let mut pauses = rows.collect::<Result<Vec<_>, _>>()?;
+        pauses.retain(|pause| pause.until.is_none_or(|until| until > now));
+        Ok(pauses)
     }
 
     /// Lists gap marks, newest first.

@@ -4,9 +4,13 @@
 //! handler names are opaque here: the store knows neither alerts nor plugins.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::revocation::Revocation;
 
 /// Nanoseconds since the Unix epoch, UTC.
 pub type Nanos = i64;
@@ -28,8 +32,44 @@ impl fmt::Display for TaskId {
     }
 }
 
+impl FromStr for TaskId {
+    type Err = NotAnId;
+
+    /// Reads 32 hexadecimal digits; dashes and case do not matter.
+    fn from_str(text: &str) -> Result<Self, NotAnId> {
+        let digits = text.chars().filter(|digit| *digit != '-');
+        let digits: Option<Vec<u8>> = digits
+            .map(|digit| u8::try_from(digit.to_digit(16)?).ok())
+            .collect();
+        let digits = digits.filter(|digits| digits.len() == 32).ok_or(NotAnId)?;
+        let mut id = [0; 16];
+        for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = pair.iter().fold(0, |byte, digit| byte << 4 | digit);
+        }
+        Ok(Self(id))
+    }
+}
+
+/// A text that is no task's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a task's id has 32 hexadecimal digits; `gwasp task list --json` shows whole ones")]
+pub struct NotAnId;
+
+impl Serialize for TaskId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for TaskId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 /// A packet's number in the order of offer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PacketSeq(pub i64);
 
 /// A packet to be kept.
@@ -197,6 +237,11 @@ pub struct Lease {
     pub journal: Vec<JournalEntry>,
     /// The plugin version that the journal was written by.
     pub pinned: Option<[u8; 32]>,
+    /// Whether its external effects may have been made before, by a store that this one was
+    /// restored from: each is settled as if in doubt before it is made.
+    pub is_asked: bool,
+    /// How the worker learns that the task is to be revoked.
+    pub revocation: Revocation,
 }
 
 /// What a task is run on.
@@ -330,7 +375,8 @@ impl Commit {
 }
 
 /// Celery's words for where a task is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum State {
     /// Waits for its first attempt.
     Pending,

@@ -1,17 +1,22 @@
 //! Which open task is next: a pure machine without clock, disk or threads.
 //!
-//! Invariants: an open task is in exactly one of *ready*, *later*, *waiting* (for its turn),
-//! *aside* (its plugin is held) and *leased*; a lease number is given once. Of the tasks of a queue that are due, the next is the one with the lowest
-//! priority number, then the earliest due time, then the lowest number.
+//! Invariants: an open task is in exactly one of *ready*, *later*, *waiting* (for its turn)
+//! and *leased*; a lease number is given once. Of the tasks of a queue that are due, and neither
+//! paused nor of a plugin that is held, the next is the one with the lowest priority number, then
+//! the earliest due time, then the lowest number.
 
+mod lanes;
 mod turns;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::record::{Nanos, Origin, TaskId};
+use crate::pause::Scope;
+use crate::record::{Failure, Nanos, Origin, TaskId};
+use crate::revocation::Revocation;
 use crate::view::Depth;
 
+use lanes::{Gate, Queue};
 use turns::Turns;
 
 /// What tasks of one handler, queue and retry policy have in common.
@@ -58,6 +63,8 @@ pub(crate) struct OpenTask {
     pub(crate) journal: Tally,
     /// Plugin version that wrote the journal.
     pub(crate) pinned: Option<Box<[u8; 32]>>,
+    /// Its external effects may have been made before.
+    pub(crate) is_asked: bool,
 }
 
 /// A task that a worker holds.
@@ -66,29 +73,18 @@ pub(crate) struct Leased {
     pub(crate) task: OpenTask,
     pub(crate) worker: u32,
     pub(crate) since: Nanos,
+    pub(crate) revocation: Revocation,
 }
 
-#[derive(Debug, Default)]
-struct Queue {
-    ready: BTreeMap<(u8, Nanos, i64), OpenTask>,
-    later: BTreeMap<(Nanos, i64), OpenTask>,
-    leased: usize,
-}
-
-impl Queue {
-    /// Moves what is due from later to ready and returns how many that were.
-    fn promote(&mut self, now: Nanos) -> usize {
-        let mut promoted = 0;
-        while let Some(first) = self.later.first_entry() {
-            if first.key().0 > now {
-                break;
-            }
-            let task = first.remove();
-            self.ready.insert((task.priority, task.due, task.seq), task);
-            promoted += 1;
-        }
-        promoted
-    }
+/// Where a task is that a person wants to do something to.
+#[derive(Debug)]
+pub(crate) enum Seized {
+    /// It waited, and is in the schedule no more.
+    Waited(OpenTask),
+    /// It runs under this lease.
+    Runs(u64),
+    /// It is not in the schedule.
+    Nowhere,
 }
 
 /// All open tasks, by queue.
@@ -96,16 +92,13 @@ impl Queue {
 pub(crate) struct Schedule {
     queues: BTreeMap<String, Queue>,
     turns: Turns,
-    /// Plugins whose tasks are not leased.
-    held: BTreeSet<String>,
-    /// Tasks that were due and whose plugin is held, by plugin.
-    aside: BTreeMap<String, Vec<OpenTask>>,
+    gate: Gate,
     leases: HashMap<u64, Leased>,
     last_lease: u64,
 }
 
 impl Schedule {
-    /// Adds a task that has not ended; returns whether it is ready.
+    /// Adds a task that has not ended; returns whether it may be leased now.
     pub(crate) fn insert(&mut self, task: OpenTask, now: Nanos) -> bool {
         if !self.queues.contains_key(&task.handler.queue) {
             let name = task.handler.queue.clone();
@@ -114,32 +107,60 @@ impl Schedule {
         let Some(queue) = self.queues.get_mut(&task.handler.queue) else {
             return false;
         };
-        let ready = task.due <= now;
-        if ready {
-            queue
-                .ready
-                .insert((task.priority, task.due, task.seq), task);
-        } else {
-            queue.later.insert((task.due, task.seq), task);
+        if task.due <= now {
+            return queue.push(task, &self.gate);
         }
-        ready
+        queue.later.insert((task.due, task.seq), task);
+        false
     }
 
-    /// Leases no task of `plugins` from now on; returns the queues of tasks whose plugin is held
-    /// no more.
+    /// Leases no task of `plugins` from now on, and again those of all others; returns the
+    /// queues that have more to lease.
     pub(crate) fn hold(&mut self, plugins: BTreeSet<String>, now: Nanos) -> Vec<String> {
-        let released: Vec<OpenTask> = self
-            .aside
-            .extract_if(.., |plugin, _| !plugins.contains(plugin))
-            .flat_map(|(_, tasks)| tasks)
-            .collect();
-        self.held = plugins;
-        let mut queues = Vec::new();
-        for task in released {
-            queues.push(task.handler.queue.clone());
-            self.insert(task, now);
+        self.gate.hold(plugins);
+        self.obey(now)
+    }
+
+    /// Leases nothing of `scope` from now on, until a moment where there is one; returns the
+    /// queues in which others come before their turn.
+    pub(crate) fn pause(&mut self, scope: Scope, until: Option<Nanos>, now: Nanos) -> Vec<String> {
+        self.gate.pause(scope, until);
+        self.obey(now)
+    }
+
+    /// Ends a pause; returns the queues that have more to lease.
+    pub(crate) fn unpause(&mut self, scope: &Scope, now: Nanos) -> Vec<String> {
+        self.gate.unpause(scope);
+        self.obey(now)
+    }
+
+    /// Ends the pauses that are over; returns the queues that have more to lease.
+    pub(crate) fn end_pauses(&mut self, now: Nanos) -> Vec<String> {
+        if self.gate.next_end().is_none_or(|end| end > now) {
+            return Vec::new();
+        }
+        self.gate.expire(now);
+        self.obey(now)
+    }
+
+    /// Does what the gate says; whoever was next and is stopped now is passed over.
+    fn obey(&mut self, now: Nanos) -> Vec<String> {
+        let gate = &self.gate;
+        let opened = self.queues.iter_mut().filter_map(|(name, queue)| {
+            let is_opened = queue.obey(gate);
+            is_opened.then(|| name.clone())
+        });
+        let mut queues: Vec<String> = opened.collect();
+        for task in self.turns.pass_over(|handler| gate.admits(handler)) {
+            queues.extend(self.let_through(task, now));
         }
         queues
+    }
+
+    /// Makes a task ready that waited for its turn; returns its queue where it may be leased.
+    fn let_through(&mut self, task: OpenTask, now: Nanos) -> Option<String> {
+        let queue = task.handler.queue.clone();
+        self.insert(task, now).then_some(queue)
     }
 
     /// Gives a task that began before the store was opened its turn back.
@@ -148,22 +169,11 @@ impl Schedule {
     }
 
     /// Leases the next task that is due.
-    pub(crate) fn lease(
-        &mut self,
-        queue: &str,
-        now: Nanos,
-        worker: u32,
-    ) -> Option<(u64, &OpenTask)> {
+    pub(crate) fn lease(&mut self, queue: &str, now: Nanos, worker: u32) -> Option<(u64, &Leased)> {
         let queue = self.queues.get_mut(queue)?;
-        queue.promote(now);
+        queue.promote(now, &self.gate);
         let task = loop {
-            let (_, next) = queue.ready.pop_first()?;
-            let plugin = &next.handler.plugin;
-            if self.held.contains(plugin) {
-                self.aside.entry(plugin.clone()).or_default().push(next);
-                continue;
-            }
-            if let Some(task) = self.turns.begin(next, now) {
+            if let Some(task) = self.turns.begin(queue.pop()?, now) {
                 break task;
             }
         };
@@ -173,9 +183,10 @@ impl Schedule {
             task,
             worker,
             since: now,
+            revocation: Revocation::default(),
         };
         let leased = self.leases.entry(self.last_lease).or_insert(leased);
-        Some((self.last_lease, &leased.task))
+        Some((self.last_lease, leased))
     }
 
     /// Returns what a lease holds, if it lives and is of this task.
@@ -199,12 +210,42 @@ impl Schedule {
         }
     }
 
+    /// Asks the worker of a lease to end its task.
+    pub(crate) fn ask_to_revoke(&mut self, lease: u64, reason: Failure) {
+        if let Some(leased) = self.leases.get(&lease) {
+            leased.revocation.ask(reason);
+        }
+    }
+
+    /// Takes a task out that waits; returns the queue whose task has its turn now, too.
+    pub(crate) fn seize(&mut self, task: &OpenTask, now: Nanos) -> (Seized, Option<String>) {
+        let mut leases = self.leases.iter();
+        if let Some((lease, _)) = leases.find(|(_, leased)| leased.task.id == task.id) {
+            return (Seized::Runs(*lease), None);
+        }
+        let queue = self.queues.get_mut(&task.handler.queue);
+        let found = queue.and_then(|queue| queue.seize(task));
+        let Some(found) = found.or_else(|| self.turns.seize(task)) else {
+            return (Seized::Nowhere, None);
+        };
+        let next = self.end_turn(&found, now);
+        (Seized::Waited(found), next)
+    }
+
     /// Ends a lease and its task; returns the queue that has a task ready whose turn has come.
     pub(crate) fn end(&mut self, lease: u64, now: Nanos) -> Option<String> {
         let task = self.release(lease)?;
-        let next = self.turns.end(&task)?;
-        let queue = next.handler.queue.clone();
-        self.insert(next, now).then_some(queue)
+        self.end_turn(&task, now)
+    }
+
+    /// Ends the turn of a task that ended; returns the queue whose task has the next turn.
+    fn end_turn(&mut self, task: &OpenTask, now: Nanos) -> Option<String> {
+        let gate = &self.gate;
+        let through = self.turns.end(task, |handler| gate.admits(handler));
+        let queues = through
+            .into_iter()
+            .filter_map(|task| self.let_through(task, now));
+        queues.last()
     }
 
     /// Ends a lease whose task goes on; its turn does, too.
@@ -217,26 +258,28 @@ impl Schedule {
         Some(leased.task)
     }
 
-    /// Returns when the first task of any queue becomes due that is not yet, or may overtake.
+    /// Returns when the first task of any queue becomes due that is not yet, or may overtake, or
+    /// when a pause ends.
     pub(crate) fn next_due(&self) -> Option<Nanos> {
         self.queues
             .values()
             .filter_map(|queue| queue.later.first_key_value())
             .map(|((due, _), _)| *due)
             .chain(self.turns.next_expiry())
+            .chain(self.gate.next_end())
             .min()
     }
 
     /// Makes ready what is due; calls `promoted` with each queue that has more and how many.
     pub(crate) fn promote(&mut self, now: Nanos, mut promoted: impl FnMut(&str, usize)) {
-        for task in self.turns.overtake(now) {
-            let queue = task.handler.queue.clone();
-            if self.insert(task, now) {
+        let gate = &self.gate;
+        for task in self.turns.overtake(now, |handler| gate.admits(handler)) {
+            if let Some(queue) = self.let_through(task, now) {
                 promoted(&queue, 1);
             }
         }
         for (name, queue) in &mut self.queues {
-            let count = queue.promote(now);
+            let count = queue.promote(now, &self.gate);
             if count > 0 {
                 promoted(name, count);
             }
@@ -245,10 +288,9 @@ impl Schedule {
 
     /// Returns whether a queue has a task that may be leased.
     pub(crate) fn is_ready(&self, queue: &str, now: Nanos) -> bool {
-        self.queues.get(queue).is_some_and(|queue| {
-            let first = queue.later.first_key_value();
-            !queue.ready.is_empty() || first.is_some_and(|((due, _), _)| *due <= now)
-        })
+        self.queues
+            .get(queue)
+            .is_some_and(|queue| queue.is_ready(now))
     }
 
     /// Names the queues that had a task since the store was opened.
@@ -258,22 +300,13 @@ impl Schedule {
 
     /// Returns how many tasks have not ended.
     pub(crate) fn open(&self) -> usize {
-        let queues = self.queues.values();
-        let in_queues = queues.map(|queue| queue.ready.len() + queue.later.len() + queue.leased);
-        let aside: usize = self.aside.values().map(Vec::len).sum();
-        in_queues.sum::<usize>() + aside + self.turns.waiting()
+        let in_queues: usize = self.queues.values().map(Queue::open).sum();
+        in_queues + self.turns.waiting()
     }
 
     /// Returns how full a queue is.
     pub(crate) fn depth(&self, queue: &str) -> Depth {
-        self.queues
-            .get(queue)
-            .map(|queue| Depth {
-                ready: queue.ready.len(),
-                later: queue.later.len(),
-                leased: queue.leased,
-            })
-            .unwrap_or_default()
+        self.queues.get(queue).map(Queue::depth).unwrap_or_default()
     }
 }
 

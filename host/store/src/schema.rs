@@ -9,12 +9,14 @@ use crate::record::{Origin, State};
 
 mod seal;
 
-pub(crate) use seal::{Fixed, Moving, Seal, handler_seal, kv_seal, route_seal, seal_of};
+pub(crate) use seal::{
+    Fixed, Moving, Seal, handler_seal, kv_seal, pause_seal, route_seal, seal_of,
+};
 
 /// What `PRAGMA application_id` says of our files: "GWAS".
 pub(crate) const APPLICATION: i64 = 0x4757_4153;
-/// The format that this program writes.
-pub(crate) const FORMAT: i64 = 1;
+/// The format that this program writes. It opens the one before, and adds what that lacks.
+pub(crate) const FORMAT: i64 = 2;
 /// Name of the database in the store's directory.
 pub(crate) const DATABASE: &str = "store.sqlite";
 /// Bytes per page of the database.
@@ -24,8 +26,7 @@ pub(crate) const PAGE_SIZE: i64 = 4096;
 /// day; `origin` and `state` are the codes of this module. `packets.dropped` is when a payload
 /// went that the row outlives. `tasks.root` is the number of the packet that a task descends
 /// from, or less than 0 the number of the task. `mentions` are the blobs that open tasks and
-/// those set aside need. `plugins` has those that are disabled, since when, and those whose newest
-/// version is passed over; `versions` what was ever routed to, and when last.
+/// those set aside need.
 pub(crate) const TABLES: &str = "
 CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE accounts(
@@ -73,7 +74,6 @@ CREATE TABLE tasks(
     journal INTEGER NOT NULL, journal_bytes INTEGER NOT NULL, moving_seal INTEGER NOT NULL);
 CREATE UNIQUE INDEX tasks_id ON tasks(id);
 CREATE INDEX tasks_not_succeeded ON tasks(state) WHERE state < 5;
-CREATE INDEX tasks_pinned ON tasks(version) WHERE state < 5 AND state < 4 AND journal > 0;
 CREATE TABLE args(task INTEGER PRIMARY KEY, bytes BLOB NOT NULL, seal INTEGER NOT NULL);
 CREATE TABLE results(task INTEGER PRIMARY KEY, bytes BLOB NOT NULL, seal INTEGER NOT NULL);
 CREATE TABLE failures(
@@ -92,11 +92,6 @@ CREATE INDEX claims_made ON claims(made);
 CREATE TABLE routes(
     plugin TEXT PRIMARY KEY, generation INTEGER NOT NULL, digest BLOB NOT NULL,
     manifest TEXT NOT NULL, seal INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE plugins(
-    plugin TEXT PRIMARY KEY, disabled INTEGER, passed_over BLOB) WITHOUT ROWID;
-CREATE TABLE versions(
-    row INTEGER PRIMARY KEY, plugin TEXT NOT NULL, digest BLOB NOT NULL, since INTEGER NOT NULL,
-    UNIQUE(plugin, digest));
 CREATE TABLE blobs(
     row INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, mentioned INTEGER NOT NULL,
     segment INTEGER, offset INTEGER, length INTEGER NOT NULL, bytes BLOB);
@@ -114,6 +109,29 @@ CREATE VIEW task_list AS
             WHEN 3 THEN 'FAILURE' WHEN 4 THEN 'REVOKED' ELSE 'SUCCESS' END AS state,
         t.attempts, t.packet, datetime(t.made / 1000000000, 'unixepoch') AS made
     FROM tasks t JOIN handlers h ON h.row = t.handler;
+";
+
+/// What format 2 has beside the tables of format 1. `plugins` has those that are disabled, since
+/// when, and those whose newest version is passed over; `versions` what was ever routed to, and
+/// when last; `pauses` what is paused; `dispatches` which dispatch of a packet by a person was the
+/// last; `revocations` tasks that run and are to be revoked; `asked` tasks whose external effects
+/// may have been made before, by a store that this one was restored from.
+pub(crate) const ADDED: &str = "
+CREATE INDEX tasks_pinned ON tasks(version) WHERE state < 5 AND state < 4 AND journal > 0;
+CREATE TABLE plugins(
+    plugin TEXT PRIMARY KEY, disabled INTEGER, passed_over BLOB) WITHOUT ROWID;
+CREATE TABLE versions(
+    row INTEGER PRIMARY KEY, plugin TEXT NOT NULL, digest BLOB NOT NULL, since INTEGER NOT NULL,
+    UNIQUE(plugin, digest));
+CREATE TABLE pauses(
+    kind INTEGER NOT NULL, name TEXT NOT NULL, handler TEXT NOT NULL,
+    since INTEGER NOT NULL, until INTEGER, who TEXT NOT NULL, seal INTEGER NOT NULL,
+    PRIMARY KEY(kind, name, handler)) WITHOUT ROWID;
+CREATE TABLE dispatches(packet INTEGER PRIMARY KEY, last INTEGER NOT NULL);
+CREATE TABLE revocations(
+    task INTEGER PRIMARY KEY, kind TEXT NOT NULL, message TEXT NOT NULL);
+CREATE TABLE asked(task INTEGER PRIMARY KEY);
+INSERT INTO meta(name, value) VALUES('historic_packet', 0), ('restored', 0);
 ";
 
 /// Condition of the tasks that have not succeeded. The index `tasks_not_succeeded` has this

@@ -1,6 +1,7 @@
 //! What a person or a page sees of the store: rows as plain values, and what to ask for.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::record::{Failure, Nanos, Origin, PacketSeq, State, TaskId};
 
@@ -70,7 +71,8 @@ pub struct PacketView {
 }
 
 /// Which tasks to list, newest first.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TaskFilter {
     /// Only in this state; [`State::Failure`] lists the dead letters.
     pub state: Option<State>,
@@ -84,6 +86,8 @@ pub struct TaskFilter {
     pub packet: Option<PacketSeq>,
     /// Only made at this moment or later.
     pub since: Option<Nanos>,
+    /// Only those whose last failure has this text in its message.
+    pub error: Option<String>,
     /// At most so many; `None` is 100.
     pub limit: Option<u32>,
 }
@@ -214,6 +218,8 @@ pub struct KvEntry {
 pub struct Depth {
     /// Tasks that may be leased now.
     pub ready: usize,
+    /// Tasks that are due, and paused or of a plugin that cannot run.
+    pub paused: usize,
     /// Tasks that are due later.
     pub later: usize,
     /// Tasks that are leased.

@@ -19,8 +19,8 @@ use crate::error::StoreError;
 use crate::event::Page;
 use crate::options::Options;
 use crate::queues::{Change, Queues};
-use crate::record::{Nanos, PacketRecord};
-use crate::schedule::HandlerRow;
+use crate::record::{Failure, Nanos, PacketRecord};
+use crate::schedule::{HandlerRow, OpenTask};
 use crate::schema::{meta, unsigned};
 use crate::segments::{Appender, path_of};
 
@@ -31,6 +31,7 @@ mod commit;
 mod descendants;
 mod events;
 mod op;
+mod person;
 mod resume;
 mod retention;
 mod routes;
@@ -48,7 +49,7 @@ use tasks::Shape;
 use wall::Wall;
 
 pub(crate) use accept::PacketColumns;
-pub(crate) use op::{Op, Reply, Request, ValueOp};
+pub(crate) use op::{Op, PersonOp, Reply, Request, ValueOp};
 
 /// What one transaction does beside writing rows.
 struct Group {
@@ -59,6 +60,8 @@ struct Group {
     changes: Vec<Change>,
     packets: Vec<Arc<PacketRecord>>,
     args: Vec<(i64, Bytes)>,
+    /// Tasks that were taken out of the schedule, to be put back where the group fails.
+    seized: Vec<OpenTask>,
     /// When a packet of a source was last kept.
     sources: HashMap<String, Nanos>,
     /// Commits of this group by lease.
@@ -78,6 +81,7 @@ impl Group {
             changes: Vec::new(),
             packets: Vec::new(),
             args: Vec::new(),
+            seized: Vec::new(),
             sources: HashMap::new(),
             leases: HashMap::new(),
             unlink: Vec::new(),
@@ -114,6 +118,10 @@ struct Known {
     payload_bytes_written: i64,
     handlers: HashMap<Shape, Arc<HandlerRow>>,
     descendants: Descendants,
+    /// When the store was restored from a backup; 0 where it never was.
+    restored: i64,
+    /// Why tasks that run are to be revoked, by their number.
+    revocations: HashMap<i64, Failure>,
 }
 
 /// How the writer ended.
@@ -195,6 +203,8 @@ impl<'c> Writer<'c> {
             next_packet: last("packets")? + 1,
             next_task: last("tasks")? + 1,
             descendants: Descendants::read(self.connection)?,
+            restored: meta(self.connection, "restored")?,
+            revocations: person::revocations(self.connection)?,
             ..Known::default()
         };
         self.books = Books::default();
@@ -324,6 +334,7 @@ impl<'c> Writer<'c> {
                 Ok(())
             }
             Op::Value(op) => self.apply_value(group, op),
+            Op::Person(op) => self.apply_person(group, op),
             // Whoever does the work ends it there, and answers when all is closed.
             Op::Close { reply } => settle(group, reply, Ok(Ok(()))),
         }
@@ -336,6 +347,7 @@ impl<'c> Writer<'c> {
             changes,
             packets,
             args,
+            seized,
             sources,
             now,
             permits,
@@ -346,6 +358,8 @@ impl<'c> Writer<'c> {
         let committed = written.and_then(|()| self.commit_rows(now, &sources, &events));
         if let Err(error) = &committed {
             self.take_back(error);
+            let back = seized.into_iter().map(Change::Made);
+            self.shared.queues.publish(back);
         } else {
             self.shared.commits.fetch_add(1, Ordering::Relaxed);
             self.wall.written();

@@ -184,6 +184,39 @@ impl Stage {
         self.scene.gwasp.run(&self.write_config()).unwrap()
     }
 
+    /// Starts a host with a cache of its own, which may be removed, and with `plugin` in place of
+    /// the probe.
+    pub(super) fn host_with(&self, plugin: &[u8]) -> Process {
+        let config = self.write_config();
+        self.replace(plugin);
+        let mut command = self.scene.gwasp.run_command(&config);
+        command.env("XDG_CACHE_HOME", self.scene.path("cache"));
+        let host = Process::spawn("gwasp run", command).unwrap();
+        host.wait_for("being ready", START_LIMIT, is_ready).unwrap();
+        host
+    }
+
+    /// Puts `plugin` in place of the probe.
+    pub(super) fn replace(&self, plugin: &[u8]) {
+        let plugins = self.scene.path("plugins");
+        let new = plugins.join(".new");
+        std::fs::write(&new, plugin).unwrap();
+        std::fs::rename(&new, plugins.join("effects-probe.wasm")).unwrap();
+    }
+
+    /// Removes all compiled code of [`Stage::host_with`].
+    pub(super) fn empty_the_cache(&self) {
+        std::fs::remove_dir_all(self.scene.path("cache")).unwrap();
+    }
+
+    /// The version that ran last, of each task in the order in which they were made.
+    pub(super) fn versions(&self) -> Vec<[u8; 32]> {
+        let reader = gwasp_store::Reader::open(&self.state()).unwrap();
+        let tasks = reader.tasks(&gwasp_store::TaskFilter::default()).unwrap();
+        let versions = tasks.iter().rev().filter_map(|task| task.version);
+        versions.collect()
+    }
+
     /// Starts a host that dies when one of its threads syncs a file for the `nth` time.
     ///
     /// The thread that opens the store comes first, with three syncs; then the one that writes

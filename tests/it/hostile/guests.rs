@@ -100,7 +100,7 @@ fn bytes_of(len: usize) -> String {
 
 /// A small file that takes a compiler gigabytes: thousands of variables, and as many places
 /// where the control flow joins, each of which may have to merge all of them.
-pub(super) fn compile_bomb() -> Vec<u8> {
+pub(crate) fn compile_bomb() -> Vec<u8> {
     let mut text = text("honest");
     text.truncate(text.find(";; MANIFEST").unwrap());
     text.push_str(&dear_function(3_000));

@@ -45,7 +45,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let detail = find(&reader, &args.id)?;
     check(&detail)?;
     warn_of_deadline(&detail);
-    let task = detail.task.id;
+    let (task, ended) = (detail.task.id, detail.task.ended);
     let failure = detail.task.failure;
     let is_in_doubt = failure.is_some_and(|failure| failure.kind == "in-doubt");
     let plan = resumption(&reader.journal(task)?, is_in_doubt, decision(args)?)?;
@@ -66,7 +66,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let resumed = runtime.block_on(async {
-        let resumed = store.resume(task, plan.keep, plan.replace).await;
+        let resumed = store.resume((task, ended), plan.keep, plan.replace).await;
         store.close().await?;
         resumed
     })?;

@@ -80,7 +80,7 @@ impl Seam {
         effect: &E,
     ) -> Result<E::Answer, SeamError> {
         debug_assert_eq!(function.class, Class::External);
-        self.budget.take(function)?;
+        self.admit(function)?;
         let request = encode(request);
         let (entry, made) = match self.journal.find(function, &request)? {
             Found::Answer(answer) => {
@@ -111,7 +111,11 @@ impl Seam {
         effect: &E,
     ) -> Result<(Entry, Made<E::Answer>), SeamError> {
         let number = self.journal.external_before();
+        let is_guests = key.is_some();
         entry.key = Some(key.unwrap_or_else(|| effect_key(self.driver.task(), number)));
+        if self.driver.is_asked() {
+            return self.begin_asked(entry, is_guests, effect).await;
+        }
         self.is_unsent = true;
         let entry = self.intend(entry, effect.longest()).await?;
         self.is_unsent = false;
@@ -119,6 +123,22 @@ impl Seam {
             Made::InDoubt(reason) => self.settle(entry, effect, reason).await,
             made => Ok((entry, made)),
         }
+    }
+
+    /// Makes an effect that may have been made before, by the store that this one was restored
+    /// from: it is settled first. A key that the guest drew is another than it was then, and
+    /// nobody can be asked for it.
+    async fn begin_asked<E: External>(
+        &mut self,
+        entry: Entry,
+        is_guests: bool,
+        effect: &E,
+    ) -> Result<(Entry, Made<E::Answer>), SeamError> {
+        let reason = "the store was restored from a backup, and it may have been made since";
+        if is_guests {
+            return Ok((entry, Made::InDoubt(reason.to_owned())));
+        }
+        self.settle(entry, effect, reason.to_owned()).await
     }
 
     /// Settles an effect that is in doubt for `reason`; makes it once more where it is not

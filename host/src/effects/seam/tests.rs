@@ -531,3 +531,51 @@ async fn a_noted_map_that_is_gone_ends_the_run() {
         "{error:?}"
     );
 }
+
+/// Makes an effect in a task that a restored store brought back.
+async fn asked(fake: &Fake, key: Option<&str>) -> Result<String, SeamError> {
+    let mut rig = Rig::new().await;
+    rig.is_asked = true;
+    let key = key.map(str::to_owned);
+    let mut seam = rig.seam();
+    seam.external(&HTTP_SEND, &7, key, fake).await
+}
+
+#[tokio::test]
+async fn what_a_restored_task_makes_is_asked_for_before_it_is_made() {
+    let settled = Settled::Done("it is there".to_owned());
+    let was_made = Fake::new([]).settling([settled]);
+    assert_eq!(asked(&was_made, None).await.unwrap(), "it is there");
+    assert!(was_made.keys().is_empty());
+
+    let was_not = Fake::new([done("201")]).settling([Settled::Again]);
+    assert_eq!(asked(&was_not, None).await.unwrap(), "201");
+    assert_eq!(was_not.keys().len(), 1);
+
+    let later = Fake::new([]).settling([Settled::Later("503".to_owned())]);
+    let later = asked(&later, None).await.unwrap_err();
+    assert!(matches!(later, SeamError::Unsettled { .. }), "{later}");
+}
+
+#[tokio::test]
+async fn a_restored_task_is_told_of_doubt_where_nobody_can_be_asked() {
+    let opaque = Fake::new([]).settling([Settled::Never("it has no resolve".to_owned())]);
+    let answer = asked(&opaque, None).await.unwrap();
+    assert!(answer.starts_with("in doubt"), "{answer}");
+    // A key that was drawn anew is known to no service.
+    let drawn = Fake::new([]);
+    let answer = asked(&drawn, Some("a-new-uuid")).await.unwrap();
+    assert!(answer.contains("restored from a backup"), "{answer}");
+    assert!(drawn.keys().is_empty());
+}
+
+#[tokio::test]
+async fn a_run_that_is_to_end_gets_no_further_than_its_next_call() {
+    let rig = Rig::new().await;
+    let fake = Fake::new([done("201")]);
+    let mut seam = rig.seam();
+    assert!(!seam.hold().end());
+    let ended = clock_then(&mut seam, &fake, 7).await.unwrap_err();
+    assert!(matches!(ended, SeamError::Ended), "{ended}");
+    assert!(fake.keys().is_empty());
+}

@@ -1,4 +1,4 @@
-//! What a former process left: open tasks and segment files.
+//! What a former process left in segment files.
 //!
 //! A segment's tail that no row names was never promised and is cut. A file that is damaged
 //! before that end is not written to any more; its damaged part is copied aside for a person. A
@@ -6,150 +6,18 @@
 //! the highest that was ever named. No number is given twice, so that nothing set aside is
 //! overwritten.
 
-use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::Connection;
 
 use super::{io_error, make_dir};
 use crate::error::OpenError;
-use crate::queues::Change;
-use crate::record::{Nanos, State, TaskId};
-use crate::schedule::{HandlerRow, OpenTask, Tally};
-use crate::schema::{
-    Fixed, Moving, OPEN, handler_seal, meta, origin_of, state_code, unsigned, unsigned32,
-};
+use crate::schema::{meta, unsigned};
 use crate::segments::{Appender, HEADER, Kind, STEP, first_damage, number_of, path_of};
 
 const QUARANTINE: &str = "quarantine";
-
-/// The columns that [`task`] reads.
-const COLUMNS: &str = "SELECT seq, id, handler, origin, account, packet, parent, root, priority,
-    order_key, made, deadline, seal, state, due, attempts, started, ended, cpu, version, journal,
-    journal_bytes, moving_seal FROM tasks";
-
-/// Reads the open tasks. One whose row is damaged is left where it is and not run.
-pub(super) fn tasks(connection: &Connection) -> rusqlite::Result<Vec<Change>> {
-    let handlers = handlers(connection)?;
-    let text = format!("{COLUMNS} WHERE {OPEN} ORDER BY seq");
-    let mut statement = connection.prepare(&text)?;
-    let mut rows = statement.query([])?;
-    let mut tasks = Vec::new();
-    while let Some(row) = rows.next()? {
-        match task(row, &handlers)? {
-            Some(task) => {
-                let has_begun = row.get::<_, Option<Nanos>>("started")?.is_some();
-                tasks.push(Change::Recovered { task, has_begun });
-            }
-            None => {
-                let seq: i64 = row.get(0)?;
-                tracing::error!(seq, "row of an open task is damaged; it is not run");
-            }
-        }
-    }
-    Ok(tasks)
-}
-
-/// Reads a task that was set aside, as it would be if it were open; `None` where there is none
-/// under this id, or its row is damaged.
-pub(crate) fn set_aside(connection: &Connection, id: TaskId) -> rusqlite::Result<Option<OpenTask>> {
-    let handlers = handlers(connection)?;
-    let text = format!("{COLUMNS} WHERE id = ?1 AND state = ?2");
-    let failed = state_code(State::Failure);
-    let found = connection.query_row(&text, (id.0, failed), |row| task(row, &handlers));
-    Ok(found.optional()?.flatten())
-}
-
-/// Reads the rows of `handlers` that are whole.
-fn handlers(connection: &Connection) -> rusqlite::Result<HashMap<i64, Arc<HandlerRow>>> {
-    let mut statement = connection.prepare(
-        "SELECT row, plugin, handler, queue, retries, backoff_ms, max_backoff_ms, timeout_ms, seal
-         FROM handlers",
-    )?;
-    let rows = statement.query_map([], |row| {
-        let numbers: [i64; 4] = [row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?];
-        let [retries, backoff_ms, max_backoff_ms, timeout_ms] = numbers;
-        let handler = HandlerRow {
-            row: row.get(0)?,
-            plugin: row.get(1)?,
-            handler: row.get(2)?,
-            queue: row.get(3)?,
-            retries: unsigned32(retries),
-            backoff_ms: unsigned(backoff_ms),
-            max_backoff_ms: unsigned(max_backoff_ms),
-            timeout_ms: unsigned(timeout_ms),
-        };
-        let names = [&*handler.plugin, &*handler.handler, &*handler.queue];
-        let seal = handler_seal(names, numbers);
-        Ok((seal == row.get::<_, i64>(8)?).then(|| Arc::new(handler)))
-    })?;
-    rows.filter_map(|row| {
-        row.map(|row| row.map(|handler| (handler.row, handler)))
-            .transpose()
-    })
-    .collect()
-}
-
-fn task(
-    row: &Row<'_>,
-    handlers: &HashMap<i64, Arc<HandlerRow>>,
-) -> rusqlite::Result<Option<OpenTask>> {
-    let id = TaskId(row.get(1)?);
-    let parent: Option<Vec<u8>> = row.get(6)?;
-    let order_key: Option<String> = row.get(9)?;
-    let fixed = Fixed {
-        seq: row.get(0)?,
-        id: &id,
-        handler: row.get(2)?,
-        origin: row.get(3)?,
-        account: row.get(4)?,
-        packet: row.get(5)?,
-        parent: parent.as_deref(),
-        root: row.get(7)?,
-        priority: row.get(8)?,
-        order_key: order_key.as_deref(),
-        made: row.get(10)?,
-        deadline: row.get(11)?,
-    };
-    let seal: i64 = row.get(12)?;
-    let (Some(handler), Some(origin)) = (handlers.get(&fixed.handler), origin_of(fixed.origin))
-    else {
-        return Ok(None);
-    };
-    let moving = Moving::read(row, fixed.seq, 13)?;
-    let Some(moving) = moving.filter(|_| seal == fixed.seal()) else {
-        return Ok(None);
-    };
-    let journal = Tally {
-        entries: length_of(moving.journal),
-        bytes: length_of(moving.journal_bytes),
-    };
-    Ok(Some(OpenTask {
-        seq: fixed.seq,
-        id,
-        handler: Arc::clone(handler),
-        origin,
-        priority: u8::try_from(fixed.priority).unwrap_or(u8::MAX),
-        turn: fixed.order_key.map(Arc::from),
-        due: moving.due,
-        made: fixed.made,
-        deadline: fixed.deadline,
-        packet: fixed.packet,
-        root: fixed.root,
-        account: fixed.account,
-        attempts: unsigned32(moving.attempts),
-        cpu: unsigned(moving.cpu),
-        journal,
-        pinned: moving.version.filter(|_| journal.entries > 0).map(Box::new),
-    }))
-}
-
-fn length_of(column: i64) -> usize {
-    usize::try_from(column).unwrap_or(0)
-}
 
 /// Where the writer goes on in the segment files.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::{Query, Reader, Stored};
 use crate::error::StoreError;
 use crate::record::{Nanos, NewPacket, PacketRecord, PacketSeq};
-use crate::schema::{join_texts, split_texts, unsigned};
+use crate::schema::{join_texts, meta, split_texts, unsigned};
 use crate::segments::Place;
 use crate::view::{ArchiveFilter, PacketFilter, PacketView};
 use crate::writer::PacketColumns;
@@ -17,6 +17,9 @@ const COLUMNS: &str = "SELECT seq, account, source, key, id, identity, digest, r
     payload IS NOT NULL,
     (SELECT holder.dropped FROM packets holder WHERE holder.seq = packets.same_as)
     FROM packets";
+
+/// Flag of a packet that a backup held.
+const HISTORIC: &str = "historic";
 
 /// A row whose seal holds.
 pub(crate) struct PacketRow {
@@ -114,6 +117,9 @@ impl Reader {
             return Ok(None);
         };
         row.packet.payload = self.payload(&row)?;
+        if seq <= meta(&self.connection, "historic_packet")? {
+            row.packet.flags.push(HISTORIC.to_owned());
+        }
         Ok(Some(PacketRecord {
             seq: PacketSeq(seq),
             packet: row.packet,

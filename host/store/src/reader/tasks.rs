@@ -19,6 +19,8 @@ const COLUMNS: &str = "SELECT t.seq, t.id, t.handler, t.origin, t.account, t.pac
     f.kind, f.message, f.detail
     FROM tasks t JOIN handlers h ON h.row = t.handler
     LEFT JOIN failures f ON f.task = t.seq AND f.attempt = t.attempts";
+const IDS: &str = "SELECT t.id FROM tasks t JOIN handlers h ON h.row = t.handler
+    LEFT JOIN failures f ON f.task = t.seq AND f.attempt = t.attempts";
 /// How many ids are named where a prefix is not unique.
 const SEVERAL: usize = 8;
 
@@ -29,32 +31,30 @@ impl Reader {
     /// [`StoreError::Corrupt`] where a row is damaged; [`StoreError::Unavailable`] where they
     /// cannot be read.
     pub fn tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskView>, StoreError> {
-        let mut query = Query::new(COLUMNS);
-        if let Some(state) = filter.state {
-            query.and("t.state = ?", state_code(state));
-            if state != State::Success {
-                query.also(NOT_SUCCEEDED);
-            }
-        }
-        if let Some(plugin) = &filter.plugin {
-            query.and("h.plugin = ?", plugin.clone());
-        }
-        if let Some(handler) = &filter.handler {
-            query.and("h.handler = ?", handler.clone());
-        }
-        if let Some(queue) = &filter.queue {
-            query.and("h.queue = ?", queue.clone());
-        }
-        if let Some(PacketSeq(packet)) = filter.packet {
-            query.and("t.root = ?", packet);
-        }
-        if let Some(since) = filter.since {
-            query.and("t.made >= ?", since);
-        }
-        query.finish("t.seq DESC", filter.limit);
-        query.run(&self.connection, |row| {
+        filtered(COLUMNS, filter).run(&self.connection, |row| {
             Ok(task_row(row)?.map(|(_, task)| task))
         })
+    }
+
+    /// Lists the ids of tasks, newest first.
+    ///
+    /// # Errors
+    /// As [`Reader::tasks`].
+    pub fn task_ids(&self, filter: &TaskFilter) -> Result<Vec<TaskId>, StoreError> {
+        filtered(IDS, filter).run(&self.connection, |row| Ok(Ok(TaskId(row.get(0)?))))
+    }
+
+    /// Counts the tasks in FAILURE: they are set aside until a person decides.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] where they cannot be counted.
+    pub fn set_aside(&self) -> Result<u64, StoreError> {
+        let count: i64 = self.connection.query_row(
+            &format!("SELECT count(*) FROM tasks t WHERE t.state = ?1 AND {NOT_SUCCEEDED}"),
+            [state_code(State::Failure)],
+            |row| row.get(0),
+        )?;
+        Ok(unsigned(count))
     }
 
     /// Finds a task by its id or the beginning of it, in UUID text form; dashes and case do not
@@ -200,6 +200,37 @@ impl Reader {
         }
         Ok(())
     }
+}
+
+/// Begins a listing of tasks.
+fn filtered(columns: &str, filter: &TaskFilter) -> Query {
+    let mut query = Query::new(columns);
+    if let Some(state) = filter.state {
+        query.and("t.state = ?", state_code(state));
+        if state != State::Success {
+            query.also(NOT_SUCCEEDED);
+        }
+    }
+    if let Some(plugin) = &filter.plugin {
+        query.and("h.plugin = ?", plugin.clone());
+    }
+    if let Some(handler) = &filter.handler {
+        query.and("h.handler = ?", handler.clone());
+    }
+    if let Some(queue) = &filter.queue {
+        query.and("h.queue = ?", queue.clone());
+    }
+    if let Some(PacketSeq(packet)) = filter.packet {
+        query.and("t.root = ?", packet);
+    }
+    if let Some(since) = filter.since {
+        query.and("t.made >= ?", since);
+    }
+    if let Some(error) = &filter.error {
+        query.and("instr(f.message, ?) > 0", error.clone());
+    }
+    query.finish("t.seq DESC", filter.limit);
+    query
 }
 
 fn task_row(row: &Row<'_>) -> rusqlite::Result<Result<(i64, TaskView), StoreError>> {

@@ -35,6 +35,7 @@ fn task(seq: i64, queue: usize, priority: u8, due: Nanos) -> OpenTask {
         cpu: 0,
         journal: Tally::default(),
         pinned: None,
+        is_asked: false,
     }
 }
 
@@ -137,7 +138,7 @@ impl Model {
             .cloned();
         assert_eq!(self.schedule.is_ready(name, self.now), expected.is_some());
         let found = self.schedule.lease(name, self.now, 0);
-        let found = found.map(|(lease, task)| (lease, task.clone()));
+        let found = found.map(|(lease, leased)| (lease, leased.task.clone()));
         assert_eq!(found.as_ref().map(|(_, task)| task), expected.as_ref());
         let Some((lease, task)) = found else {
             return false;
@@ -211,7 +212,7 @@ fn of_key(seq: i64, key: &str) -> OpenTask {
 fn next(schedule: &mut Schedule, now: Nanos) -> Option<(u64, i64)> {
     schedule
         .lease("general", now, 0)
-        .map(|(lease, task)| (lease, task.seq))
+        .map(|(lease, leased)| (lease, leased.task.seq))
 }
 
 fn with_tasks(tasks: impl IntoIterator<Item = OpenTask>) -> Schedule {
@@ -354,7 +355,7 @@ fn tasks_of_a_held_plugin_wait_until_it_is_held_no_more() {
     assert!(schedule.hold(held, 0).is_empty());
     assert_eq!(next(&mut schedule, 0), None);
     let queues = schedule.hold(BTreeSet::new(), 1);
-    assert_eq!(queues, ["general", "general"]);
+    assert_eq!(queues, ["general"]);
     assert_eq!(next(&mut schedule, 1).unwrap().1, 1);
     assert_eq!(next(&mut schedule, 1).unwrap().1, 2);
 }
@@ -371,4 +372,74 @@ fn a_task_that_began_before_a_restart_has_its_turn_again() {
     schedule.insert(of_key(2, "a"), 0);
     assert_eq!(next(&mut schedule, 0), None, "the second was made later");
     assert_eq!(next(&mut schedule, 5).unwrap().1, 1);
+}
+
+/// A task of handler `row`.
+fn of_handler(row: i64, task: OpenTask) -> OpenTask {
+    let mut handler = HandlerRow {
+        row,
+        handler: format!("h{row}"),
+        plugin: "p".to_owned(),
+        ..bare_row()
+    };
+    handler.queue.clone_from(&task.handler.queue);
+    OpenTask {
+        handler: Arc::new(handler),
+        ..task
+    }
+}
+
+fn bare_row() -> HandlerRow {
+    let task = task(0, 0, 0, 0);
+    Arc::into_inner(task.handler).unwrap()
+}
+
+fn handler(row: i64) -> Scope {
+    Scope::Handler {
+        plugin: "p".to_owned(),
+        handler: format!("h{row}"),
+    }
+}
+
+#[test]
+fn what_is_paused_is_not_looked_at_however_much_of_it_stands_in_front() {
+    let in_front = (1..=100_000).map(|seq| of_handler(1, task(seq, 0, 0, 0)));
+    let mut schedule = with_tasks(in_front);
+    schedule.insert(of_handler(2, task(100_001, 0, 9, 0)), 0);
+    schedule.pause(handler(1), None, 0);
+    assert_eq!(next(&mut schedule, 0).unwrap().1, 100_001);
+    assert!(!schedule.is_ready("general", 0));
+    let depth = schedule.depth("general");
+    assert_eq!((depth.ready, depth.paused), (0, 100_000));
+    // What is stopped stays where it is: no task was moved.
+    assert_eq!(schedule.open(), 100_001);
+    assert_eq!(schedule.unpause(&handler(1), 0), ["general"]);
+    assert_eq!(next(&mut schedule, 0).unwrap().1, 1);
+}
+
+#[test]
+fn who_is_paused_is_passed_over_in_its_turn() {
+    let keyed = |row, seq| of_handler(row, of_key(seq, "a"));
+    let mut schedule = with_tasks([keyed(1, 1), keyed(2, 2), keyed(1, 3), keyed(2, 4)]);
+    let (first, _) = next(&mut schedule, 0).unwrap();
+    assert_eq!(next(&mut schedule, 0), None, "the others wait");
+    schedule.pause(handler(2), None, 0);
+    schedule.end(first, 1);
+    let (third, seq) = next(&mut schedule, 1).unwrap();
+    assert_eq!(seq, 3, "the second is paused, and keeps nobody waiting");
+    schedule.unpause(&handler(2), 1);
+    assert_eq!(next(&mut schedule, 1), None, "one at a time");
+    schedule.end(third, 2);
+    assert_eq!(next(&mut schedule, 2).unwrap().1, 2);
+}
+
+#[test]
+fn who_is_paused_after_it_was_let_through_gives_its_turn_to_the_next() {
+    let keyed = |row, seq| of_handler(row, of_key(seq, "a"));
+    let mut schedule = with_tasks([keyed(1, 1), keyed(2, 2), keyed(1, 3)]);
+    let (first, _) = next(&mut schedule, 0).unwrap();
+    assert_eq!(next(&mut schedule, 0), None);
+    schedule.end(first, 1);
+    assert_eq!(schedule.pause(handler(2), None, 1), ["general"]);
+    assert_eq!(next(&mut schedule, 1).unwrap().1, 3);
 }

@@ -2,24 +2,25 @@
 //!
 //! A turn begins when its task is first leased and ends with the task; its retries are within
 //! it. A task that does not end may be overtaken after [`HOLD`], but not while it is leased: two
-//! tasks of a key never run at the same moment. Whoever was overtaken stands in line again.
+//! tasks of a key never run at the same moment. Whoever was overtaken stands in line again, and
+//! so does whoever is stopped when it is let through: who is paused stops nobody else.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::record::{Nanos, TaskId};
 
-use super::OpenTask;
+use super::lanes::{Place, place};
+use super::{HandlerRow, OpenTask};
 
 /// How long a turn may last beside those who wait for it, in nanoseconds.
 pub(crate) const HOLD: Nanos = 120_000_000_000;
 
-/// Where a task stands in line.
-type Place = (u8, Nanos, i64);
-
 #[derive(Debug)]
 struct Turn {
     holder: TaskId,
+    /// The holder's handler.
+    handler: Arc<HandlerRow>,
     /// When the holder was first leased; none while it was only let through.
     since: Option<Nanos>,
     is_leased: bool,
@@ -44,6 +45,7 @@ impl Turns {
         let Some(turn) = self.turns.get_mut(&key) else {
             let turn = Turn {
                 holder: task.id,
+                handler: Arc::clone(&task.handler),
                 since: Some(now),
                 is_leased: true,
                 waiting: BTreeMap::new(),
@@ -67,6 +69,7 @@ impl Turns {
         if let Some(key) = &task.turn {
             self.turns.entry(Arc::clone(key)).or_insert_with(|| Turn {
                 holder: task.id,
+                handler: Arc::clone(&task.handler),
                 since: Some(now),
                 is_leased: false,
                 waiting: BTreeMap::new(),
@@ -85,33 +88,77 @@ impl Turns {
         }
     }
 
-    /// Ends the turn of a task that ended; gives the next in line.
-    pub(crate) fn end(&mut self, task: &OpenTask) -> Option<OpenTask> {
+    /// Takes a task out that waits for its turn.
+    pub(super) fn seize(&mut self, task: &OpenTask) -> Option<OpenTask> {
         let key = task.turn.as_ref()?;
         let turn = self.turns.get_mut(key)?;
-        if turn.holder != task.id {
-            return None;
-        }
+        let mut waiting = turn.waiting.iter();
+        let (place, _) = waiting.find(|(_, other)| other.seq == task.seq)?;
+        let place = *place;
         forget(&mut self.expiring, turn, key);
-        let next = let_through(turn);
-        if next.is_none() {
-            self.turns.remove(key);
+        let found = turn.waiting.remove(&place);
+        expect(&mut self.expiring, turn, key);
+        found
+    }
+
+    /// Ends the turn of a task that ended; gives those that are let through: see
+    /// [`let_through`].
+    pub(super) fn end(
+        &mut self,
+        task: &OpenTask,
+        admits: impl Fn(&HandlerRow) -> bool,
+    ) -> Vec<OpenTask> {
+        let Some(key) = &task.turn else {
+            return Vec::new();
+        };
+        match self.turns.get(key) {
+            Some(turn) if turn.holder == task.id => self.pass_on(key, &admits),
+            _ => Vec::new(),
         }
-        next
     }
 
     /// Passes on each turn whose hold has expired; gives those that are let through.
-    pub(crate) fn overtake(&mut self, now: Nanos) -> Vec<OpenTask> {
+    pub(super) fn overtake(
+        &mut self,
+        now: Nanos,
+        admits: impl Fn(&HandlerRow) -> bool,
+    ) -> Vec<OpenTask> {
         let mut through = Vec::new();
         while let Some((at, key)) = self.expiring.first().cloned() {
             if at > now {
                 break;
             }
-            self.expiring.pop_first();
-            if let Some(turn) = self.turns.get_mut(&key) {
+            if let Some(turn) = self.turns.get(&key) {
                 tracing::warn!(?key, holder = %turn.holder, "a turn is overtaken after its hold");
-                through.extend(let_through(turn));
             }
+            self.expiring.pop_first();
+            through.extend(self.pass_on(&key, &admits));
+        }
+        through
+    }
+
+    /// Passes on each turn that has not begun and whose holder is stopped; gives those that are
+    /// let through.
+    pub(super) fn pass_over(&mut self, admits: impl Fn(&HandlerRow) -> bool) -> Vec<OpenTask> {
+        let is_stopped = |turn: &Turn| turn.since.is_none() && !admits(&turn.handler);
+        let keys = self.turns.iter().filter(|(_, turn)| is_stopped(turn));
+        let mut keys: Vec<Arc<str>> = keys.map(|(key, _)| Arc::clone(key)).collect();
+        keys.sort_unstable();
+        let mut through = Vec::new();
+        for key in keys {
+            through.extend(self.pass_on(&key, &admits));
+        }
+        through
+    }
+
+    fn pass_on(&mut self, key: &Arc<str>, admits: &impl Fn(&HandlerRow) -> bool) -> Vec<OpenTask> {
+        let Some(turn) = self.turns.get_mut(key) else {
+            return Vec::new();
+        };
+        forget(&mut self.expiring, turn, key);
+        let (through, is_taken) = let_through(turn, admits);
+        if !is_taken {
+            self.turns.remove(key);
         }
         through
     }
@@ -127,17 +174,24 @@ impl Turns {
     }
 }
 
-fn place(task: &OpenTask) -> Place {
-    (task.priority, task.due, task.seq)
-}
-
-/// Gives the turn to the first in line.
-fn let_through(turn: &mut Turn) -> Option<OpenTask> {
-    let (_, next) = turn.waiting.pop_first()?;
-    turn.holder = next.id;
-    turn.since = None;
-    turn.is_leased = false;
-    Some(next)
+/// Gives the turn to the first in line who is not stopped; gives it and those before it, and
+/// whether there was one.
+fn let_through(turn: &mut Turn, admits: &impl Fn(&HandlerRow) -> bool) -> (Vec<OpenTask>, bool) {
+    let mut through = Vec::new();
+    while let Some((_, next)) = turn.waiting.pop_first() {
+        let is_admitted = admits(&next.handler);
+        if is_admitted {
+            turn.holder = next.id;
+            turn.handler = Arc::clone(&next.handler);
+            turn.since = None;
+            turn.is_leased = false;
+        }
+        through.push(next);
+        if is_admitted {
+            return (through, true);
+        }
+    }
+    (through, false)
 }
 
 fn expiry(turn: &Turn) -> Option<Nanos> {

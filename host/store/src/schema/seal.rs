@@ -5,6 +5,7 @@
 use rusqlite::Row;
 
 use super::length_column;
+use crate::pause::Pause;
 use crate::record::TaskId;
 
 /// A sum over columns. Every step is a bijection of the sum, so one changed word always
@@ -172,5 +173,17 @@ pub(crate) fn route_seal(plugin: &str, generation: i64, digest: &[u8], manifest:
         .bytes(plugin.as_bytes())
         .bytes(digest)
         .bytes(manifest.as_bytes())
+        .column()
+}
+
+/// Returns the seal of a row of `pauses`.
+pub(crate) fn pause_seal(pause: &Pause) -> i64 {
+    let (kind, name, handler) = pause.scope.columns();
+    Seal::new(kind)
+        .bytes(name.as_bytes())
+        .bytes(handler.as_bytes())
+        .number(pause.since)
+        .maybe(pause.until)
+        .bytes(pause.who.as_bytes())
         .column()
 }

@@ -48,6 +48,7 @@ fn codes_of_states_and_origins_are_read_back() {
 fn conditions_in_sql_are_of_the_states_that_they_name() {
     let connection = Connection::open_in_memory().unwrap();
     connection.execute_batch(TABLES).unwrap();
+    connection.execute_batch(ADDED).unwrap();
     let holds = |condition: &str, state: State| -> bool {
         let text = format!("SELECT {condition} FROM (SELECT ?1 AS state)");
         let code = state_code(state);

@@ -154,6 +154,7 @@ impl Writer<'_> {
             packet: Some(seq),
             account,
             root: Some(seq),
+            is_asked: self.may_have_been_before(&packet),
         };
         let mut fresh = false;
         for task in tasks {
@@ -164,6 +165,13 @@ impl Writer<'_> {
             group.packets.push(Arc::new(PacketRecord { seq, packet }));
         }
         Ok(Accepted::New(seq))
+    }
+
+    /// Whether a packet was sent before the store was restored: what was restored may have made
+    /// its tasks, and forgotten them.
+    fn may_have_been_before(&self, packet: &NewPacket) -> bool {
+        let sent = packet.sent.unwrap_or(packet.received);
+        sent <= self.known.restored
     }
 
     fn flag(&mut self, packet: &mut NewPacket) -> rusqlite::Result<()> {

@@ -89,11 +89,13 @@ impl Writer<'_> {
     fn write(
         &mut self,
         group: &mut Group,
-        commit: Commit,
+        mut commit: Commit,
         leased: Leased,
     ) -> Result<(), StoreError> {
         let Leased { task, since, .. } = leased;
+        self.heed_revocation(&mut commit.step, task.seq)?;
         let (seq, account, root) = (task.seq, task.account, task.root);
+        let is_asked = task.is_asked;
         for entry in &commit.journal {
             let bytes = entry.bytes.as_ref();
             let seal = seal_of(i64::from(entry.seq), bytes);
@@ -126,10 +128,26 @@ impl Writer<'_> {
                 packet: None,
                 account,
                 root: Some(root),
+                is_asked,
             };
             for task in commit.spawns {
                 self.make(group, task, behind)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Has a task end that was to be revoked, and would go on or be set aside.
+    fn heed_revocation(&mut self, step: &mut Step, task: i64) -> rusqlite::Result<()> {
+        if matches!(step, Step::Note) {
+            return Ok(());
+        }
+        let Some(reason) = self.known.revocations.remove(&task) else {
+            return Ok(());
+        };
+        self.sql.forget_revocation.execute([task])?;
+        if !matches!(step, Step::Succeed { .. }) {
+            *step = Step::Revoke { reason };
         }
         Ok(())
     }
@@ -200,7 +218,7 @@ impl Writer<'_> {
         self.tally(task)
     }
 
-    fn write_failure(
+    pub(super) fn write_failure(
         &mut self,
         group: &Group,
         task: &OpenTask,

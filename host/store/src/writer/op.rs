@@ -7,9 +7,11 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Group;
+use crate::action::{Acted, TaskAction};
 use crate::error::StoreError;
+use crate::pause::{Pause, Scope};
 use crate::record::{
-    Accepted, Commit, JournalEntry, NewRefusal, Offer, RouteChange, Submission, TaskId,
+    Accepted, Commit, JournalEntry, Nanos, NewRefusal, Offer, RouteChange, Submission, TaskId,
 };
 use crate::view::Removed;
 
@@ -51,6 +53,7 @@ pub(crate) enum Op {
         reply: Reply<CommitAnswers>,
     },
     Value(ValueOp),
+    Person(PersonOp),
     Retain {
         /// `None` where nobody waits for it.
         reply: Option<Reply<Removed>>,
@@ -76,6 +79,8 @@ pub(crate) enum ValueOp {
     },
     Resume {
         task: TaskId,
+        /// Since when it is set aside.
+        ended: Option<Nanos>,
         keep: u32,
         replace: Option<JournalEntry>,
         reply: Reply<bool>,
@@ -85,6 +90,48 @@ pub(crate) enum ValueOp {
         change: RouteChange,
         reply: Reply<u64>,
     },
+}
+
+/// An operation that a person asks for.
+#[derive(Debug)]
+pub(crate) enum PersonOp {
+    Pause {
+        pause: Pause,
+        reply: Reply<Pause>,
+    },
+    Unpause {
+        scope: Scope,
+        reply: Reply<bool>,
+    },
+    Act {
+        tasks: Vec<TaskId>,
+        action: TaskAction,
+        who: String,
+        reply: Reply<Vec<Acted>>,
+    },
+    /// Counts a dispatch of a packet.
+    Dispatch {
+        packet: i64,
+        reply: Reply<u32>,
+    },
+}
+
+impl From<PersonOp> for Op {
+    fn from(op: PersonOp) -> Self {
+        Self::Person(op)
+    }
+}
+
+impl PersonOp {
+    /// Answers with an error.
+    fn fail(self, error: StoreError) {
+        match self {
+            Self::Pause { reply, .. } => send(reply, Err(error)),
+            Self::Unpause { reply, .. } => send(reply, Err(error)),
+            Self::Act { reply, .. } => send(reply, Err(error)),
+            Self::Dispatch { reply, .. } => send(reply, Err(error)),
+        }
+    }
 }
 
 impl From<ValueOp> for Op {
@@ -114,6 +161,8 @@ impl Op {
             }
             Self::Refuse { refusals, .. } => refusals.len(),
             Self::Submit { submissions, .. } => submissions.len(),
+            Self::Person(PersonOp::Act { tasks, .. }) => tasks.len(),
+            Self::Person(_) => 1,
             Self::Commit { commits, .. } => commits
                 .iter()
                 .map(|commit| 1 + commit.spawns.len() + commit.journal.len())
@@ -137,6 +186,7 @@ impl Op {
             Self::Submit { reply, .. } => send(reply, Err(error)),
             Self::Commit { reply, .. } => send(reply, Err(error)),
             Self::Value(op) => op.fail(error),
+            Self::Person(op) => op.fail(error),
             Self::Retain { reply } => {
                 if let Some(reply) = reply {
                     send(reply, Err(error));

@@ -5,7 +5,7 @@ use super::books::failed;
 use super::{Group, Writer, Written};
 use crate::error::StoreError;
 use crate::event::EventKind;
-use crate::open::set_aside;
+use crate::open::{handlers, task_of};
 use crate::queues::Change;
 use crate::record::{JournalEntry, Nanos, State, TaskId};
 use crate::schedule::{OpenTask, Tally};
@@ -15,18 +15,26 @@ impl Writer<'_> {
     pub(super) fn apply_resume(
         &mut self,
         group: &mut Group,
-        id: TaskId,
+        (id, ended): (TaskId, Option<Nanos>),
         keep: u32,
         replace: Option<JournalEntry>,
     ) -> Written<bool> {
-        let Some(task) = set_aside(self.connection, id)? else {
+        let handlers = handlers(self.connection)?;
+        let found = task_of(self.connection, id, &handlers)?.flatten();
+        let is_meant = |moving: &Moving| {
+            moving.state == state_code(State::Failure)
+                && ended.is_none_or(|ended| moving.ended == Some(ended))
+        };
+        let Some((_, task)) = found.filter(|(moving, _)| is_meant(moving)) else {
             return Ok(Ok(false));
         };
+        self.books.count_many(task.account, failed(task.origin), -1);
         self.resume(group, task, keep, replace)?;
         Ok(Ok(true))
     }
 
-    fn resume(
+    /// Has a task that is not in the schedule begin again, with a part of its journal.
+    pub(super) fn resume(
         &mut self,
         group: &mut Group,
         mut task: OpenTask,
@@ -46,7 +54,6 @@ impl Writer<'_> {
         task.due = group.now;
         self.sql.forget_failures.execute([task.seq])?;
         self.update_resumed(&task, group.now)?;
-        self.books.count_many(task.account, failed(task.origin), -1);
         group.tell_of_task(EventKind::Resumed, &task, None);
         group.changes.push(Change::Made(task));
         Ok(())

@@ -87,6 +87,17 @@ statements! {
         VALUES(?1, ?2, ?3)";
     forget_plugin: "DELETE FROM plugins WHERE plugin = ?1";
 
+    set_pause: "INSERT OR REPLACE INTO pauses(kind, name, handler, since, until, who, seal)
+        VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    end_pause: "DELETE FROM pauses WHERE kind = ?1 AND name = ?2 AND handler = ?3";
+    note_revocation: "INSERT OR REPLACE INTO revocations(task, kind, message) VALUES(?1, ?2, ?3)";
+    forget_revocation: "DELETE FROM revocations WHERE task = ?1";
+    find_failure: "SELECT kind, message, detail FROM failures WHERE task = ?1 AND attempt = ?2";
+    count_dispatch: "INSERT INTO dispatches(packet, last) VALUES(?1, 1)
+        ON CONFLICT(packet) DO UPDATE SET last = last + 1 RETURNING last";
+    note_asked: "INSERT OR IGNORE INTO asked(task) VALUES(?1)";
+    forget_pauses: "DELETE FROM pauses WHERE until <= ?1";
+
     note_mention: "INSERT INTO mentions(task, digest) VALUES(?1, ?2) ON CONFLICT DO NOTHING";
     mention_blob: "UPDATE blobs SET mentioned = max(mentioned, ?2) WHERE digest = ?1";
     insert_blob: "INSERT INTO blobs(digest, mentioned, segment, offset, length, bytes)

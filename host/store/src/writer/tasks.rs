@@ -40,6 +40,8 @@ pub(super) struct Behind {
     pub(super) account: i64,
     /// What it descends from; `None` for a task that stands by itself.
     pub(super) root: Option<i64>,
+    /// What it makes may have been made before.
+    pub(super) is_asked: bool,
 }
 
 impl Writer<'_> {
@@ -85,6 +87,7 @@ impl Writer<'_> {
             packet,
             account,
             root,
+            is_asked: false,
         }))
     }
 
@@ -124,6 +127,9 @@ impl Writer<'_> {
         let (seq, root) = (fixed.seq, fixed.root);
         self.known.next_task += 1;
         self.known.descendants.begin(root);
+        if behind.is_asked {
+            self.sql.note_asked.execute([seq])?;
+        }
         if let Some(args) = task.args {
             self.write_args(group, seq, args)?;
         }
@@ -145,6 +151,7 @@ impl Writer<'_> {
             cpu: 0,
             journal: Tally::default(),
             pinned: None,
+            is_asked: behind.is_asked,
         };
         group.tell_of_task(EventKind::Made, &task, None);
         group.changes.push(Change::Made(task));

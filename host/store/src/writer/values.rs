@@ -37,11 +37,12 @@ impl Writer<'_> {
             }
             ValueOp::Resume {
                 task,
+                ended,
                 keep,
                 replace,
                 reply,
             } => {
-                let written = self.apply_resume(group, task, keep, replace);
+                let written = self.apply_resume(group, (task, ended), keep, replace);
                 settle(group, reply, written)
             }
             ValueOp::Route {

@@ -182,7 +182,11 @@ fn check_changed(rig: &Rig, truth: &Truth, file: &str, change: impl FnOnce(&mut 
             truth.check_leases(&store, &place);
         }
         Err(
-            OpenError::Damaged { .. } | OpenError::NotAStore { .. } | OpenError::Database { .. },
+            OpenError::Damaged { .. }
+            | OpenError::NotAStore { .. }
+            | OpenError::NewerFormat { .. }
+            | OpenError::OlderFormat { .. }
+            | OpenError::Database { .. },
         ) => {}
         Err(error) => panic!("{place}: {error:?}"),
     }

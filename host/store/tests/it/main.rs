@@ -8,6 +8,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod acting;
+mod backing_up;
 mod common;
 mod crash;
 mod damage;
@@ -17,8 +19,10 @@ mod injection;
 mod keeping;
 mod ledger;
 mod logs;
+mod pausing;
 mod reopening;
 mod resuming;
 mod retention;
 mod running;
+mod upgrading;
 mod versions;

@@ -65,20 +65,20 @@ fn a_store_of_a_newer_program_is_refused_by_its_format() {
     rig.close();
     let database = rusqlite::Connection::open(rig.path().join("store.sqlite")).unwrap();
     database
-        .execute("UPDATE meta SET value = 2 WHERE name = 'format'", [])
+        .execute("UPDATE meta SET value = 3 WHERE name = 'format'", [])
         .unwrap();
     drop(database);
     let refused = Store::open(&rig.path(), rig.options.clone()).unwrap_err();
     assert!(matches!(
         refused,
         OpenError::NewerFormat {
-            found: 2,
-            known: 1,
+            found: 3,
+            known: 2,
             ..
         }
     ));
     let refused = Reader::open(&rig.path()).unwrap_err();
-    assert!(matches!(refused, OpenError::NewerFormat { found: 2, .. }));
+    assert!(matches!(refused, OpenError::NewerFormat { found: 3, .. }));
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn failed(rig: &Rig) -> Lease {
 }
 
 fn resume(rig: &Rig, keep: u32, replace: Option<JournalEntry>) -> bool {
-    wait(rig.store().resume(task_id("1/a"), keep, replace)).unwrap()
+    wait(rig.store().resume((task_id("1/a"), None), keep, replace)).unwrap()
 }
 
 fn detail(rig: &Rig) -> TaskDetail {

@@ -14,9 +14,9 @@ use tokio::sync::{Notify, watch};
 
 use super::super::{Context, External, Leg, Made, Seam, Settled};
 use crate::broker::{
-    Accepted, Answer, Broker, BrokerError, Commit, Embedded, Events, Failure, JournalEntry, Lease,
-    NewPacket, NewRefusal, NewTask, Offer, Origin, PluginRecord, RetryPolicy, RouteChange,
-    RouteRecord, Step, TaskId, VersionTasks,
+    Accepted, Answer, Broker, BrokerError, Commit, Depth, Embedded, Events, Failure, JournalEntry,
+    Lease, NewPacket, NewRefusal, NewTask, Offer, Origin, PluginRecord, RetryPolicy, RouteChange,
+    RouteRecord, Running, Step, TaskId, VersionTasks,
 };
 use crate::config::{Grant, KernelsConfig};
 use crate::effects::Limits;
@@ -177,6 +177,18 @@ impl Broker for Watched {
         self.inner.open_tasks()
     }
 
+    fn set_aside(&self) -> Result<u64, BrokerError> {
+        self.inner.set_aside()
+    }
+
+    fn depth(&self, queue: &str) -> Depth {
+        self.inner.depth(queue)
+    }
+
+    fn running(&self) -> Vec<Running> {
+        self.inner.running()
+    }
+
     fn kv_get(&self, plugin: &str, key: &str) -> Result<Option<(Bytes, u64)>, BrokerError> {
         self.inner.kv_get(plugin, key)
     }
@@ -224,6 +236,8 @@ impl Broker for Watched {
 pub(super) struct Rig {
     /// What the plugin may do.
     pub(super) grant: Grant,
+    /// Whether what the task does may have been done before.
+    pub(super) is_asked: bool,
     dir: Arc<TempDir>,
     pub(super) broker: Arc<Watched>,
     lease: Mutex<Lease>,
@@ -241,6 +255,7 @@ impl Rig {
                 kernels: true,
                 ..Grant::default()
             },
+            is_asked: false,
             dir,
             broker: Arc::new(broker),
             lease: Mutex::new(lease),
@@ -269,6 +284,7 @@ impl Rig {
             task: lease.task,
             token: lease.token,
             version: Digest::of(b"plugin"),
+            is_asked: self.is_asked,
         };
         let context = Context {
             plugin: "p".to_owned(),

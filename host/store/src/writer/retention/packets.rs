@@ -139,6 +139,7 @@ impl Writer<'_> {
             self.books.count_many(account, removed(&DUPLICATE), times);
         }
         self.run_once("DELETE FROM repeats WHERE packet = ?1", [seq])?;
+        self.run_once("DELETE FROM dispatches WHERE packet = ?1", [seq])?;
         self.run_once("DELETE FROM packets WHERE seq = ?1", [seq])?;
         self.books.count(account, removed(counter));
         Ok(())

@@ -1,7 +1,6 @@
 //! Loads one version in the background: reads it, compiles it, asks it what it is, puts its code
 //! into the engines of its queues and its bytes into the broker. It changes nothing that runs.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -45,8 +44,8 @@ pub(super) struct Known {
     pub(super) passed_over: Option<Digest>,
     /// What was refused before and need not be looked at again.
     pub(super) refused: Option<Digest>,
-    /// Versions whose bytes are kept.
-    pub(super) kept: BTreeSet<Digest>,
+    /// The version that the routing table has, where its bytes are kept.
+    pub(super) kept: Option<Digest>,
 }
 
 /// One version that is to be loaded.
@@ -136,14 +135,14 @@ impl Load {
 
     async fn find(self, parts: Arc<Parts>) -> Result<Found, Box<Refused>> {
         let shared = Arc::clone(&parts);
-        let kept = self.known.kept.clone();
+        let kept = self.known.kept;
         let work = tokio::task::spawn_blocking(move || self.prepare(&shared));
         let prepared = work
             .await
             .map_err(|_panic| Refused::because(None, Refusal::Defect))?;
         let (found, bytes) = prepared?;
         if let Found::Ready(plugin) = &found
-            && !kept.contains(&plugin.digest)
+            && kept != Some(plugin.digest)
         {
             keep(&parts, plugin, bytes).await?;
         }

@@ -10,11 +10,12 @@ use bytes::Bytes;
 use gwasp_store::Reader;
 use tokio::task::JoinHandle;
 
-use super::*;
+use super::{End, Host, HostError, Places};
 use crate::broker::{Broker, NewPacket, NewTask, Offer, Origin, RetryPolicy, State, TaskId};
 use crate::config::Config;
-use crate::host::{End, Host, HostError, Places};
+use crate::packet::Digest;
 use crate::plugins::{AddressSpace, compile_worker};
+use crate::rollout::{Fate, PluginState, PluginView, Plugins, PluginsError, Reloaded};
 use crate::stop::StopSignal;
 
 /// Tells the child process what to compile: the file, where to, and for which address space.
@@ -44,7 +45,7 @@ impl Place {
         let this = std::env::current_exe().unwrap();
         let script = format!(
             "#!/bin/sh\n{CHILD}=\"$2:$3:$5\" exec {this:?} --exact \
-             host::plugins::tests::a_process_that_is_told_to_compiles --nocapture\n"
+             host::tests::a_process_that_is_told_to_compiles --nocapture\n"
         );
         fs::write(&program, script).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();

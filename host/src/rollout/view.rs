@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::broker::{PluginRecord, VersionRecord, VersionTasks};
 use crate::packet::Digest;
 use crate::workers::Runs;
 
 /// Whether new tasks are made for a plugin, and run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PluginState {
     /// Tasks are made and run.
@@ -23,18 +24,33 @@ pub enum PluginState {
     Gone,
 }
 
+impl PluginState {
+    /// Its name, in tables and JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::NotLoaded => "not-loaded",
+            Self::Disabled => "disabled",
+            Self::Gone => "gone",
+        }
+    }
+}
+
 /// A plugin.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PluginView {
     /// Its name.
     pub plugin: String,
     /// Whether its tasks are made and run.
     pub state: PluginState,
     /// Since when it is disabled.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub disabled: Option<Timestamp>,
     /// The version that new tasks are for.
+    #[schema(value_type = Option<String>)]
     pub current: Option<Digest>,
     /// The version that its file has and that a person went back from.
+    #[schema(value_type = Option<String>)]
     pub passed_over: Option<Digest>,
     /// What its file has, where that is refused.
     pub refused: Option<RefusedView>,
@@ -47,21 +63,24 @@ pub struct PluginView {
 }
 
 /// A file that is refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RefusedView {
     /// Its version, where it could be read.
+    #[schema(value_type = Option<String>)]
     pub version: Option<Digest>,
     /// Why, in one line.
     pub reason: String,
 }
 
 /// One version of a plugin.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct VersionView {
     /// Digest of the file.
+    #[schema(value_type = String)]
     pub version: Digest,
     /// When it was last found as new in the plugin directory; none for one that never was while
     /// its bytes were kept.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub since: Option<Timestamp>,
     /// Whether its bytes are kept: it can be gone back to, and tasks can go on with it after the
     /// cache was emptied.

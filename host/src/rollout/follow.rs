@@ -4,6 +4,8 @@
 //! after another. A newer file of a plugin ends the loading of the one before. What is refused
 //! changes nothing.
 
+mod wishes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,10 +18,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::load::{Aim, Found, Known, Load, Loaded, Refusal, Refused, Source};
-use super::view::{self, PluginState, PluginView, RefusedView};
-use super::{Answer, Fate, Parts, PluginsError, Reloaded, Reply, Wish};
+use super::{Fate, Parts, Reloaded, Reply, StartError, Wish};
 use crate::broker::{BrokerError, PluginRecord, RouteChange};
-use crate::host::HostError;
 use crate::packet::Digest;
 use crate::plugins::{Change, DirectoryError, Plugin, Watch, name_of};
 use crate::routes::{Manifest, PluginRoutes};
@@ -31,7 +31,7 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// Keeps what runs in step with the plugin directory.
 #[derive(Debug)]
-pub(in crate::host) struct Follower {
+pub(crate) struct Follower {
     parts: Arc<Parts>,
     watch: Arc<Mutex<Watch>>,
     directory: PathBuf,
@@ -74,7 +74,7 @@ impl Follower {
     /// Loads all plugins that are in `directory`, then reads the routing table for the first
     /// time. Where the directory has no version of a plugin that may run, the one that was there
     /// before does.
-    pub(in crate::host) async fn start(parts: Parts, directory: &Path) -> Result<Self, HostError> {
+    pub(crate) async fn start(parts: Parts, directory: &Path) -> Result<Self, StartError> {
         let mut follower = Self {
             parts: Arc::new(parts),
             watch: Arc::new(Mutex::new(Watch::new(directory))),
@@ -118,11 +118,7 @@ impl Follower {
     }
 
     /// Follows the directory and does what people wish, until told to stop.
-    pub(in crate::host) async fn run(
-        mut self,
-        mut wishes: mpsc::Receiver<Wish>,
-        stop: CancellationToken,
-    ) {
+    pub(crate) async fn run(mut self, mut wishes: mpsc::Receiver<Wish>, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(LOOK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -150,7 +146,7 @@ impl Follower {
     }
 
     /// Makes pools for queues in which tasks wait, though no handler may name them any more.
-    fn serve_waiting_queues(&self) -> Result<(), HostError> {
+    fn serve_waiting_queues(&self) -> Result<(), StartError> {
         for queue in self.parts.broker.queues() {
             match self.parts.pools.serve(&queue) {
                 Ok(()) => {}
@@ -163,7 +159,7 @@ impl Follower {
         Ok(())
     }
 
-    async fn first_look(&self) -> Result<Vec<Change>, HostError> {
+    async fn first_look(&self) -> Result<Vec<Change>, StartError> {
         let directory = self.directory.display();
         match self.seen(true).await {
             Ok(changes) => {
@@ -201,7 +197,9 @@ impl Follower {
             Ok(changes) => {
                 self.is_readable = true;
                 for change in changes {
-                    self.change(change, false).await;
+                    if let Some(done) = self.change(change, false).await {
+                        self.tell(&done);
+                    }
                 }
             }
             Err(error) => {
@@ -262,12 +260,15 @@ impl Follower {
         let record = self.record(plugin)?;
         let current = self.parts.registry.get(plugin);
         let refused = self.refused.get(plugin).filter(|_| !anew);
-        let kept = record.versions.iter().filter(|version| version.is_kept);
+        let kept = record
+            .versions
+            .iter()
+            .find(|version| version.is_kept && record.current == Some(version.digest));
         let known = Known {
             current: current.map(|plugin| plugin.digest),
             passed_over: record.passed_over.map(Digest::from_bytes),
             refused: refused.and_then(|refused| refused.version),
-            kept: kept.map(|kept| Digest::from_bytes(kept.digest)).collect(),
+            kept: kept.map(|kept| Digest::from_bytes(kept.digest)),
         };
         self.give_up(plugin);
         self.last_load += 1;
@@ -305,19 +306,20 @@ impl Follower {
         None
     }
 
-    /// Takes what came of a load, in a host that runs.
+    /// Takes what came of a load, in a host that runs, and tells who waits for it.
     async fn settle(&mut self, loaded: Loaded) {
         let plugin = loaded.plugin.clone();
-        if let Err(error) = self.finish(loaded).await {
-            let fate = self.failed(&plugin, &error);
+        let finished = self.finish(loaded).await;
+        let fate = finished.unwrap_or_else(|error| Some(self.failed(&plugin, &error)));
+        self.publish();
+        if let Some(fate) = fate {
             self.tell(&reloaded(plugin, fate));
         }
-        self.publish();
     }
 
     /// Takes what came of a load. Where nothing of the plugin runs then, the version begins to
-    /// be loaded that the routing table has.
-    async fn finish(&mut self, loaded: Loaded) -> Result<(), BrokerError> {
+    /// be loaded that the routing table has. Answers nothing where nobody waits for it.
+    async fn finish(&mut self, loaded: Loaded) -> Result<Option<Fate>, BrokerError> {
         let Loaded {
             plugin,
             number,
@@ -326,7 +328,7 @@ impl Follower {
             found,
         } = loaded;
         if self.loading.get(&plugin).map(|loading| loading.number) != Some(number) {
-            return Ok(());
+            return Ok(None);
         }
         self.loading.remove(&plugin);
         let fate = match found {
@@ -345,11 +347,11 @@ impl Follower {
             }
             Err(refused) => self.refuse(&plugin, &source, aim, *refused),
         };
-        if !matches!(aim, Aim::Former) {
-            self.tell(&reloaded(plugin.clone(), fate));
-            self.fall_back(&plugin)?;
+        if matches!(aim, Aim::Former) {
+            return Ok(None);
         }
-        Ok(())
+        self.fall_back(&plugin)?;
+        Ok(Some(fate))
     }
 
     async fn take(&mut self, ready: Plugin, aim: Aim) -> Result<Fate, BrokerError> {
@@ -447,7 +449,7 @@ impl Follower {
         Fate::Refused { reason }
     }
 
-    fn publish_strictly(&self) -> Result<Vec<PluginRoutes>, HostError> {
+    fn publish_strictly(&self) -> Result<Vec<PluginRoutes>, StartError> {
         let refused = self.refused.iter();
         let refused: Vec<(String, Manifest)> = refused
             .filter_map(|(plugin, file)| Some((plugin.clone(), file.manifest.clone()?)))
@@ -481,180 +483,6 @@ impl Follower {
             self.asked.push(asked);
         }
     }
-}
-
-/// Wishes.
-impl Follower {
-    async fn grant(&mut self, wish: Wish) {
-        match wish {
-            Wish::Look(reply) => match self.seen(true).await {
-                Ok(changes) => self.reload(changes, reply).await,
-                Err(error) => answer(reply, Err(error.into())),
-            },
-            Wish::List(reply) => answer(reply, self.list().await),
-            Wish::Disable(plugin, reply) => {
-                let disabled = self.disable(&plugin).await;
-                let done = disabled.map(|fate| vec![reloaded(plugin, fate)]);
-                answer(reply, done);
-                self.publish();
-            }
-            Wish::Enable(plugin, reply) => {
-                let begun = self.enable(&plugin).await;
-                self.answer_after(begun, plugin, reply);
-            }
-            Wish::RollBack(plugin, to, reply) => {
-                let begun = self.roll_back(&plugin, to);
-                self.answer_after(begun, plugin, reply);
-            }
-        }
-    }
-
-    async fn reload(&mut self, changes: Vec<Change>, reply: Reply<Vec<Reloaded>>) {
-        let mut done = Vec::new();
-        for change in changes {
-            done.extend(self.change(change, true).await);
-        }
-        let asked = Asked {
-            waits_for: self.loading.keys().cloned().collect(),
-            reloaded: done,
-            reply,
-        };
-        self.answer_when_done(asked, None);
-    }
-
-    fn answer_after(&mut self, begun: Answer<()>, plugin: String, reply: Reply<Vec<Reloaded>>) {
-        match begun {
-            Ok(()) => self.asked.push(Asked {
-                waits_for: BTreeSet::from([plugin]),
-                reloaded: Vec::new(),
-                reply,
-            }),
-            Err(error) => answer(reply, Err(error)),
-        }
-    }
-
-    async fn disable(&mut self, plugin: &str) -> Answer<Fate> {
-        self.known(plugin)?;
-        self.give_up(plugin);
-        self.tell(&reloaded(plugin.to_owned(), Fate::Disabled));
-        if self.disabled.contains(plugin) {
-            return Ok(Fate::Disabled);
-        }
-        self.parts.change(plugin, RouteChange::Disable).await?;
-        self.parts.registry.remove(plugin);
-        self.refused.remove(plugin);
-        self.names.insert(plugin.to_owned());
-        self.disabled.insert(plugin.to_owned());
-        warn!(target: "gwasp::host", plugin, "plugin disabled by a person: no packet makes a task for it, and tasks that are open wait");
-        Ok(Fate::Disabled)
-    }
-
-    async fn enable(&mut self, plugin: &str) -> Answer<()> {
-        self.known(plugin)?;
-        if self.disabled.contains(plugin) {
-            self.parts.change(plugin, RouteChange::Enable).await?;
-            self.disabled.remove(plugin);
-            info!(target: "gwasp::host", plugin, "plugin enabled by a person");
-            self.publish();
-        }
-        let path = self.directory.join(format!("{plugin}.wasm"));
-        Ok(self.begin(plugin, Source::File(path), Aim::Newest, true)?)
-    }
-
-    fn roll_back(&mut self, plugin: &str, to: Option<Digest>) -> Answer<()> {
-        self.known(plugin)?;
-        let record = self.record(plugin)?;
-        let Some(current) = record.current else {
-            return Err(PluginsError::NoRoutes(plugin.to_owned()));
-        };
-        let kept = || record.versions.iter().filter(|version| version.is_kept);
-        let to = match to {
-            Some(version) => kept()
-                .map(|kept| Digest::from_bytes(kept.digest))
-                .find(|kept| *kept == version)
-                .ok_or_else(|| PluginsError::NotKept {
-                    plugin: plugin.to_owned(),
-                    version,
-                })?,
-            None => kept()
-                .skip_while(|version| version.digest != current)
-                .find(|version| version.digest != current)
-                .map(|version| Digest::from_bytes(version.digest))
-                .ok_or_else(|| PluginsError::NoFormer(plugin.to_owned()))?,
-        };
-        let of_directory = Digest::from_bytes(record.passed_over.unwrap_or(current));
-        let aim = if to == of_directory {
-            Aim::Newest
-        } else {
-            Aim::RollBack {
-                instead_of: of_directory,
-            }
-        };
-        Ok(self.begin(plugin, Source::Kept(to), aim, true)?)
-    }
-
-    fn known(&self, plugin: &str) -> Answer<()> {
-        let known = || self.names.iter().chain(self.refused.keys());
-        if known().any(|known| known == plugin) {
-            return Ok(());
-        }
-        let nearest = known().min_by_key(|known| strsim::damerau_levenshtein(known, plugin));
-        Err(PluginsError::Unknown {
-            plugin: plugin.to_owned(),
-            nearest: nearest.cloned(),
-        })
-    }
-
-    async fn list(&self) -> Answer<Vec<PluginView>> {
-        let broker = Arc::clone(&self.parts.broker);
-        let reading = tokio::task::spawn_blocking(move || {
-            Ok::<_, BrokerError>((broker.plugins()?, broker.tasks_by_version()?))
-        });
-        let read = reading.await.map_err(|_panic| PluginsError::Stopping)?;
-        let (mut records, tasks) = read?;
-        let runs = self.parts.registry.runs();
-        for plugin in self.refused.keys() {
-            if !records.iter().any(|record| record.plugin == *plugin) {
-                records.push(PluginRecord {
-                    plugin: plugin.clone(),
-                    ..PluginRecord::default()
-                });
-            }
-        }
-        records.sort_by(|a, b| a.plugin.cmp(&b.plugin));
-        let views = records.iter().map(|record| PluginView {
-            plugin: record.plugin.clone(),
-            state: self.state(record),
-            disabled: record.disabled.and_then(view::time),
-            current: record.current.map(Digest::from_bytes),
-            passed_over: record.passed_over.map(Digest::from_bytes),
-            refused: self.refused.get(&record.plugin).map(|file| RefusedView {
-                version: file.version,
-                reason: file.reason.clone(),
-            }),
-            is_loading: self.loading.contains_key(&record.plugin),
-            open: view::unpinned(record, &tasks),
-            versions: view::versions(record, &tasks, &runs),
-        });
-        Ok(views.collect())
-    }
-
-    fn state(&self, record: &PluginRecord) -> PluginState {
-        if record.disabled.is_some() {
-            PluginState::Disabled
-        } else if self.parts.registry.get(&record.plugin).is_some() {
-            PluginState::Active
-        } else if record.current.is_some() || self.refused.contains_key(&record.plugin) {
-            PluginState::NotLoaded
-        } else {
-            PluginState::Gone
-        }
-    }
-}
-
-fn answer<T>(reply: Reply<T>, answer: Answer<T>) {
-    // Who asked may be gone.
-    drop(reply.send(answer));
 }
 
 const fn reloaded(plugin: String, fate: Fate) -> Reloaded {

@@ -1,6 +1,7 @@
-//! The plugins of a running host: what a person may ask and decide.
+//! Plugins in service: what keeps a running host in step with its plugin directory, and what a
+//! person may ask and decide.
 //!
-//! [`Plugins`] asks; a [`Follower`] does, one thing after another, so that a decision and a change
+//! [`Plugins`] asks; a `Follower` does, one thing after another, so that a decision and a change
 //! of the directory never cross. What a person decides is in the broker and outlives the host.
 
 mod follow;
@@ -8,19 +9,47 @@ mod load;
 mod parts;
 mod view;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
+use utoipa::ToSchema;
 
 use crate::broker::BrokerError;
 use crate::packet::Digest;
-use crate::plugins::DirectoryError;
+use crate::plugins::{DirectoryError, PermissionError};
+use crate::routes::ManifestError;
+use crate::workers::PoolError;
 
-pub(super) use follow::Follower;
-pub(super) use parts::Parts;
+pub(crate) use follow::Follower;
+pub(crate) use parts::Parts;
 pub use view::{PluginState, PluginView, RefusedView, VersionView};
 
 /// Wishes that may wait.
 const WISHES: usize = 16;
+
+/// Why plugins cannot be put into service when a host starts.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The broker failed.
+    #[error("the broker failed")]
+    Broker(#[from] BrokerError),
+    /// Others can write to the plugin directory.
+    #[error("the plugin directory is refused")]
+    Permission(#[from] PermissionError),
+    /// A pool cannot be made.
+    #[error("a pool cannot be made")]
+    Pool(#[from] PoolError),
+    /// What a plugin declared when it was loaded last cannot be read by this host. Starting
+    /// without it would take its packets and run nothing on them.
+    #[error(
+        "the routes of plugin `{plugin}` in the store cannot be read by this host; run a newer gwasp, or load the plugin anew"
+    )]
+    Routes {
+        /// The plugin.
+        plugin: String,
+        /// What is wrong.
+        source: ManifestError,
+    },
+}
 
 /// Why the host did not do what a person asked for.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +93,7 @@ pub enum PluginsError {
 }
 
 /// What became of one plugin.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Reloaded {
     /// The plugin.
     pub plugin: String,
@@ -74,22 +103,25 @@ pub struct Reloaded {
 }
 
 /// What becomes of a plugin whose file was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "fate", rename_all = "kebab-case")]
 pub enum Fate {
     /// New runs use this version.
     Loaded {
         /// The version.
+        #[schema(value_type = String)]
         version: Digest,
     },
     /// The bytes are those that new runs use already.
     Unchanged {
         /// The version.
+        #[schema(value_type = String)]
         version: Digest,
     },
     /// The file has the version that a person went back from.
     PassedOver {
         /// The version.
+        #[schema(value_type = String)]
         version: Digest,
     },
     /// The file is refused, and what was loaded before stays.
@@ -108,7 +140,7 @@ type Reply<T> = oneshot::Sender<Answer<T>>;
 
 /// What a person asks for.
 #[derive(Debug)]
-pub(super) enum Wish {
+pub(crate) enum Wish {
     Look(Reply<Vec<Reloaded>>),
     List(Reply<Vec<PluginView>>),
     Disable(String, Reply<Vec<Reloaded>>),
@@ -122,7 +154,7 @@ pub(super) enum Wish {
 pub struct Plugins(mpsc::Sender<Wish>);
 
 impl Plugins {
-    pub(super) fn channel() -> (Self, mpsc::Receiver<Wish>) {
+    pub(crate) fn channel() -> (Self, mpsc::Receiver<Wish>) {
         let (wishes, granted) = mpsc::channel(WISHES);
         (Self(wishes), granted)
     }
@@ -180,6 +212,3 @@ impl Plugins {
         answer.await.unwrap_or(Err(PluginsError::Stopping))
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use super::StartError;
 use super::load::Aim;
 use crate::broker::{Broker, BrokerError, RouteChange, RouteRecord};
 use crate::config::Config;
-use crate::host::HostError;
 use crate::packet::Digest;
 use crate::plugins::{Loader, Plugin};
 use crate::routes::{EntryKind, Manifest, PluginRoutes, Routes};
@@ -21,14 +21,14 @@ use crate::stop::StopSignal;
 use crate::workers::{Pools, Registry};
 
 /// The parts that a new version reaches.
-pub(in crate::host) struct Parts {
-    pub(in crate::host) broker: Arc<dyn Broker>,
-    pub(in crate::host) loader: Arc<Loader>,
-    pub(in crate::host) registry: Arc<Registry>,
-    pub(in crate::host) pools: Arc<Pools>,
-    pub(in crate::host) routes: watch::Sender<Arc<Routes>>,
-    pub(in crate::host) stop: StopSignal,
-    pub(in crate::host) config: Config,
+pub(crate) struct Parts {
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) loader: Arc<Loader>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) pools: Arc<Pools>,
+    pub(crate) routes: watch::Sender<Arc<Routes>>,
+    pub(crate) stop: StopSignal,
+    pub(crate) config: Config,
 }
 
 impl std::fmt::Debug for Parts {
@@ -100,7 +100,7 @@ impl Parts {
         &self,
         names: &BTreeSet<String>,
         refused: &[(String, Manifest)],
-    ) -> Result<Vec<PluginRoutes>, HostError> {
+    ) -> Result<Vec<PluginRoutes>, StartError> {
         let (generation, records) = self.broker.routes()?;
         let plugins: Vec<PluginRoutes> = records
             .iter()
@@ -117,8 +117,8 @@ impl Parts {
     }
 }
 
-fn plugin_routes(record: &RouteRecord) -> Result<PluginRoutes, HostError> {
-    let manifest = Manifest::read(&record.manifest).map_err(|source| HostError::Routes {
+fn plugin_routes(record: &RouteRecord) -> Result<PluginRoutes, StartError> {
+    let manifest = Manifest::read(&record.manifest).map_err(|source| StartError::Routes {
         plugin: record.plugin.clone(),
         source,
     })?;

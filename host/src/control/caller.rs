@@ -1,0 +1,33 @@
+//! Who asks.
+
+use axum::extract::connect_info::Connected;
+use axum::serve::IncomingStream;
+use tokio::net::UnixListener;
+
+/// The process at the other end of a connection, as the kernel tells.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Caller {
+    /// User; none where the kernel does not tell.
+    pub(super) uid: Option<u32>,
+    /// Process, for the log.
+    pub(super) pid: Option<i32>,
+}
+
+impl Caller {
+    /// Whether it may ask: the user of this process, or root. The socket's mode says the same;
+    /// this holds also where somebody changed the mode.
+    pub(super) fn may_ask(self) -> bool {
+        let own = rustix::process::geteuid().as_raw();
+        self.uid.is_some_and(|uid| uid == own || uid == 0)
+    }
+}
+
+impl Connected<IncomingStream<'_, UnixListener>> for Caller {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        let peer = stream.io().peer_cred().ok();
+        Self {
+            uid: peer.map(|peer| peer.uid()),
+            pid: peer.and_then(|peer| peer.pid()),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The table of requests.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Request, State};
+use axum::http::Method;
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use tracing::info;
+use utoipa::openapi::OpenApi as Description;
+use utoipa::{OpenApi, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::caller::Caller;
+use super::{Control, Problem, Status};
+use crate::packet::Digest;
+use crate::rollout::{PluginView, Reloaded};
+
+/// The longest body of a request, bytes.
+const MAX_BODY: usize = 1 << 20;
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "GWASP control",
+    description = "Control of a running GWASP host, on the Unix socket `control.sock` in its \
+                   store's directory."
+))]
+struct Api;
+
+/// What each request asks and answers, as `OpenAPI` has it.
+pub fn description() -> Description {
+    table().split_for_parts().1
+}
+
+fn table() -> OpenApiRouter<Arc<Control>> {
+    OpenApiRouter::with_openapi(Api::openapi())
+        .routes(routes!(status))
+        .routes(routes!(plugins))
+        .routes(routes!(reload))
+        .routes(routes!(enable))
+        .routes(routes!(disable))
+        .routes(routes!(roll_back))
+}
+
+pub(super) fn router(control: Arc<Control>) -> axum::Router {
+    let (router, _) = table().split_for_parts();
+    router
+        .route(
+            "/v1/openapi.json",
+            axum::routing::get(async || Json(description())),
+        )
+        .fallback(|| async {
+            Problem::unknown("there is no such request; /v1/openapi.json lists those there are")
+        })
+        .layer(from_fn(check))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(control)
+}
+
+/// Lets those in who may ask, and logs what they do.
+async fn check(
+    ConnectInfo(caller): ConnectInfo<Caller>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    if !caller.may_ask() {
+        return Err(Problem::forbidden(
+            "only the user that the host runs as may control it",
+        ));
+    }
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let response = next.run(request).await;
+    if method != Method::GET {
+        info!(target: "gwasp::control", %path, uid = caller.uid, pid = caller.pid, status = response.status().as_u16(), "asked for");
+    }
+    Ok(response)
+}
+
+/// How the host is.
+#[utoipa::path(get, path = "/v1/status", responses((status = 200, body = Status), (status = 500, body = Problem)))]
+async fn status(State(control): State<Arc<Control>>) -> Result<Json<Status>, Problem> {
+    let plugins = control.plugins.list().await?;
+    blocking(move || control.status(&plugins)).await.map(Json)
+}
+
+/// The plugins with their versions, and how many tasks and runs are on each.
+#[utoipa::path(get, path = "/v1/plugins", responses((status = 200, body = Vec<PluginView>), (status = 500, body = Problem)))]
+async fn plugins(State(control): State<Arc<Control>>) -> Result<Json<Vec<PluginView>>, Problem> {
+    Ok(Json(control.plugins.list().await?))
+}
+
+/// Looks at the plugin directory now, and answers when each file is loaded or refused.
+#[utoipa::path(post, path = "/v1/plugins/reload", responses((status = 200, body = Vec<Reloaded>), (status = 500, body = Problem)))]
+async fn reload(State(control): State<Arc<Control>>) -> Result<Json<Vec<Reloaded>>, Problem> {
+    Ok(Json(control.plugins.reload().await?))
+}
+
+/// Takes a plugin that was disabled as the plugin directory has it.
+#[utoipa::path(post, path = "/v1/plugins/{plugin}/enable", params(("plugin" = String, Path)), responses((status = 200, body = Vec<Reloaded>), (status = 404, body = Problem)))]
+async fn enable(
+    State(control): State<Arc<Control>>,
+    Path(plugin): Path<String>,
+) -> Result<Json<Vec<Reloaded>>, Problem> {
+    Ok(Json(control.plugins.enable(&plugin).await?))
+}
+
+/// Ends the routes of a plugin until it is enabled; tasks that are open wait.
+#[utoipa::path(post, path = "/v1/plugins/{plugin}/disable", params(("plugin" = String, Path)), responses((status = 200, body = Vec<Reloaded>), (status = 404, body = Problem)))]
+async fn disable(
+    State(control): State<Arc<Control>>,
+    Path(plugin): Path<String>,
+) -> Result<Json<Vec<Reloaded>>, Problem> {
+    Ok(Json(control.plugins.disable(&plugin).await?))
+}
+
+/// Which version to go back to.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RollBack {
+    /// The version; the one before the current one where it is left out.
+    #[schema(value_type = Option<String>)]
+    pub to: Option<Digest>,
+}
+
+/// Goes back to a former version of a plugin, until its file is another than now.
+#[utoipa::path(post, path = "/v1/plugins/{plugin}/rollback", params(("plugin" = String, Path)), request_body = RollBack, responses((status = 200, body = Vec<Reloaded>), (status = 404, body = Problem)))]
+async fn roll_back(
+    State(control): State<Arc<Control>>,
+    Path(plugin): Path<String>,
+    Json(wish): Json<RollBack>,
+) -> Result<Json<Vec<Reloaded>>, Problem> {
+    Ok(Json(control.plugins.roll_back(&plugin, wish.to).await?))
+}
+
+/// Reads what may wait for a disk.
+async fn blocking<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    match tokio::task::spawn_blocking(read).await {
+        Ok(answer) => answer,
+        Err(error) => Err(Problem::failed(&error)),
+    }
+}

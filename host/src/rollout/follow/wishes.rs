@@ -1,0 +1,195 @@
+//! What people ask for, done between two looks at the directory.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tracing::{info, warn};
+
+use super::super::load::{Aim, Source};
+use super::super::view::{self, PluginState, PluginView, RefusedView};
+use super::super::{Answer, Fate, PluginsError, Reloaded, Reply, Wish};
+use super::{Asked, Follower, reloaded};
+use crate::broker::{BrokerError, PluginRecord, RouteChange};
+use crate::packet::Digest;
+use crate::plugins::Change;
+
+impl Follower {
+    /// Does what a person asks for, or begins it.
+    pub(super) async fn grant(&mut self, wish: Wish) {
+        match wish {
+            Wish::Look(reply) => match self.seen(true).await {
+                Ok(changes) => self.reload(changes, reply).await,
+                Err(error) => answer(reply, Err(error.into())),
+            },
+            Wish::List(reply) => answer(reply, self.list().await),
+            Wish::Disable(plugin, reply) => {
+                let disabled = self.disable(&plugin).await;
+                let done = disabled.map(|fate| vec![reloaded(plugin, fate)]);
+                self.publish();
+                answer(reply, done);
+            }
+            Wish::Enable(plugin, reply) => {
+                let begun = self.enable(&plugin).await;
+                self.answer_after(begun, plugin, reply);
+            }
+            Wish::RollBack(plugin, to, reply) => {
+                let begun = self.roll_back(&plugin, to);
+                self.answer_after(begun, plugin, reply);
+            }
+        }
+    }
+
+    async fn reload(&mut self, changes: Vec<Change>, reply: Reply<Vec<Reloaded>>) {
+        let mut done = Vec::new();
+        for change in changes {
+            if let Some(at_once) = self.change(change, true).await {
+                self.tell(&at_once);
+                done.push(at_once);
+            }
+        }
+        let asked = Asked {
+            waits_for: self.loading.keys().cloned().collect(),
+            reloaded: done,
+            reply,
+        };
+        self.answer_when_done(asked, None);
+    }
+
+    fn answer_after(&mut self, begun: Answer<()>, plugin: String, reply: Reply<Vec<Reloaded>>) {
+        match begun {
+            Ok(()) => self.asked.push(Asked {
+                waits_for: BTreeSet::from([plugin]),
+                reloaded: Vec::new(),
+                reply,
+            }),
+            Err(error) => answer(reply, Err(error)),
+        }
+    }
+
+    async fn disable(&mut self, plugin: &str) -> Answer<Fate> {
+        self.known(plugin)?;
+        self.give_up(plugin);
+        self.tell(&reloaded(plugin.to_owned(), Fate::Disabled));
+        if self.disabled.contains(plugin) {
+            return Ok(Fate::Disabled);
+        }
+        self.parts.change(plugin, RouteChange::Disable).await?;
+        self.parts.registry.remove(plugin);
+        self.refused.remove(plugin);
+        self.names.insert(plugin.to_owned());
+        self.disabled.insert(plugin.to_owned());
+        warn!(target: "gwasp::host", plugin, "plugin disabled by a person: no packet makes a task for it, and tasks that are open wait");
+        Ok(Fate::Disabled)
+    }
+
+    async fn enable(&mut self, plugin: &str) -> Answer<()> {
+        self.known(plugin)?;
+        if self.disabled.contains(plugin) {
+            self.parts.change(plugin, RouteChange::Enable).await?;
+            self.disabled.remove(plugin);
+            info!(target: "gwasp::host", plugin, "plugin enabled by a person");
+            self.publish();
+        }
+        let path = self.directory.join(format!("{plugin}.wasm"));
+        Ok(self.begin(plugin, Source::File(path), Aim::Newest, true)?)
+    }
+
+    fn roll_back(&mut self, plugin: &str, to: Option<Digest>) -> Answer<()> {
+        self.known(plugin)?;
+        let record = self.record(plugin)?;
+        let Some(current) = record.current else {
+            return Err(PluginsError::NoRoutes(plugin.to_owned()));
+        };
+        let kept = || record.versions.iter().filter(|version| version.is_kept);
+        let to = match to {
+            Some(version) => kept()
+                .map(|kept| Digest::from_bytes(kept.digest))
+                .find(|kept| *kept == version)
+                .ok_or_else(|| PluginsError::NotKept {
+                    plugin: plugin.to_owned(),
+                    version,
+                })?,
+            None => kept()
+                .skip_while(|version| version.digest != current)
+                .find(|version| version.digest != current)
+                .map(|version| Digest::from_bytes(version.digest))
+                .ok_or_else(|| PluginsError::NoFormer(plugin.to_owned()))?,
+        };
+        let of_directory = Digest::from_bytes(record.passed_over.unwrap_or(current));
+        let aim = if to == of_directory {
+            Aim::Newest
+        } else {
+            Aim::RollBack {
+                instead_of: of_directory,
+            }
+        };
+        Ok(self.begin(plugin, Source::Kept(to), aim, true)?)
+    }
+
+    fn known(&self, plugin: &str) -> Answer<()> {
+        let known = || self.names.iter().chain(self.refused.keys());
+        if known().any(|known| known == plugin) {
+            return Ok(());
+        }
+        let nearest = known().min_by_key(|known| strsim::damerau_levenshtein(known, plugin));
+        Err(PluginsError::Unknown {
+            plugin: plugin.to_owned(),
+            nearest: nearest.cloned(),
+        })
+    }
+
+    async fn list(&self) -> Answer<Vec<PluginView>> {
+        let broker = Arc::clone(&self.parts.broker);
+        let reading = tokio::task::spawn_blocking(move || {
+            Ok::<_, BrokerError>((broker.plugins()?, broker.tasks_by_version()?))
+        });
+        let read = reading.await.map_err(|_panic| PluginsError::Stopping)?;
+        let (mut records, tasks) = read?;
+        let runs = self.parts.registry.runs();
+        for plugin in self.refused.keys() {
+            if !records.iter().any(|record| record.plugin == *plugin) {
+                records.push(PluginRecord {
+                    plugin: plugin.clone(),
+                    ..PluginRecord::default()
+                });
+            }
+        }
+        records.sort_by(|a, b| a.plugin.cmp(&b.plugin));
+        let views = records.iter().map(|record| PluginView {
+            plugin: record.plugin.clone(),
+            state: self.state(record),
+            disabled: record.disabled.and_then(view::time),
+            current: record.current.map(Digest::from_bytes),
+            passed_over: record.passed_over.map(Digest::from_bytes),
+            refused: self.refused.get(&record.plugin).map(|file| RefusedView {
+                version: file.version,
+                reason: file.reason.clone(),
+            }),
+            is_loading: self.loading.contains_key(&record.plugin),
+            open: view::unpinned(record, &tasks),
+            versions: view::versions(record, &tasks, &runs),
+        });
+        // A plugin of long ago has left only the names of its handlers.
+        let is_forgotten = |view: &PluginView| {
+            view.state == PluginState::Gone && view.open == 0 && view.versions.is_empty()
+        };
+        Ok(views.filter(|view| !is_forgotten(view)).collect())
+    }
+
+    fn state(&self, record: &PluginRecord) -> PluginState {
+        if record.disabled.is_some() {
+            PluginState::Disabled
+        } else if self.parts.registry.get(&record.plugin).is_some() {
+            PluginState::Active
+        } else if record.current.is_some() || self.refused.contains_key(&record.plugin) {
+            PluginState::NotLoaded
+        } else {
+            PluginState::Gone
+        }
+    }
+}
+
+fn answer<T>(reply: Reply<T>, answer: Answer<T>) {
+    // Who asked may be gone.
+    drop(reply.send(answer));
+}
