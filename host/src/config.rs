@@ -7,6 +7,7 @@ mod fault;
 mod grants;
 mod kernels;
 mod listeners;
+mod mode;
 mod names;
 mod queues;
 mod retention;
@@ -24,6 +25,7 @@ pub use fault::Fault;
 pub use grants::Grant;
 pub use kernels::KernelsConfig;
 pub use listeners::ListenerConfig;
+pub use mode::Mode;
 pub use names::{is_meant, nearest};
 pub use queues::{ByteSize, DefaultPool, QueueConfig, QueueError, Queues};
 pub use retention::{RetentionConfig, RetentionError};
@@ -36,6 +38,8 @@ pub use vtp::{BrokerAddress, NoAddress, TlsConfig, VtpConfig};
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// Whether what handlers ask for happens; `shadow` holds for every plugin.
+    pub mode: Mode,
     /// Where the store is.
     pub store: StoreConfig,
     /// Where plugins are.
@@ -58,6 +62,14 @@ pub struct Config {
     pub retention: RetentionConfig,
     /// How the host stops.
     pub drain: DrainConfig,
+}
+
+impl Config {
+    /// Whether the handlers of `plugin` run without any effect.
+    pub fn is_shadow(&self, plugin: &str) -> bool {
+        let grant = self.grants.get(plugin);
+        self.mode == Mode::Shadow || grant.is_some_and(|grant| grant.mode == Mode::Shadow)
+    }
 }
 
 /// `[store]`.

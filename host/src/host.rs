@@ -162,6 +162,7 @@ impl Host {
         };
         let shared = Shared {
             world: Arc::new(world),
+            mode: config.mode,
             grants: Arc::new(grants(config)),
             loader: Arc::clone(&loader),
             registry: Arc::clone(&registry),

@@ -3,10 +3,14 @@
 
 use serde::Deserialize;
 
+use super::Mode;
+
 /// What one plugin may do.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Grant {
+    /// Whether what it asks for happens.
+    pub mode: Mode,
     /// Keep values of its own between runs.
     pub kv: bool,
     /// Keep blobs, and read those whose digest it knows.

@@ -107,6 +107,11 @@ impl Driver {
         unix_nanos(self.timestamp())
     }
 
+    /// Whether no effect is made.
+    pub(super) const fn is_dry(&self) -> bool {
+        matches!(self, Self::Dry(_))
+    }
+
     /// What a dry run was given as the answer to this request, as CBOR.
     pub(super) fn noted(&self, function: &str, request: [u8; 32]) -> Option<Vec<u8>> {
         match self {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use minicbor::bytes::ByteVec;
 
+use super::World;
 use crate::broker::TaskId;
 use crate::effects::journal::{Journal, Phase};
 use crate::effects::kernels::KernelThreads;
@@ -27,6 +28,8 @@ pub struct DryRun {
     /// Where heavy computations run.
     pub(in crate::effects) kernels: KernelThreads,
     routes: Arc<Routes>,
+    /// The world that a live task is kept from.
+    shadow_of: Option<Arc<World>>,
     left: Mutex<Left>,
 }
 
@@ -104,8 +107,24 @@ impl DryRun {
             task,
             kernels,
             routes,
+            shadow_of: None,
             left: Mutex::new(left),
         }
+    }
+
+    /// Makes a dry run of a live task in shadow mode: it answers neutrally, to what the plugin
+    /// has a grant for.
+    pub fn shadow(world: &Arc<World>, task: TaskId) -> Self {
+        let (kernels, routes) = (world.kernels.clone(), world.routes.borrow().clone());
+        Self {
+            shadow_of: Some(Arc::clone(world)),
+            ..Self::new((world.clock)(), task, kernels, routes, Vec::new())
+        }
+    }
+
+    /// The world that a live task in shadow mode is kept from.
+    pub(in crate::effects) fn shadow_of(&self) -> Option<&World> {
+        self.shadow_of.as_deref()
     }
 
     /// Answers what `journal` notes before anything else: the same request of the same function
