@@ -11,6 +11,7 @@ mod check;
 mod compile_worker;
 mod control;
 mod events;
+mod glob;
 mod ledger;
 mod new;
 mod notice;
@@ -24,6 +25,7 @@ mod skymap;
 mod status;
 mod store;
 mod table;
+mod tap;
 mod task;
 mod test;
 mod when;
@@ -87,6 +89,8 @@ enum Command {
     Packet(packet::Args),
     /// Shows what happened, in order, and goes on with what happens.
     Events(events::Args),
+    /// Shows packets and what becomes of them, a line each, as it happens.
+    Tap(tap::Args),
     /// Shows what notices say.
     Notice(notice::Args),
     /// Makes, describes and converts gravitational-wave sky maps.
@@ -121,6 +125,7 @@ pub fn main() -> ExitCode {
         Command::Task(args) => task::run(&args),
         Command::Packet(args) => packet::run(&args),
         Command::Events(args) => events::run(&args),
+        Command::Tap(args) => tap::run(&args),
         Command::Notice(args) => notice::run(&args),
         Command::Skymap(args) => skymap::run(&args),
         Command::Test(args) => test::run(&args),

@@ -135,6 +135,28 @@ fn a_host_can_be_looked_at_while_it_runs() {
     assert!(host.wait(LIMIT).unwrap().success(), "{}", host.last_lines());
 }
 
+#[test]
+fn a_tap_shows_what_becomes_of_packets_and_why_some_are_held_back() {
+    let (site, _host) = Site::played();
+    let all = site.gwasp(&["tap", "--since", "1h", "--no-follow"]);
+    assert!(all.stdout.lines().count() > 15, "{all:?}");
+    assert!(all.stdout.lines().all(|line| line.chars().count() <= 80));
+    assert!(!all.stdout.contains('\u{1b}'));
+
+    let some = [
+        "tap",
+        "fermi_pointdir",
+        "*.flood",
+        "--since",
+        "1h",
+        "--no-follow",
+    ];
+    check_says(&site.gwasp(&some), 0, &["no-handler (role", "succeeded"]);
+    let json = site.gwasp(&["tap", "no-such-*", "--since", "1h", "--no-follow", "--json"]);
+    check_says(&json, 0, &[]);
+    assert_eq!(json.stdout, "");
+}
+
 fn pid(host: &Process) -> u32 {
     host.id()
 }
