@@ -4,6 +4,7 @@
 //! 1 failed, 2 wrong usage, 69 no host runs, 70 a defect, 74 the disk failed, 75 try again later, 78 the
 //! configuration cannot be used, 130 interrupted.
 
+mod backtest;
 mod bench;
 mod build;
 mod check;
@@ -12,6 +13,7 @@ mod config;
 mod control;
 mod events;
 mod explain;
+mod glob;
 mod layers;
 mod ledger;
 mod new;
@@ -30,9 +32,11 @@ mod status;
 mod store;
 mod systemd;
 mod table;
+mod tap;
 mod task;
 mod test;
 mod version;
+mod when;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -102,12 +106,16 @@ enum Command {
     Sql(sql::Args),
     /// Shows what happened, in order, and goes on with what happens.
     Events(events::Args),
+    /// Shows packets and what becomes of them, a line each, as it happens.
+    Tap(tap::Args),
     /// Shows what notices say.
     Notice(notice::Args),
     /// Makes, describes and converts gravitational-wave sky maps.
     Skymap(skymap::Args),
     /// Runs a plugin against notice files, without a host.
     Test(test::Args),
+    /// Runs a plugin over the archive of packets, beside what was.
+    Backtest(backtest::Args),
     /// Reads the configuration and the plugins, and starts nothing.
     Check(check::Args),
     /// Shows the configuration that is in force, its schema, or one to begin with.
@@ -150,9 +158,11 @@ pub fn main() -> ExitCode {
         Command::Store(args) => store::run(&args),
         Command::Sql(args) => sql::run(&args),
         Command::Events(args) => events::run(&args),
+        Command::Tap(args) => tap::run(&args),
         Command::Notice(args) => notice::run(&args),
         Command::Skymap(args) => skymap::run(&args),
         Command::Test(args) => test::run(&args),
+        Command::Backtest(args) => backtest::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Explain(args) => explain::run(&args),

@@ -9,6 +9,7 @@ mod kernels;
 mod layers;
 mod limits;
 mod listeners;
+mod mode;
 mod names;
 mod queues;
 pub mod reload;
@@ -34,6 +35,7 @@ pub use kernels::KernelsConfig;
 pub use layers::{Layer, VARIABLES};
 pub use limits::LimitsConfig;
 pub use listeners::ListenerConfig;
+pub use mode::Mode;
 pub use names::{is_meant, nearest};
 pub use queues::{ByteSize, DefaultPool, QueueConfig, QueueError, Queues, SizeError};
 pub use retention::{RetentionConfig, RetentionError};
@@ -51,6 +53,8 @@ pub struct Config {
     #[serde(skip_serializing)]
     #[schemars(with = "BTreeMap<String, serde_json::Map<String, serde_json::Value>>")]
     pub profiles: BTreeMap<String, serde::de::IgnoredAny>,
+    /// Whether what handlers ask for happens; `shadow` holds for every plugin.
+    pub mode: Mode,
     /// Where the store is.
     pub store: StoreConfig,
     /// Where plugins are.
@@ -76,6 +80,14 @@ pub struct Config {
     pub drain: DrainConfig,
     /// When the host ends by itself.
     pub limits: LimitsConfig,
+}
+
+impl Config {
+    /// Whether the handlers of `plugin` run without any effect.
+    pub fn is_shadow(&self, plugin: &str) -> bool {
+        let grant = self.grants.get(plugin);
+        self.mode == Mode::Shadow || grant.is_some_and(|grant| grant.mode == Mode::Shadow)
+    }
 }
 
 /// `[store]`.

@@ -16,9 +16,9 @@ use crate::effects::bindings::PluginPre;
 use crate::effects::{
     self, Asked, Context, Driver, DryAnswer, DryRun, Journal, KernelThreads, Limits, Run, Seam,
 };
-use crate::packet::Packet;
+use crate::packet::{Digest, Packet};
 use crate::plugins::{AddressSpace, CompileError, EngineError, Plugin, Ticker, probe_engine};
-use crate::routes::{PluginRoutes, Routes, Unmatched};
+use crate::routes::{PluginRoutes, Route, Routes, Unmatched};
 use crate::task::packet_task_id;
 use crate::workers::{Ended, Invocation, guest_input};
 
@@ -51,6 +51,19 @@ impl std::fmt::Debug for DryPlugin {
             .field("name", &self.name)
             .finish_non_exhaustive()
     }
+}
+
+/// What a dry run is given beside its packet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Given<'a> {
+    /// The time, which stands still.
+    pub(crate) began: Timestamp,
+    /// What services answer.
+    pub(crate) answers: &'a [DryAnswer],
+    /// The journal of an earlier run; its answers come first.
+    pub(crate) noted: Option<&'a Journal>,
+    /// Ends it early.
+    pub(crate) cancelled: &'a CancellationToken,
 }
 
 /// How one handler did on one packet.
@@ -104,6 +117,19 @@ impl DryPlugin {
         })
     }
 
+    /// The plugin's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The handlers that `packet` matches.
+    ///
+    /// # Errors
+    /// Why no handler matches.
+    pub(crate) fn matching(&self, packet: &Packet) -> Result<Vec<Arc<Route>>, Unmatched> {
+        self.routes.matching(packet)
+    }
+
     /// Runs each handler that `packet` matches; `answers` are what services answer.
     ///
     /// # Errors
@@ -117,47 +143,61 @@ impl DryPlugin {
             seq: PacketSeq(0),
             packet: new_packet(packet),
         });
+        let never = CancellationToken::new();
         let mut outcomes = Vec::new();
-        for route in self.routes.matching(packet)? {
-            let handler = route.name();
-            let task = packet_task_id(&packet.identity, &handler, 0);
-            let dry = self.dry_run(task, answers);
-            let seam = self.seam(&route.entry.name, Arc::clone(&dry));
-            let never = CancellationToken::new();
-            let invocation = Invocation {
-                handler: &route.entry.name,
-                input: guest_input(&Input::Packet(Arc::clone(&record))),
-                timeout: route.entry.options.timeout,
-                deadline: None,
-                memory: QueueConfig::default().memory_bytes(),
+        for route in self.matching(packet)? {
+            let given = Given {
+                began: Timestamp::now(),
+                answers,
+                noted: None,
                 cancelled: &never,
-                revocation: Revocation::default(),
             };
-            let invoked = invocation.run(&self.pre, seam, &self.ticker).await;
-            outcomes.push(DryOutcome {
-                handler,
-                ended: invoked.ended.explained_by(invoked.leg.panic),
-                asked: invoked.leg.asked,
-                unused: dry.unused(),
-                lines: invoked.leg.lines,
-                lines_dropped: invoked.leg.log_lines_dropped,
-                cpu: invoked.cpu,
-                memory: invoked.memory,
-            });
+            outcomes.push(self.run_handler(&record, &route, given).await);
         }
         Ok(outcomes)
     }
 
-    fn dry_run(&self, task: TaskId, answers: &[DryAnswer]) -> Arc<DryRun> {
+    /// Runs the handler of `route` on `record`.
+    pub(crate) async fn run_handler(
+        &self,
+        record: &Arc<PacketRecord>,
+        route: &Route,
+        given: Given<'_>,
+    ) -> DryOutcome {
+        let handler = route.name();
+        let identity = Digest::from_bytes(record.packet.identity);
+        let dry = self.dry_run(packet_task_id(&identity, &handler, 0), &given);
+        let seam = self.seam(&route.entry.name, Arc::clone(&dry));
+        let invocation = Invocation {
+            handler: &route.entry.name,
+            input: guest_input(&Input::Packet(Arc::clone(record))),
+            timeout: route.entry.options.timeout,
+            deadline: None,
+            memory: QueueConfig::default().memory_bytes(),
+            cancelled: given.cancelled,
+            revocation: Revocation::default(),
+        };
+        let invoked = invocation.run(&self.pre, seam, &self.ticker).await;
+        DryOutcome {
+            handler,
+            ended: invoked.ended.explained_by(invoked.leg.panic),
+            asked: invoked.leg.asked,
+            unused: dry.unused(),
+            lines: invoked.leg.lines,
+            lines_dropped: invoked.leg.log_lines_dropped,
+            cpu: invoked.cpu,
+            memory: invoked.memory,
+        }
+    }
+
+    fn dry_run(&self, task: TaskId, given: &Given<'_>) -> Arc<DryRun> {
         let (routes, kernels) = (Arc::clone(&self.routes), self.kernels.clone());
-        let answers = answers.to_vec();
-        Arc::new(DryRun::new(
-            Timestamp::now(),
-            task,
-            kernels,
-            routes,
-            answers,
-        ))
+        let answers = given.answers.to_vec();
+        let dry = DryRun::new(given.began, task, kernels, routes, answers);
+        Arc::new(match given.noted {
+            Some(journal) => dry.with_noted(journal),
+            None => dry,
+        })
     }
 
     fn seam(&self, handler: &str, dry: Arc<DryRun>) -> Seam {

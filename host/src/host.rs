@@ -176,6 +176,7 @@ impl Host {
         };
         let shared = Shared {
             world: Arc::new(world),
+            mode: config.mode,
             grants: Arc::new(grants(config)),
             loader: Arc::clone(&loader),
             registry: Arc::clone(&registry),

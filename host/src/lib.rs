@@ -3,6 +3,7 @@
 //!
 //! The way of a packet, and which module may know which, are told in `ARCHITECTURE.md`.
 
+pub(crate) mod backtest;
 pub mod bench;
 pub mod broker;
 pub mod cli;

@@ -13,8 +13,8 @@ use crate::harness::{Scene, root};
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A folder with plugins and configuration.
-struct Site {
-    scene: Scene,
+pub(crate) struct Site {
+    pub(crate) scene: Scene,
 }
 
 impl Site {
@@ -31,7 +31,7 @@ impl Site {
     }
 
     /// Puts a plugin that tests build into the directory.
-    fn with_plugin(self, variable: &str, name: &str) -> Self {
+    pub(crate) fn with_plugin(self, variable: &str, name: &str) -> Self {
         let built = std::env::var_os(variable);
         let built =
             built.unwrap_or_else(|| panic!("{variable} is not set; use `cargo xtask test`"));
@@ -41,12 +41,12 @@ impl Site {
         self
     }
 
-    fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.scene.path("gwasp.toml")
     }
 
     /// Runs a command on it, with a terminal of 80 columns.
-    fn gwasp(&self, args: &[&str]) -> Answer {
+    pub(crate) fn gwasp(&self, args: &[&str]) -> Answer {
         let mut command = self.scene.gwasp.command();
         command.env("COLUMNS", "80").args(args);
         Answer::of(command.arg("--config").arg(self.config())).unwrap()
@@ -54,18 +54,29 @@ impl Site {
 
     /// Plays the example notices to a host; it has done all its tasks and goes on running.
     fn played() -> (Self, Process) {
-        let scene = Scene::new().unwrap();
         let notices = root().join("examples/notices");
+        Self::playing("", &notices, |site| {
+            site.with_plugin("GWASP_PLUGINS", "fermi-log")
+                .with_plugin("GWASP_TEST_PLUGINS", "effects-probe")
+        })
+    }
+
+    /// Plays `notices` to a host with this configuration and what `furnished` puts in; it has
+    /// done all its tasks and goes on running.
+    pub(crate) fn playing(
+        config: &str,
+        notices: &Path,
+        furnished: impl FnOnce(Self) -> Self,
+    ) -> (Self, Process) {
+        let scene = Scene::new().unwrap();
         let args = ["--interval", "1ms", "--until-acked"];
-        let mut replay = scene.gwasp.replay(&notices, ANY_PORT, &args).unwrap();
+        let mut replay = scene.gwasp.replay(notices, ANY_PORT, &args).unwrap();
         drop(scene);
         let listener = format!(
-            "[listeners.gcn]\nkind = \"vtp\"\nbrokers = [\"{}\"]\n",
+            "{config}\n[listeners.gcn]\nkind = \"vtp\"\nbrokers = [\"{}\"]\n",
             replay.address
         );
-        let site = Self::new(&listener)
-            .with_plugin("GWASP_PLUGINS", "fermi-log")
-            .with_plugin("GWASP_TEST_PLUGINS", "effects-probe");
+        let site = furnished(Self::new(&listener));
         let host = site.scene.gwasp.run(&site.config()).unwrap();
         host.wait_for("being ready", START_LIMIT, is_ready).unwrap();
         assert!(replay.process.wait(LIMIT).unwrap().success());
@@ -83,7 +94,7 @@ impl Site {
 }
 
 #[track_caller]
-fn check_says(answer: &Answer, code: i32, parts: &[&str]) {
+pub(crate) fn check_says(answer: &Answer, code: i32, parts: &[&str]) {
     let all = format!("{}{}", answer.stdout, answer.stderr);
     assert_eq!(answer.status.code(), Some(code), "{all}");
     for part in parts {
@@ -128,6 +139,28 @@ fn a_host_can_be_looked_at_while_it_runs() {
 
     host.terminate().unwrap();
     assert!(host.wait(LIMIT).unwrap().success(), "{}", host.last_lines());
+}
+
+#[test]
+fn a_tap_shows_what_becomes_of_packets_and_why_some_are_held_back() {
+    let (site, _host) = Site::played();
+    let all = site.gwasp(&["tap", "--since", "1h", "--no-follow"]);
+    assert!(all.stdout.lines().count() > 15, "{all:?}");
+    assert!(all.stdout.lines().all(|line| line.chars().count() <= 80));
+    assert!(!all.stdout.contains('\u{1b}'));
+
+    let some = [
+        "tap",
+        "fermi_pointdir",
+        "*.flood",
+        "--since",
+        "1h",
+        "--no-follow",
+    ];
+    check_says(&site.gwasp(&some), 0, &["no-handler (role", "succeeded"]);
+    let json = site.gwasp(&["tap", "no-such-*", "--since", "1h", "--no-follow", "--json"]);
+    check_says(&json, 0, &[]);
+    assert_eq!(json.stdout, "");
 }
 
 fn pid(host: &Process) -> u32 {

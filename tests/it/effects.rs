@@ -2,6 +2,7 @@
 //! said.
 
 mod dry;
+mod shadow;
 mod stage;
 mod versions;
 

@@ -2,6 +2,8 @@
 //! the other end of them. `cargo xtask test` builds what they need and says where it is.
 
 #[cfg(test)]
+mod backtest;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod control;

@@ -12,7 +12,7 @@ use toml::Table;
 use crate::harness::root;
 
 /// Modules of the host, and which others each may name.
-const MODULES: [(&str, &[&str]); 25] = [
+const MODULES: [(&str, &[&str]); 26] = [
     ("text", &[]),
     ("explain", &[]),
     ("complaint", &["*"]),
@@ -61,6 +61,12 @@ const MODULES: [(&str, &[&str]); 25] = [
         &[
             "broker", "config", "dispatch", "effects", "packet", "plugins", "routes", "task",
             "workers",
+        ],
+    ),
+    (
+        "backtest",
+        &[
+            "broker", "dispatch", "dryrun", "effects", "packet", "routes", "task", "workers",
         ],
     ),
     (
@@ -348,7 +354,7 @@ fn a_module_knows_only_those_that_its_room_allows() {
 
 #[test]
 fn the_store_is_named_by_the_broker_and_those_who_wire_or_show_it() {
-    let may = ["broker", "bench", "cli", "complaint", "host"];
+    let may = ["backtest", "broker", "bench", "cli", "complaint", "host"];
     let mut wrong = Vec::new();
     for file in files().iter().filter(|file| is_rust(file)) {
         if module(file).is_some_and(|module| !may.contains(&module.as_str())) {

@@ -134,6 +134,7 @@ impl Parts {
             clock,
         };
         let shared = Shared {
+            mode: crate::config::Mode::Live,
             world: Arc::new(world),
             grants: Arc::default(),
             loader: Arc::clone(&bench.loader),

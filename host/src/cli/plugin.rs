@@ -136,7 +136,7 @@ fn rows(plugin: &PluginView) -> Vec<Vec<String>> {
     let current = plugin.versions.iter().find(|one| is_current(one));
     let mut rows = vec![vec![
         plugin.plugin.clone(),
-        plugin.state.as_str().to_owned(),
+        super::status::state(plugin.state, plugin.is_shadow),
         plugin
             .current
             .map_or_else(|| "-".to_owned(), |version| version.short().to_string()),
@@ -188,7 +188,8 @@ async fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
         table::print_json(&[plugin])?;
         return Ok(ExitCode::SUCCESS);
     }
-    table::say(&format!("{} is {}", plugin.plugin, plugin.state.as_str()))?;
+    let state = super::status::state(plugin.state, plugin.is_shadow);
+    table::say(&format!("{} is {state}", plugin.plugin))?;
     if let Some(refused) = &plugin.refused {
         table::say(&format!("its file is refused: {}", refused.reason))?;
     }

@@ -10,6 +10,7 @@ use super::exit;
 use super::table::{self, Column};
 use crate::control::{PluginStatus, Status, Verdict};
 use crate::listeners::state::{Phase, Snapshot};
+use crate::rollout::PluginState;
 
 /// Shows how a running host is.
 #[derive(Debug, clap::Args)]
@@ -151,7 +152,7 @@ fn listener(listener: &Snapshot, now: Timestamp) -> Vec<String> {
 fn plugin(plugin: &PluginStatus) -> Vec<String> {
     vec![
         plugin.plugin.clone(),
-        plugin.state.as_str().to_owned(),
+        state(plugin.state, plugin.is_shadow),
         plugin
             .version
             .map_or_else(|| "-".to_owned(), |version| version.short().to_string()),
@@ -209,6 +210,12 @@ fn span(from: Timestamp, to: Timestamp) -> String {
         (0, hours, minutes) => format!("{hours} h {minutes} min"),
         (days, hours, _) => format!("{days} d {hours} h"),
     }
+}
+
+/// A plugin's state, and whether it is in shadow mode.
+pub(super) fn state(state: PluginState, is_shadow: bool) -> String {
+    let mode = if is_shadow { " (shadow)" } else { "" };
+    format!("{}{mode}", state.as_str())
 }
 
 #[cfg(test)]

@@ -100,6 +100,8 @@ struct Row {
     result: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     effects: Vec<effects::Effect>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    shadow: bool,
 }
 
 impl Row {
@@ -126,6 +128,7 @@ impl Row {
             error,
             result: None,
             effects: Vec::new(),
+            shadow: false,
         }
     }
 }
@@ -181,16 +184,21 @@ fn cells(task: TaskView) -> Vec<String> {
 fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let reader = args.store.open()?;
     let detail = find(&reader, &args.id)?;
-    let effects = effects::of(&reader.journal(detail.task.id)?)?;
+    let (effects, is_shadow) = effects::of(&reader.journal(detail.task.id)?)?;
     if args.json {
         let mut row = Row::of(detail.task);
         row.result = detail
             .result
             .map(|result| String::from_utf8_lossy(&result).into_owned());
         row.effects = effects;
+        row.shadow = is_shadow;
         table::print_json(&[row])?;
     } else {
         print(detail)?;
+        if is_shadow {
+            let mut out = std::io::stdout().lock();
+            writeln!(out, "mode      shadow: nothing that it asked for was made")?;
+        }
         effects::print(&effects)?;
     }
     Ok(ExitCode::SUCCESS)

@@ -16,7 +16,7 @@ use crate::dryrun::{DryOutcome, DryPlugin};
 use crate::effects::{self, Asked, DryAnswer};
 use crate::listeners::vtp::packet_of;
 use crate::packet::Packet;
-use crate::plugins::{Compiler, Loader, Ticker};
+use crate::plugins::{Compiler, Loader, Plugin, Ticker};
 use crate::text::printable;
 use crate::workers::Ended;
 
@@ -74,13 +74,7 @@ const FAILURE: &str = State::Failure.as_str();
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let ticker = Ticker::start().context("no thread for time limits")?;
-    let cache = places::cache(&Config::default())?;
-    let program = std::env::current_exe().context("the path of this program is not known")?;
-    let loader = Loader::new(Compiler::new(program, cache)?, effects::fits, &ticker)?;
-    let plugin = loader
-        .load(&args.plugin)
-        .with_context(|| format!("{} cannot be loaded", args.plugin.display()))?;
-    let plugin = DryPlugin::new(&plugin, &ticker)?;
+    let plugin = DryPlugin::new(&plugin(&args.plugin, &ticker)?, &ticker)?;
     let answers = answers(args.answers.as_deref())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -106,6 +100,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// Loads the plugin in `path`, without a host.
+pub(super) fn plugin(path: &Path, ticker: &Ticker) -> anyhow::Result<Plugin> {
+    let cache = places::cache(&Config::default())?;
+    let program = std::env::current_exe().context("the path of this program is not known")?;
+    let loader = Loader::new(Compiler::new(program, cache)?, effects::fits, ticker)?;
+    loader
+        .load(path)
+        .with_context(|| format!("{} cannot be loaded", path.display()))
 }
 
 /// The files among `paths`, and every `*.xml` in the folders among them, by name.
@@ -142,7 +146,8 @@ fn tell_unused(answers: &[DryAnswer], unused: &BTreeSet<usize>) {
     }
 }
 
-fn answers(path: Option<&Path>) -> anyhow::Result<Vec<DryAnswer>> {
+/// Reads a file of answers.
+pub(super) fn answers(path: Option<&Path>) -> anyhow::Result<Vec<DryAnswer>> {
     let Some(path) = path else {
         return Ok(Vec::new());
     };

@@ -4,10 +4,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Mode;
+
 /// What one plugin may do.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Grant {
+    /// Whether what it asks for happens.
+    pub mode: Mode,
     /// Keep values of its own between runs.
     pub kv: bool,
     /// Keep blobs, and read those whose digest it knows.

@@ -75,6 +75,8 @@ pub struct PluginStatus {
     pub plugin: String,
     /// Whether its tasks are made and run.
     pub state: PluginState,
+    /// Whether its handlers run in shadow mode: without any effect.
+    pub is_shadow: bool,
     /// The version that new tasks are for.
     #[schema(value_type = Option<String>)]
     pub version: Option<Digest>,
@@ -85,6 +87,7 @@ impl PluginStatus {
         Self {
             plugin: plugin.plugin.clone(),
             state: plugin.state,
+            is_shadow: plugin.is_shadow,
             version: plugin.current,
         }
     }

@@ -1,8 +1,8 @@
 //! Who answers: the world, or nobody.
 //!
 //! The *live* driver asks the clock, the broker and services. The *dry* driver makes no
-//! committed or external effect; it answers from an answers file, else with the neutral answers
-//! that the WIT names.
+//! committed or external effect; it answers from a journal that it was given, then from an
+//! answers file, else with the neutral answers that the WIT names.
 
 mod dry;
 
@@ -105,6 +105,19 @@ impl Driver {
     /// The time in nanoseconds since the Unix epoch.
     pub(super) fn nanos(&self) -> i64 {
         unix_nanos(self.timestamp())
+    }
+
+    /// Whether no effect is made.
+    pub(super) const fn is_dry(&self) -> bool {
+        matches!(self, Self::Dry(_))
+    }
+
+    /// What a dry run was given as the answer to this request, as CBOR.
+    pub(super) fn noted(&self, function: &str, request: [u8; 32]) -> Option<Vec<u8>> {
+        match self {
+            Self::Live(_) => None,
+            Self::Dry(dry) => dry.noted(function, request),
+        }
     }
 
     /// Random bytes; in a dry run the same for the same task and place in the run.

@@ -110,17 +110,22 @@ impl Run {
 
     /// Where the request goes, if the plugin may send it.
     fn target<'a>(&self, driver: &'a Driver, request: &HttpRequest) -> Result<Target<'a>, Refusal> {
-        let live = match driver {
-            Driver::Live(live) => live,
-            Driver::Dry(dry) => return Ok(Target::Dry(dry)),
+        let services = match driver {
+            Driver::Live(live) => &live.world.http,
+            Driver::Dry(dry) => match dry.shadow_of() {
+                Some(world) => &world.http,
+                None => return Ok(Target::Dry(dry)),
+            },
         };
-        let services = &live.world.http;
         let invalid = |error: HttpError| Refusal::Invalid(chain(&error));
         services.check(request).map_err(invalid)?;
         let service = services.service_of(&request.url).map_err(invalid)?;
         let refused = refused(self.seam.context(), services, service, request);
         match (service, refused) {
-            (Some(service), None) => Ok(Target::Live(services, service)),
+            (Some(service), None) => Ok(match driver {
+                Driver::Live(_) => Target::Live(services, service),
+                Driver::Dry(dry) => Target::Dry(dry),
+            }),
             (_, refused) => Err(Refusal::Denied(refused.unwrap_or_default())),
         }
     }

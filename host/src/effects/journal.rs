@@ -24,6 +24,12 @@ const RESERVE: usize = 1 << 10;
 /// How much of a request is kept beside its digest, for a person to read.
 const REQUEST_HEAD: usize = 256;
 
+/// What stands at the end of the journal of a run that made no effect.
+const SHADOW: Function = Function {
+    name: "gwasp:host/shadow@0.1",
+    class: Class::Local,
+};
+
 /// How far an effect has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(index_only)]
@@ -79,6 +85,9 @@ pub struct Entry {
     /// When an intent's request was last about to leave: nanoseconds since the Unix epoch.
     #[n(10)]
     pub sent: Option<i64>,
+    /// Whether nothing was made, and the answer is none of the world's.
+    #[n(11)]
+    pub dry: Option<bool>,
 }
 
 /// Why a journal cannot go on.
@@ -133,6 +142,8 @@ pub struct Journal {
     entries: Vec<Entry>,
     position: usize,
     bytes: usize,
+    /// Whether what was read was written by a run that made no effect.
+    is_dry: Option<bool>,
     /// Entries that are not on disk in their present form.
     unsaved: BTreeSet<u32>,
 }
@@ -155,12 +166,40 @@ impl Journal {
             journal.bytes += entry.bytes.len();
             journal.entries.push(read);
         }
+        journal.is_dry = journal.entries.first().map(|entry| entry.dry == Some(true));
+        // A run goes on before its mark.
+        if journal
+            .entries
+            .pop_if(|last| last.function == SHADOW.name)
+            .is_some()
+        {
+            journal.is_dry = Some(true);
+        }
         Ok(journal)
     }
 
     /// All entries, oldest first.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// Whether it was written by a run that made no effect; none where there is nothing in it.
+    pub fn is_dry(&self) -> Option<bool> {
+        self.is_dry
+    }
+
+    /// Adds the mark of a run that made no effect, so that a journal of nothing else has it.
+    pub(super) fn mark_dry(&mut self) {
+        if self.is_replaying() {
+            return; // Stopped before it went on: what is there has the mark.
+        }
+        let mark = Entry::new(self.position(), &SHADOW, &[], 0);
+        let mark = Entry {
+            dry: Some(true),
+            ..mark.answered(Vec::new(), Phase::Answered)
+        };
+        self.unsaved.insert(self.position());
+        self.entries.push(mark);
     }
 
     /// Whether effects of earlier legs are still being replayed.
@@ -285,6 +324,7 @@ impl Entry {
             until: None,
             incarnation: None,
             sent: None,
+            dry: None,
         }
     }
 

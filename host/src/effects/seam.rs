@@ -240,7 +240,11 @@ impl Seam {
             return decode(&answer);
         }
         let entry = self.entry(function, &request);
-        let answer = live.await?;
+        let given = self.driver.noted(function.name, *entry.request);
+        let answer = match given {
+            Some(given) => decode(&given)?,
+            None => live.await?,
+        };
         let noted = encode(&answer);
         self.journal
             .append(entry.answered(noted, Phase::Answered))?;
@@ -263,10 +267,14 @@ impl Seam {
             self.journal.advance();
             return decode(&answer);
         }
+        let entry = self.entry(function, &request);
+        let decided = match self.driver.noted(function.name, *entry.request) {
+            Some(given) => decode(&given)?,
+            None => decided,
+        };
         if decided.is_ok() {
             self.note_asked(function, what);
         }
-        let entry = self.entry(function, &request);
         let noted = encode(&decided);
         self.journal
             .append(entry.answered(noted, Phase::Answered))?;
@@ -302,26 +310,30 @@ impl Seam {
         if self.journal.is_replaying() {
             return;
         }
-        let Driver::Live(live) = &self.driver else {
-            self.lines.push(line.to_owned());
-            return;
+        let (task, shadow) = match &self.driver {
+            Driver::Live(live) => (live.task, None),
+            Driver::Dry(dry) if dry.shadow_of().is_some() => (dry.task, Some(true)),
+            Driver::Dry(_) => {
+                self.lines.push(line.to_owned());
+                return;
+            }
         };
-        let (plugin, handler, task) = (&self.context.plugin, &self.context.handler, live.task);
+        let (plugin, handler) = (&self.context.plugin, &self.context.handler);
         match level {
             Level::Trace => {
-                tracing::trace!(target: "gwasp::plugin", %plugin, %handler, %task, "{line}");
+                tracing::trace!(target: "gwasp::plugin", %plugin, %handler, %task, shadow, "{line}");
             }
             Level::Debug => {
-                tracing::debug!(target: "gwasp::plugin", %plugin, %handler, %task, "{line}");
+                tracing::debug!(target: "gwasp::plugin", %plugin, %handler, %task, shadow, "{line}");
             }
             Level::Info => {
-                tracing::info!(target: "gwasp::plugin", %plugin, %handler, %task, "{line}");
+                tracing::info!(target: "gwasp::plugin", %plugin, %handler, %task, shadow, "{line}");
             }
             Level::Warn => {
-                tracing::warn!(target: "gwasp::plugin", %plugin, %handler, %task, "{line}");
+                tracing::warn!(target: "gwasp::plugin", %plugin, %handler, %task, shadow, "{line}");
             }
             Level::Error => {
-                tracing::error!(target: "gwasp::plugin", %plugin, %handler, %task, "{line}");
+                tracing::error!(target: "gwasp::plugin", %plugin, %handler, %task, shadow, "{line}");
             }
         }
     }
@@ -332,9 +344,18 @@ impl Seam {
         if self.is_unsent {
             self.journal.withdraw();
         }
+        if self.is_shadow() {
+            // Nothing that it asked for takes place, and another attempt asks for all of it anew.
+            self.committed = Committed::default();
+            self.journal.mark_dry();
+        }
         Leg {
             is_fenced: matches!(noted, Err(BrokerError::Fenced { .. })),
-            keep_for_retry: self.journal.keep_for_retry(),
+            keep_for_retry: if self.is_shadow() {
+                0
+            } else {
+                self.journal.keep_for_retry()
+            },
             journal: self.journal.take_unsaved(),
             committed: self.committed,
             panic: self.panic,
@@ -344,13 +365,21 @@ impl Seam {
         }
     }
 
+    /// Whether it is the run of a live task that makes no effect.
+    fn is_shadow(&self) -> bool {
+        matches!(&self.driver, Driver::Dry(dry) if dry.shadow_of().is_some())
+    }
+
     fn entry(&self, function: &Function, request: &[u8]) -> Entry {
-        Entry::new(
-            self.journal.position(),
-            function,
-            request,
-            self.driver.nanos(),
-        )
+        Entry {
+            dry: self.driver.is_dry().then_some(true),
+            ..Entry::new(
+                self.journal.position(),
+                function,
+                request,
+                self.driver.nanos(),
+            )
+        }
     }
 }
 

@@ -43,6 +43,8 @@ pub struct PluginView {
     pub plugin: String,
     /// Whether its tasks are made and run.
     pub state: PluginState,
+    /// Whether its handlers run in shadow mode: without any effect.
+    pub is_shadow: bool,
     /// Since when it is disabled.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub disabled: Option<Timestamp>,

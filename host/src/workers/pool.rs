@@ -12,7 +12,7 @@ use wasmtime::component::{Component, Linker};
 use super::registry::Registry;
 use super::slot;
 use crate::broker::{Broker, BrokerError};
-use crate::config::{Grant, QueueConfig, QueueError};
+use crate::config::{Grant, Mode, QueueConfig, QueueError};
 use crate::effects::bindings::PluginPre;
 use crate::effects::{self, Run, World};
 use crate::packet::{Digest, unix_nanos};
@@ -105,6 +105,8 @@ impl std::fmt::Debug for Pool {
 pub struct Shared {
     /// Where tasks come from, and what effects reach.
     pub world: Arc<World>,
+    /// Whether what handlers ask for happens; `shadow` holds for every plugin.
+    pub mode: Mode,
     /// What plugins may do, by plugin name.
     pub grants: Arc<HashMap<String, Arc<Grant>>>,
     /// Compiles what is not in the cache any more.
@@ -166,6 +168,13 @@ impl Pool {
     /// What `plugin` may do.
     pub(super) fn grant(&self, plugin: &str) -> Arc<Grant> {
         self.shared.grants.get(plugin).cloned().unwrap_or_default()
+    }
+
+    /// Whether the handlers of `plugin` run without any effect.
+    pub(super) fn is_shadow(&self, plugin: &str) -> bool {
+        let is_shadow = |mode| mode == Mode::Shadow;
+        let grant = self.shared.grants.get(plugin);
+        is_shadow(self.shared.mode) || grant.is_some_and(|grant| is_shadow(grant.mode))
     }
 
     /// The time in nanoseconds since the Unix epoch.

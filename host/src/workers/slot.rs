@@ -13,7 +13,7 @@ use super::invoke::{Invocation, Invoked, guest_input};
 use super::outcome::{Attempt, Ended, FailureKind, MAX_MESSAGE, expired};
 use super::pool::{Pool, PoolError};
 use crate::broker::{BrokerError, Commit, Failure, Input, Lease, Step};
-use crate::effects::{Committed, Context, Driver, Journal, Limits, LiveRun, Seam};
+use crate::effects::{Committed, Context, Driver, DryRun, Journal, Limits, LiveRun, Seam};
 use crate::explain::Code;
 use crate::packet::Digest;
 use crate::plugins::{CompileError, Plugin};
@@ -132,24 +132,13 @@ async fn execute(
     })?;
     let journal =
         Journal::read(&lease.journal).map_err(|error| unable(FailureKind::Journal, &error))?;
-    let live = LiveRun {
-        world: Arc::clone(&pool.shared.world),
-        task: lease.task,
-        token: lease.token,
-        version,
-        is_asked: lease.is_asked,
-    };
+    let driver = driver(pool, lease, version, journal.is_dry())?;
     let context = Context {
         plugin: lease.plugin.clone(),
         handler: lease.handler.clone(),
         grant: pool.grant(&lease.plugin),
     };
-    let seam = Seam::new(
-        context,
-        Driver::Live(Arc::new(live)),
-        Limits::default(),
-        journal,
-    );
+    let seam = Seam::new(context, driver, Limits::default(), journal);
     let invocation = Invocation {
         handler: &lease.handler,
         input: guest_input(&lease.input),
@@ -160,6 +149,35 @@ async fn execute(
         revocation: lease.revocation.clone(),
     };
     Ok(invocation.run(&pre, seam, &pool.shared.ticker).await)
+}
+
+/// Who answers a run: the world, or in shadow mode nobody. A run never mixes the two: one whose
+/// journal `is_dry` goes on so, and one that began live waits until its plugin is live again.
+fn driver(
+    pool: &Pool,
+    lease: &Lease,
+    version: Digest,
+    is_dry: Option<bool>,
+) -> Result<Driver, Ended> {
+    let world = &pool.shared.world;
+    match (pool.is_shadow(&lease.plugin), is_dry) {
+        (true, Some(false)) => {
+            debug!(target: "gwasp::task", task = %lease.task, plugin = %lease.plugin, "the run began live and its plugin is in shadow mode; task waits");
+            Err(Ended::GivenBack {
+                delay: NOT_LOADED_DELAY,
+            })
+        }
+        (true, None) | (_, Some(true)) => {
+            Ok(Driver::Dry(Arc::new(DryRun::shadow(world, lease.task))))
+        }
+        (false, None | Some(false)) => Ok(Driver::Live(Arc::new(LiveRun {
+            world: Arc::clone(world),
+            task: lease.task,
+            token: lease.token,
+            version,
+            is_asked: lease.is_asked,
+        }))),
+    }
 }
 
 /// The commit that ends a lease under which nothing ran, or nobody knows what; the whole journal
@@ -227,7 +245,7 @@ fn bare(lease: &Lease, version: [u8; 32], step: Step) -> Commit {
 async fn commit(pool: &Pool, lease: &Lease, mut commit: Commit) {
     loop {
         match pool.broker().commit(vec![commit.clone()]).await.pop() {
-            Some(Ok(())) => return report(lease, &commit),
+            Some(Ok(())) => return report(pool, lease, &commit),
             Some(Err(BrokerError::Full { .. } | BrokerError::Unavailable { .. })) => {
                 warn!(target: "gwasp::task", task = %lease.task, "the broker keeps nothing just now; trying again");
                 let now = &pool.shared.stop.now;
@@ -258,7 +276,8 @@ async fn commit(pool: &Pool, lease: &Lease, mut commit: Commit) {
 }
 
 /// Tells what became of a task, once it is on disk.
-fn report(lease: &Lease, commit: &Commit) {
+fn report(pool: &Pool, lease: &Lease, commit: &Commit) {
+    let shadow = pool.is_shadow(&lease.plugin).then_some(true);
     let packet_id = match &lease.input {
         Input::Packet(record) => record.packet.id.as_str(),
         Input::Args(_) => "",
@@ -272,15 +291,15 @@ fn report(lease: &Lease, commit: &Commit) {
         ($level:ident, $failure:expr, $state:literal, $what:literal) => {{
             let (kind, error) = (&$failure.kind, one_line(&$failure.message, MAX_MESSAGE));
             let code = Code::of_failure(kind, &$failure.message).map(Code::as_str);
-            $level!(target: "gwasp::task", %task, %handler, %queue, attempt, %version, cpu_us, packet_id, state = $state, kind, code, %error, $what);
+            $level!(target: "gwasp::task", %task, %handler, %queue, attempt, %version, cpu_us, packet_id, shadow, state = $state, kind, code, %error, $what);
         }};
     }
     match &commit.step {
         Step::Succeed { .. } => {
-            debug!(target: "gwasp::task", %task, %handler, %queue, attempt, %version, cpu_us, packet_id, state = "SUCCESS", "task succeeded");
+            debug!(target: "gwasp::task", %task, %handler, %queue, attempt, %version, cpu_us, packet_id, shadow, state = "SUCCESS", "task succeeded");
         }
         Step::GiveBack { .. } | Step::Note => {
-            debug!(target: "gwasp::task", %task, %handler, %queue, attempt, %version, packet_id, "task given back");
+            debug!(target: "gwasp::task", %task, %handler, %queue, attempt, %version, packet_id, shadow, "task given back");
         }
         Step::Retry { failure, .. } => {
             tell!(warn, failure, "RETRY", "task failed, to be tried again");

@@ -86,7 +86,7 @@ pub use record::{
 pub use revocation::Revocation;
 pub use sql::{Answer, Cell, EffectColumns, ReadEffect, SqlError, select};
 pub use view::{
-    Depth, FailedAttempt, GapMark, KvEntry, PacketFilter, PacketView, RefusalView, Removed,
+    ArchiveFilter, Depth, FailedAttempt, GapMark, KvEntry, PacketFilter, PacketView, RefusalView, Removed,
     Running, TaskDetail, TaskFilter, TaskFound, TaskView,
 };
 

@@ -20,6 +20,19 @@ pub struct PacketFilter {
     pub limit: Option<u32>,
 }
 
+/// Which packets of the archive to read again.
+#[derive(Clone, Debug, Default)]
+pub struct ArchiveFilter {
+    /// Only of this stream.
+    pub source: Option<String>,
+    /// Only with a notice type or node that this pattern of `SQLite`'s GLOB matches.
+    pub key: Option<String>,
+    /// Only received at this moment or later.
+    pub since: Option<Nanos>,
+    /// Only received before this moment.
+    pub until: Option<Nanos>,
+}
+
 /// A packet without its payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PacketView {

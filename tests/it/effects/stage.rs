@@ -39,6 +39,8 @@ pub(super) enum Asking {
 pub(super) struct Stage {
     pub(super) service: Service,
     scene: Rc<Scene>,
+    /// What the whole host runs in.
+    mode: String,
     config: String,
     ivorn: String,
     replay: Replay,
@@ -108,6 +110,19 @@ impl Stage {
         self.config.push_str("kv = true\n");
     }
 
+    /// From the next host on the plugin runs in this mode.
+    pub(super) fn set_mode(&mut self, mode: &str) {
+        let table = "[grants.effects-probe]\n";
+        let (before, after) = self.config.split_once(table).unwrap();
+        let after = after.strip_prefix("mode = \"shadow\"\n").unwrap_or(after);
+        self.config = format!("{before}{table}mode = \"{mode}\"\n{after}");
+    }
+
+    /// From the next host on every plugin runs in this mode.
+    pub(super) fn set_mode_of_all(&mut self, mode: &str) {
+        self.mode = mode.to_owned();
+    }
+
     fn with_grants(notice_type: &str, asking: Asking, grants: &str) -> Self {
         let scene = Rc::new(Scene::new().unwrap());
         let service = Service::start();
@@ -154,6 +169,7 @@ impl Stage {
         Self {
             service,
             scene,
+            mode: "live".to_owned(),
             config,
             ivorn,
             replay,
@@ -167,8 +183,9 @@ impl Stage {
     fn write_config(&self) -> PathBuf {
         let plugins = self.scene.plugins(&[test_plugin("effects-probe")]).unwrap();
         let text = format!(
-            "[listeners.gcn]\nkind = \"vtp\"\nbrokers = [\"{}\"]\n\n\
+            "mode = {:?}\n[listeners.gcn]\nkind = \"vtp\"\nbrokers = [\"{}\"]\n\n\
              [plugins]\ndirectory = {:?}\n\n[store]\ndirectory = {:?}\n\n{}",
+            self.mode,
             self.replay.address,
             plugins,
             self.state(),
@@ -267,6 +284,13 @@ impl Stage {
             task.result = self.result(&task.id);
         }
         tasks
+    }
+
+    /// What `gwasp task show` prints of a task.
+    pub(super) fn shown(&self, id: &str) -> String {
+        let mut command = self.scene.gwasp.command();
+        command.args(["task", "show", id, "--state"]);
+        Answer::of(command.arg(self.state())).unwrap().stdout
     }
 
     fn result(&self, id: &str) -> String {

@@ -6,7 +6,7 @@ use gwasp_store::{EffectColumns, JournalEntry};
 use serde::Serialize;
 
 use crate::cli::table;
-use crate::effects::{Entry, Journal, JournalError, Phase};
+use crate::effects::{Class, Entry, Journal, JournalError, Phase, TABLE};
 
 /// One effect, for a person.
 #[derive(Debug, Serialize)]
@@ -22,12 +22,17 @@ pub(super) struct Effect {
     /// Idempotency key of an external effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) key: Option<String>,
+    /// It was not made, and the answer is neutral: the task ran in shadow mode.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) shadow: bool,
 }
 
-/// The effects in a journal, in the order in which they were asked for.
-pub(super) fn of(journal: &[JournalEntry]) -> Result<Vec<Effect>, JournalError> {
+/// The effects in a journal, in the order in which they were asked for, and whether it is that
+/// of a run in shadow mode.
+pub(super) fn of(journal: &[JournalEntry]) -> Result<(Vec<Effect>, bool), JournalError> {
     let journal = Journal::read(journal)?;
-    Ok(journal.entries().iter().map(Effect::of).collect())
+    let effects = journal.entries().iter().map(Effect::of).collect();
+    Ok((effects, journal.is_dry() == Some(true)))
 }
 
 impl Effect {
@@ -36,6 +41,7 @@ impl Effect {
             asked: table::moment(entry.time),
             function: entry.function.clone(),
             state: match entry.phase {
+                _ if entry.dry == Some(true) => dry_state(&entry.function),
                 Phase::Intent => "not known yet",
                 Phase::NotDone => "not done",
                 Phase::Answered => "answered",
@@ -43,6 +49,7 @@ impl Effect {
             },
             request: entry.request_text(),
             key: entry.key.clone(),
+            shadow: entry.dry == Some(true),
         }
     }
 }
@@ -64,6 +71,15 @@ pub(in crate::cli) fn columns(bytes: &[u8]) -> Option<EffectColumns> {
         request,
         key,
     })
+}
+
+/// How far an effect has come of a run in shadow mode.
+fn dry_state(function: &str) -> &'static str {
+    let known = TABLE.iter().find(|known| known.name == function);
+    match known.map(|known| known.class) {
+        Some(Class::External | Class::Committed) => "not made (shadow)",
+        Some(Class::Local | Class::Answered) | None => "answered (shadow)",
+    }
 }
 
 /// Prints a line for each.

@@ -1,16 +1,22 @@
-//! What a dry run answers from.
+//! What a dry run answers from: a journal that an earlier run left, then answers that were
+//! written down, then neutral ones.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use minicbor::bytes::ByteVec;
 
+use super::World;
 use crate::broker::TaskId;
+use crate::effects::journal::{Journal, Phase};
 use crate::effects::kernels::KernelThreads;
 use crate::packet::Digest;
 use crate::routes::{Entry, EntryKind, Roles, Route, Routes, TaskOptions};
+
+/// How the answer of a function begins that may be refused, and was: `[1, refusal]` in CBOR.
+const REFUSED: [u8; 2] = [0x82, 0x01];
 
 /// What a dry run answers from.
 #[derive(Debug)]
@@ -22,6 +28,8 @@ pub struct DryRun {
     /// Where heavy computations run.
     pub(in crate::effects) kernels: KernelThreads,
     routes: Arc<Routes>,
+    /// The world that a live task is kept from.
+    shadow_of: Option<Arc<World>>,
     left: Mutex<Left>,
 }
 
@@ -30,6 +38,8 @@ pub struct DryRun {
 struct Left {
     /// With their places in the list that was given.
     answers: Vec<(usize, DryAnswer)>,
+    /// What an earlier run was answered, by function and digest of the request, in order.
+    noted: HashMap<(String, [u8; 32]), VecDeque<Vec<u8>>>,
     blobs: HashMap<Digest, Bytes>,
 }
 
@@ -89,6 +99,7 @@ impl DryRun {
     ) -> Self {
         let left = Left {
             answers: answers.into_iter().enumerate().collect(),
+            noted: HashMap::new(),
             blobs: HashMap::new(),
         };
         Self {
@@ -96,8 +107,52 @@ impl DryRun {
             task,
             kernels,
             routes,
+            shadow_of: None,
             left: Mutex::new(left),
         }
+    }
+
+    /// Makes a dry run of a live task in shadow mode: it answers neutrally, to what the plugin
+    /// has a grant for.
+    pub fn shadow(world: &Arc<World>, task: TaskId) -> Self {
+        let (kernels, routes) = (world.kernels.clone(), world.routes.borrow().clone());
+        Self {
+            shadow_of: Some(Arc::clone(world)),
+            ..Self::new((world.clock)(), task, kernels, routes, Vec::new())
+        }
+    }
+
+    /// The world that a live task in shadow mode is kept from.
+    pub(in crate::effects) fn shadow_of(&self) -> Option<&World> {
+        self.shadow_of.as_deref()
+    }
+
+    /// Answers what `journal` notes before anything else: the same request of the same function
+    /// gets the answers that it got, each once and in order, wherever in the run it stands.
+    #[must_use]
+    pub fn with_noted(self, journal: &Journal) -> Self {
+        let mut left = self.left();
+        for entry in journal.entries() {
+            if let (Phase::Answered, Some(answer)) = (entry.phase, &entry.answer)
+                && (!is_of_blobs(&entry.function) || answer.starts_with(&REFUSED))
+            {
+                let request = (entry.function.clone(), *entry.request);
+                let answers = left.noted.entry(request).or_default();
+                answers.push_back(answer.to_vec());
+            }
+        }
+        drop(left);
+        self
+    }
+
+    /// The first noted answer to a request that was not given yet, as CBOR.
+    pub(in crate::effects) fn noted(&self, function: &str, request: [u8; 32]) -> Option<Vec<u8>> {
+        let mut left = self.left();
+        if left.noted.is_empty() {
+            return None;
+        }
+        let answers = left.noted.get_mut(&(function.to_owned(), request))?;
+        answers.pop_front()
     }
 
     fn left(&self) -> MutexGuard<'_, Left> {
@@ -182,6 +237,12 @@ impl DryRun {
             Ok(Arc::new(assumed(plugin, name)))
         }
     }
+}
+
+/// Whether what was answered is a blob, whose bytes are not in the journal: this run makes its
+/// own.
+fn is_of_blobs(function: &str) -> bool {
+    function.starts_with("gwasp:blobs/") || function.starts_with("gwasp:kernels/")
 }
 
 fn assumed(plugin: &str, name: &str) -> Route {

@@ -206,6 +206,10 @@ impl Seam {
 
     /// Makes an effect whose intent is on disk, and does not wait longer than that says.
     async fn make<E: External>(&mut self, entry: &Entry, effect: &E) -> Made<E::Answer> {
+        let given = self.driver.noted(&entry.function, *entry.request);
+        if let Some(answer) = given.and_then(|given| decode(&given).ok()) {
+            return Made::Done(answer);
+        }
         let left = nanos_between(self.driver.nanos(), entry.until.unwrap_or(0));
         let _under_way = self.hold.under_way();
         match tokio::time::timeout(left, effect.make(key_of(entry))).await {

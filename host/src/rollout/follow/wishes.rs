@@ -158,6 +158,7 @@ impl Follower {
         let views = records.iter().map(|record| PluginView {
             plugin: record.plugin.clone(),
             state: self.state(record),
+            is_shadow: self.parts.config.is_shadow(&record.plugin),
             disabled: record.disabled.and_then(view::time),
             current: record.current.map(Digest::from_bytes),
             passed_over: record.passed_over.map(Digest::from_bytes),

@@ -8,7 +8,7 @@ use crate::error::StoreError;
 use crate::record::{Nanos, NewPacket, PacketRecord, PacketSeq};
 use crate::schema::{join_texts, meta, split_texts, unsigned};
 use crate::segments::Place;
-use crate::view::{PacketFilter, PacketView};
+use crate::view::{ArchiveFilter, PacketFilter, PacketView};
 use crate::writer::PacketColumns;
 
 const COLUMNS: &str = "SELECT seq, account, source, key, id, identity, digest, role, received,
@@ -87,6 +87,37 @@ impl Reader {
     pub fn last_packet(&self) -> Result<i64, StoreError> {
         let query = "SELECT coalesce(max(seq), 0) FROM packets";
         Ok(self.connection.query_row(query, [], |row| row.get(0))?)
+    }
+
+    /// Lists numbers of packets, newest first: those below `before`, at most `max`. No row is
+    /// checked, so that a damaged one hides no other.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] where they cannot be read.
+    pub fn archive(
+        &self,
+        filter: &ArchiveFilter,
+        before: Option<PacketSeq>,
+        max: u32,
+    ) -> Result<Vec<PacketSeq>, StoreError> {
+        let mut query = Query::new("SELECT seq FROM packets");
+        if let Some(PacketSeq(before)) = before {
+            query.and("seq < ?", before);
+        }
+        if let Some(source) = &filter.source {
+            query.and("source = ?", source.clone());
+        }
+        if let Some(key) = &filter.key {
+            query.and("key GLOB ?", key.clone());
+        }
+        if let Some(since) = filter.since {
+            query.and("received >= ?", since);
+        }
+        if let Some(until) = filter.until {
+            query.and("received < ?", until);
+        }
+        query.finish("seq DESC", Some(max));
+        query.run(&self.connection, |row| Ok(Ok(PacketSeq(row.get(0)?))))
     }
 
     /// Returns a packet with its payload.
