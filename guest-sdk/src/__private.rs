@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use std::ops::Deref;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use inventory::submit;
@@ -13,7 +14,8 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::outcome::IntoOutcome;
 use crate::packet::{FromPacket, Packet, json};
-use crate::{registry, tasks};
+use crate::tasks::{self, Options};
+use crate::{boundary, registry};
 
 /// Asks for a handler's argument of type `T`.
 ///
@@ -156,7 +158,7 @@ pub fn packet(input: Input) -> Result<Packet> {
     }
 }
 
-pub fn call(input: Input) -> Result<Vec<u8>> {
+pub fn called(input: Input) -> Result<Vec<u8>> {
     match input {
         Input::Call(arguments) => Ok(arguments),
         other => Err(mismatch("a task", "a call", &other)),
@@ -185,9 +187,40 @@ pub fn arguments<'a, T: TaskArgument<'a>>(json: &'a [u8]) -> Result<T> {
     json::read(json, "argument")
 }
 
+/// Writes a task's arguments as [`arguments`] reads them.
+pub fn written<T: Serialize + ?Sized>(arguments: &T) -> Result<Vec<u8>> {
+    Ok(tasks::written(arguments)?)
+}
+
 /// Makes a task of one of the plugin's own functions.
-pub fn spawn<T: Serialize + ?Sized>(name: &str, arguments: &T) -> Result<String> {
-    Ok(tasks::spawn(name, arguments)?)
+pub fn spawn(name: &str, arguments: &[u8]) -> Result<String> {
+    Ok(boundary::spawn(name, arguments, &Options::default())?)
+}
+
+/// Calls one of the plugin's own functions.
+pub fn call<R: DeserializeOwned>(name: &str, arguments: &[u8]) -> Result<R> {
+    Ok(tasks::call_json(name, arguments, &Options::default())?)
+}
+
+/// What a caller has of a task that returns `Self`.
+///
+/// The parameter is nothing: it lets the compiler look at the bound where the task is called, not
+/// where it is written, so that a result may be one that no caller can read.
+#[diagnostic::on_unimplemented(
+    message = "a caller cannot read what this task returns",
+    label = "results of a task travel as JSON",
+    note = "add `#[derive(serde::Deserialize, serde::Serialize)]` to the `T` of its `Result<T>`; large values go as a `Blob`"
+)]
+pub trait Answered<Nothing> {
+    type Answer: DeserializeOwned;
+}
+
+impl Answered<()> for () {
+    type Answer = ();
+}
+
+impl<T: DeserializeOwned, E> Answered<()> for std::result::Result<T, E> {
+    type Answer = T;
 }
 
 /// The name under which the function of a module is registered.

@@ -3,7 +3,7 @@
 //! Singer & Price 2016, PRD 93 024013. The files stay with the host, the map is a blob: a
 //! multi-order FITS file with distance layers, as `ligo.skymap` writes it. The handler's time
 //! limit does not count while the host computes, and a run that is taken up again gets the map
-//! that it had.
+//! that it had. The plugin needs the grant `kernels = true`.
 
 use std::fmt;
 
@@ -13,7 +13,8 @@ use crate::boundary;
 /// Localizes the candidate of a coinc file that holds its noise spectra, too.
 ///
 /// # Errors
-/// [`KernelError::Input`] names the table, column and row that cannot be used.
+/// [`KernelError::Denied`] without the grant; [`KernelError::Input`] names the table, column and
+/// row that cannot be used.
 ///
 /// ```
 /// use gwasp_sdk::{Blob, bayestar, testing};
@@ -113,6 +114,8 @@ impl Default for Options {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KernelError {
+    /// No grant; the text has the lines to add.
+    Denied(String),
     /// A file cannot be used; the text names its table, column and row.
     Input(String),
     /// An option cannot be so, by name.
@@ -124,7 +127,9 @@ pub enum KernelError {
 impl fmt::Display for KernelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Input(text) | Self::Invalid(text) | Self::Limit(text) => f.write_str(text),
+            Self::Denied(text) | Self::Input(text) | Self::Invalid(text) | Self::Limit(text) => {
+                f.write_str(text)
+            }
         }
     }
 }

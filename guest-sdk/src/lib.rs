@@ -187,8 +187,9 @@ pub use gwasp_macros::handler;
 /// Lets the host run a function when its task is made by name, here or in another plugin.
 ///
 /// Arguments and result travel as JSON; a [`Blob`] travels as its digest. Beside the function
-/// `f` stands `f::spawn`, which makes a task of it with this run's outcome and does not wait.
-/// Between plugins the task is made by its name, see [`tasks::spawn`].
+/// `f` stand `f::call`, which runs it as a task, in its own queue and with its own retries, and
+/// waits for the result; and `f::spawn`, which makes a task of it with this run's outcome and does
+/// not wait. Between plugins the task is named by a text, see [`tasks::call`] and [`tasks::spawn`].
 ///
 /// ```
 /// use gwasp_sdk::prelude::*;
@@ -202,12 +203,16 @@ pub use gwasp_macros::handler;
 ///
 /// #[handler("skymaps")]
 /// fn on_map(bytes: &[u8]) -> Result<()> {
-///     reverse::spawn(Blob::put(bytes)?)?;
+///     let reversed = reverse::call(Blob::put(bytes)?)?;
+///     reverse::spawn(reversed)?;
 ///     Ok(())
 /// }
 /// # fn main() -> Result<()> {
 /// # on_map(b"map")?;
-/// # assert!(gwasp_sdk::testing::spawned()[0].name.ends_with("reverse"));
+/// # let spawned = gwasp_sdk::testing::spawned();
+/// # assert!(spawned[0].name.ends_with("reverse"));
+/// # let pam = Blob::put("pam")?.digest();
+/// # assert!(String::from_utf8_lossy(&spawned[0].arguments).contains(&pam));
 /// # Ok(())
 /// # }
 /// ```

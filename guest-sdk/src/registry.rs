@@ -150,12 +150,21 @@ pub(crate) fn describe() -> String {
     serde_json::to_string(&manifest).unwrap_or_default()
 }
 
+fn find(name: &str) -> Option<&'static Registration> {
+    inventory::iter::<Registration>
+        .into_iter()
+        .find(|registration| registration.is_named(name))
+}
+
+/// Whether a function is registered under `name`.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) fn has(name: &str) -> bool {
+    find(name).is_some()
+}
+
 /// Runs the function registered under `name`.
 pub(crate) fn run(name: &str, input: Input) -> Result<Output> {
-    let found = inventory::iter::<Registration>
-        .into_iter()
-        .find(|registration| registration.is_named(name));
-    match found {
+    match find(name) {
         Some(registration) => (registration.run)(input),
         None => Err(Error::permanent(format!(
             "the plugin has no function `{name}`: `gwasp check` shows those it has"

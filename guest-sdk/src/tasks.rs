@@ -1,14 +1,17 @@
 //! Other tasks: made by this run, run on their own.
 //!
-//! What a run makes becomes real with its outcome, in one commit: a run that fails has made
-//! nothing, a run that is taken up again makes nothing twice.
+//! What a run [spawns](spawn) becomes real with its outcome, in one commit: a run that fails has
+//! made nothing, a run that is taken up again makes nothing twice. A [call] waits for the task's
+//! end and has its result.
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::boundary;
+use crate::error::FailureKind;
 
 /// Makes a task of the function `name` and does not wait for it; returns the task's id.
 ///
@@ -49,8 +52,67 @@ pub fn spawn_with<T: Serialize + ?Sized>(
     arguments: &T,
     options: &Options,
 ) -> Result<String, TaskError> {
-    let json = serde_json::to_vec(arguments).map_err(TaskError::Arguments)?;
-    boundary::spawn(name, &json, options)
+    boundary::spawn(name, &written(arguments)?, options)
+}
+
+/// Makes a task of the function `name` and waits for its end; returns its result.
+///
+/// Name and arguments are as for [`spawn`]. Within a plugin `function::call(…)?` is the same with
+/// types, see [`task`](macro@crate::task).
+///
+/// # Errors
+/// As [`spawn`]; [`TaskError::Failed`] when the task failed, after its own retries;
+/// [`TaskError::Result`] when its result is no `R`. [`TaskError::Unsupported`] in this version of
+/// the host, whose handlers cannot wait yet.
+///
+/// ```
+/// use gwasp_sdk::{tasks, testing};
+///
+/// testing::result_of("annotate.area", "24.5");
+/// let area: f64 = tasks::call("annotate.area", &("S190425z", 90))?;
+/// assert_eq!(area, 24.5);
+/// # Ok::<(), tasks::TaskError>(())
+/// ```
+pub fn call<R: DeserializeOwned>(
+    name: &str,
+    arguments: &(impl Serialize + ?Sized),
+) -> Result<R, TaskError> {
+    call_with(name, arguments, &Options::default())
+}
+
+/// Calls a task as [`call`] does, in another queue or with another priority.
+///
+/// # Errors
+/// As [`call`].
+///
+/// ```
+/// use gwasp_sdk::{tasks::{self, Options}, testing};
+///
+/// testing::result_of("annotate.area", "24.5");
+/// let urgent = Options { priority: Some(0), ..Options::default() };
+/// let area: f64 = tasks::call_with("annotate.area", "S190425z", &urgent)?;
+/// # Ok::<(), tasks::TaskError>(())
+/// ```
+pub fn call_with<R: DeserializeOwned>(
+    name: &str,
+    arguments: &(impl Serialize + ?Sized),
+    options: &Options,
+) -> Result<R, TaskError> {
+    call_json(name, &written(arguments)?, options)
+}
+
+pub(crate) fn written(arguments: &(impl Serialize + ?Sized)) -> Result<Vec<u8>, TaskError> {
+    serde_json::to_vec(arguments).map_err(TaskError::Arguments)
+}
+
+pub(crate) fn call_json<R: DeserializeOwned>(
+    name: &str,
+    arguments: &[u8],
+    options: &Options,
+) -> Result<R, TaskError> {
+    let result = boundary::call(name, arguments, options)?;
+    // A function without a result answers nothing, which `()` and `Option` can be read of.
+    serde_json::from_slice(result.as_deref().unwrap_or(b"null")).map_err(TaskError::Result)
 }
 
 /// What a new task has other than its function says.
@@ -92,7 +154,7 @@ impl Options {
     }
 }
 
-/// Why a task was not made.
+/// Why a task was not made, or has no result.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TaskError {
@@ -108,6 +170,15 @@ pub enum TaskError {
     Unsupported(String),
     /// The arguments cannot be written as JSON.
     Arguments(serde_json::Error),
+    /// The task that was called failed, after its own retries.
+    Failed {
+        /// How.
+        kind: FailureKind,
+        /// Its failure's text.
+        message: String,
+    },
+    /// The result of the task that was called is of another type.
+    Result(serde_json::Error),
 }
 
 impl fmt::Display for TaskError {
@@ -119,6 +190,8 @@ impl fmt::Display for TaskError {
             | Self::Invalid(text)
             | Self::Unsupported(text) => f.write_str(text),
             Self::Arguments(_) => f.write_str("arguments of a task cannot be written as JSON"),
+            Self::Failed { message, .. } => write!(f, "the task that was called failed: {message}"),
+            Self::Result(_) => f.write_str("the called task's result does not fit"),
         }
     }
 }
@@ -126,12 +199,13 @@ impl fmt::Display for TaskError {
 impl std::error::Error for TaskError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Arguments(source) => Some(source),
+            Self::Arguments(source) | Self::Result(source) => Some(source),
             Self::Unknown(_)
             | Self::Denied(_)
             | Self::Limit(_)
             | Self::Invalid(_)
-            | Self::Unsupported(_) => None,
+            | Self::Unsupported(_)
+            | Self::Failed { .. } => None,
         }
     }
 }

@@ -26,6 +26,7 @@ use crate::error::Result;
 use crate::http::{HttpError, Response};
 use crate::packet::{FromPacket, Packet};
 use crate::registry::{self, Input};
+use crate::tasks::TaskError;
 
 pub use crate::boundary::native::{Sent, Spawned};
 
@@ -279,6 +280,35 @@ pub fn claimed_elsewhere(name: &str) {
 #[must_use]
 pub fn spawned() -> Vec<Spawned> {
     with(|state| state.spawned.clone())
+}
+
+/// Sets up the result, as JSON, of the next [call](crate::tasks::call) of the task `name`. Each is
+/// given once. A task of the plugin itself that has none runs at the call.
+///
+/// ```
+/// use gwasp_sdk::{tasks, testing};
+///
+/// testing::result_of("annotate.plot", r#""plot.png""#);
+/// let plot: String = tasks::call("annotate.plot", "S190425z")?;
+/// assert_eq!(plot, "plot.png");
+/// # Ok::<(), tasks::TaskError>(())
+/// ```
+pub fn result_of(name: &str, result: impl AsRef<[u8]>) {
+    let result = result.as_ref().to_vec();
+    with(|state| state.results.push((name.to_owned(), Ok(result))));
+}
+
+/// Sets up a failure of the next call of the task `name`, as [`result_of`] sets up a result.
+///
+/// ```
+/// use gwasp_sdk::tasks::{self, TaskError};
+/// use gwasp_sdk::testing;
+///
+/// testing::no_result_of("annotate.plot", TaskError::Limit("no memory".to_owned()));
+/// assert!(tasks::call::<String>("annotate.plot", "S190425z").is_err());
+/// ```
+pub fn no_result_of(name: &str, error: TaskError) {
+    with(|state| state.results.push((name.to_owned(), Err(error))));
 }
 
 /// Sets up the next sky map that [`bayestar`](crate::bayestar) answers: the bytes of its file.

@@ -6,7 +6,10 @@
     reason = "both forms of arguments are tested"
 )]
 
+use std::borrow::Cow;
+
 use gwasp_sdk::prelude::*;
+use gwasp_sdk::tasks::TaskError;
 use gwasp_sdk::{FailureKind, testing};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -85,6 +88,19 @@ fn localize(coinc: Blob) -> Result<Blob> {
     Ok(Blob::put(map)?)
 }
 
+#[task]
+fn lent(text: &str) -> Result<Vec<Cow<'_, str>>> {
+    Ok(text.split(' ').map(Cow::from).collect())
+}
+
+#[task]
+fn refuses(pixels: u32) -> Result<u32> {
+    match pixels {
+        0 => bail!("0 is no number of pixels"),
+        pixels => Ok(pixels),
+    }
+}
+
 mod swift {
     use super::*;
 
@@ -151,8 +167,10 @@ fn the_manifest_lists_every_module_by_name() {
             "handle_alert",
             "handle_fermi",
             "handle_lvalert",
+            "lent",
             "localize",
             "point",
+            "refuses",
             "sweep",
             "swift::handle_bat",
             "swift::watch::often",
@@ -304,6 +322,43 @@ fn a_task_is_spawned_by_its_name_with_typed_arguments() {
     for (name, arguments) in spawned {
         testing::call(&name, arguments).unwrap();
     }
+}
+
+#[test]
+fn a_called_task_answers_with_its_own_type() {
+    let map: Blob = localize::call(Blob::put("abc").unwrap()).unwrap();
+    assert_eq!(map.bytes().unwrap(), b"cba");
+    let text: String = borrowing::call("a", &[0.5], &map).unwrap();
+    assert_eq!(text, "a [0.5] 3");
+    swift::watch::wake::call().unwrap();
+    let words = lent::call("two words").unwrap();
+    assert_eq!(words, ["two", "words"]);
+    assert!(testing::spawned().is_empty(), "none of them is spawned");
+}
+
+#[test]
+fn a_called_task_that_fails_fails_its_caller() {
+    let error = refuses::call(0).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the task that was called failed: 0 is no number of pixels"
+    );
+    assert_eq!(error.kind(), FailureKind::Permanent);
+    let failed = |kind| TaskError::Failed {
+        kind,
+        message: "no answer".to_owned(),
+    };
+    testing::no_result_of("refuses", failed(FailureKind::InDoubt));
+    assert_eq!(refuses::call(1).unwrap_err().kind(), FailureKind::InDoubt);
+    testing::result_of("refuses", "true");
+    let error = refuses::call(1).unwrap_err();
+    assert_eq!(error.to_string(), "the called task's result does not fit");
+}
+
+#[test]
+fn a_task_of_nowhere_is_unknown() {
+    let called = tasks::call::<()>("annotate.plot", "S190425z");
+    assert!(matches!(called, Err(TaskError::Unknown(_))), "{called:?}");
 }
 
 #[test]

@@ -15,8 +15,8 @@ use bytes::Bytes;
 
 pub use embedded::Embedded;
 pub use gwasp_store::{
-    Accepted, Arrival, Commit, Event, EventKind, Events, Failure, Input, JournalEntry, KvWrite,
-    Lease, NewPacket, NewRefusal, NewTask, Origin, PacketRecord, PacketSeq, RetryPolicy,
+    Accepted, Commit, Event, EventKind, Events, Failure, Input, JournalEntry, KvWrite, Lease,
+    NewPacket, NewRefusal, NewTask, Offer, Origin, PacketRecord, PacketSeq, RetryPolicy,
     RouteRecord, State, Step, StoreError, TaskId, Token,
 };
 
@@ -53,7 +53,7 @@ pub trait Broker: std::fmt::Debug + Send + Sync {
     fn accept(
         &self,
         generation: u64,
-        arrivals: Vec<Arrival>,
+        offers: Vec<Offer>,
     ) -> Answer<'_, Result<Vec<Accepted>, BrokerError>>;
 
     /// Keeps bytes that are no packet.
@@ -79,6 +79,9 @@ pub trait Broker: std::fmt::Debug + Send + Sync {
     /// Leases no task of `plugins` from now on, and again those of all others: tasks whose
     /// plugin is not loaded wait, and cost nothing.
     fn hold_plugins(&self, plugins: BTreeSet<String>);
+
+    /// How many tasks have not ended, in all queues.
+    fn open_tasks(&self) -> usize;
 
     /// Writes commits, each all or nothing, and answers for each.
     fn commit(&self, commits: Vec<Commit>) -> Answer<'_, Vec<Result<(), BrokerError>>>;

@@ -24,6 +24,7 @@ pub use fault::Fault;
 pub use grants::Grant;
 pub use kernels::KernelsConfig;
 pub use listeners::ListenerConfig;
+pub use names::{is_meant, nearest};
 pub use queues::{ByteSize, DefaultPool, QueueConfig, QueueError, Queues};
 pub use retention::{RetentionConfig, RetentionError};
 pub use services::{
@@ -126,6 +127,14 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// The entries that the grant of `plugin` may still need: see [`Grant::lacks`].
+    pub fn lacks(&self, plugin: &str, interfaces: &[&str]) -> Vec<&'static str> {
+        match self.grants.get(plugin) {
+            Some(grant) => grant.lacks(interfaces),
+            None => Grant::default().lacks(interfaces),
+        }
+    }
+
     /// Parses the text of the file at `path`, which is for messages alone.
     ///
     /// # Errors

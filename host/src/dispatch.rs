@@ -4,6 +4,8 @@
 //! together, in one commit. Packets that find no space wait for it: listeners read no more
 //! meanwhile than they may have under way, and their senders wait in turn.
 
+mod record;
+
 use std::collections::{BTreeMap, HashMap};
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,14 +15,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, error, info, warn};
 
-use crate::broker::{
-    Accepted, Arrival, Broker, BrokerError, NewPacket, NewRefusal, NewTask, Origin,
-};
-use crate::intake::{self, Delivery, Kept, NotKept, Receipt};
-use crate::packet::{Digest, Flag, Packet, Refusal, unix_nanos};
-use crate::routes::{Route, Routes};
+use self::record::new_refusal;
+pub use self::record::{new_packet, offer};
+use crate::broker::{Accepted, Broker, BrokerError, NewRefusal, Offer};
+use crate::intake::{Arrival, Delivery, Kept, NotKept, Receipt};
+use crate::packet::{Packet, Refusal};
+use crate::routes::Routes;
 use crate::stop::StopSignal;
-use crate::task::{packet_task_id, policy_of};
 use crate::text::{chain, one_line};
 
 /// Most deliveries that are accepted in one commit.
@@ -50,6 +51,16 @@ struct Line {
     has_waited: bool,
 }
 
+/// What a dispatcher leaves when it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dispatched {
+    /// Packets that were kept and are no duplicates.
+    pub packets: u64,
+    /// The ledger has everything that was read. Where it has not, the store must not be closed
+    /// cleanly, so that the next start marks a gap.
+    pub all_counted: bool,
+}
+
 /// Turns deliveries into tasks until the last listener is gone.
 #[derive(Debug)]
 pub struct Dispatcher {
@@ -59,6 +70,8 @@ pub struct Dispatcher {
     read: HashMap<Arc<str>, u64>,
     /// Packets that were read and not kept, by source, and that the ledger does not have yet.
     owed: BTreeMap<String, u64>,
+    /// New packets so far.
+    kept: u64,
 }
 
 impl Dispatcher {
@@ -75,13 +88,12 @@ impl Dispatcher {
             stop,
             read: HashMap::new(),
             owed: BTreeMap::new(),
+            kept: 0,
         }
     }
 
-    /// Runs until the other end of `deliveries` is closed and all are answered. Tells whether
-    /// the ledger has everything that was read; where it has not, the store must not be closed
-    /// cleanly, so that the next start marks a gap.
-    pub async fn run(mut self, deliveries: mpsc::Receiver<Delivery>) -> bool {
+    /// Runs until the other end of `deliveries` is closed and all are answered.
+    pub async fn run(mut self, deliveries: mpsc::Receiver<Delivery>) -> Dispatched {
         let mut line = Line {
             deliveries,
             held: Vec::new(),
@@ -95,10 +107,13 @@ impl Dispatcher {
             for delivery in batch.drain(..) {
                 self.note_tally(&delivery);
                 match delivery.arrival {
-                    intake::Arrival::Packet(packet) => packets.push((packet, delivery.answer)),
-                    intake::Arrival::Refusal(refusal) => refusals.push((refusal, delivery.answer)),
-                    intake::Arrival::Nothing { .. } => answer(delivery.answer, Ok(Kept::New)),
-                    intake::Arrival::Heartbeat => heartbeats.push(delivery.answer),
+                    Arrival::Packet(packet) => packets.push((packet, delivery.answer)),
+                    Arrival::Refusal(refusal) => refusals.push((refusal, delivery.answer)),
+                    Arrival::Nothing { .. } => answer(delivery.answer, Ok(Kept::New)),
+                    Arrival::Connected { source } => {
+                        self.connected(&source, delivery.answer).await;
+                    }
+                    Arrival::Heartbeat => heartbeats.push(delivery.answer),
                 }
             }
             if !refusals.is_empty() {
@@ -113,17 +128,20 @@ impl Dispatcher {
             }
         }
         self.pay().await;
-        self.owed.is_empty()
+        Dispatched {
+            packets: self.kept,
+            all_counted: self.owed.is_empty(),
+        }
     }
 
     /// A listener's count that grows by more than it hands over tells of packets that it read
     /// and could not hand over.
     fn note_tally(&mut self, delivery: &Delivery) {
         let (source, handed_over) = match &delivery.arrival {
-            intake::Arrival::Packet(packet) => (&packet.source, 1),
-            intake::Arrival::Refusal(refusal) => (&refusal.source, 1),
-            intake::Arrival::Nothing { source } => (source, 0),
-            intake::Arrival::Heartbeat => return,
+            Arrival::Packet(packet) => (&packet.source, 1),
+            Arrival::Refusal(refusal) => (&refusal.source, 1),
+            Arrival::Nothing { source } | Arrival::Connected { source } => (source, 0),
+            Arrival::Heartbeat => return,
         };
         let tally = &delivery.tally;
         let before = self.read.insert(Arc::clone(&tally.listener), tally.read);
@@ -152,6 +170,16 @@ impl Dispatcher {
         }
     }
 
+    /// Notes that packets of `source` may be read from now on.
+    async fn connected(&self, source: &str, receipt: Receipt) {
+        let noted = self.broker.note_listening(source, true).await;
+        let noted = noted.map(|()| Kept::New).map_err(|error| {
+            self.stop.heed(&error);
+            not_kept(&error)
+        });
+        answer(receipt, noted);
+    }
+
     /// Answers a heartbeat: whether the way of a packet is open, or full.
     async fn beat(&self, receipt: Receipt) {
         let open = self.accept_all(&[]).await;
@@ -172,6 +200,7 @@ impl Dispatcher {
                 line.note_space(packets.len());
                 for ((packet, accepted), receipt) in packets.iter().zip(accepted).zip(receipts) {
                     let (accepted, fate) = accepted;
+                    self.kept += u64::from(matches!(accepted, Accepted::New(_)));
                     report(packet, accepted, &fate);
                     answer(receipt, Ok(kept(accepted)));
                 }
@@ -222,7 +251,7 @@ impl Dispatcher {
                 () = &mut over => return,
                 () = self.stop.drain.cancelled() => return,
                 Some(delivery) = line.deliveries.recv() => match delivery.arrival {
-                    intake::Arrival::Heartbeat => self.beat(delivery.answer).await,
+                    Arrival::Heartbeat => self.beat(delivery.answer).await,
                     _ => line.held.push(delivery),
                 },
             }
@@ -234,12 +263,12 @@ impl Dispatcher {
         let deadline = Instant::now() + ROUTES_DEADLINE;
         loop {
             let routes = Arc::clone(&self.routes.borrow());
-            let arrivals: Vec<Arrival> = packets
+            let offers: Vec<Offer> = packets
                 .iter()
-                .map(|packet| arrival(packet, &routes))
+                .map(|packet| offer(packet, &routes))
                 .collect();
-            let fates: Vec<Fate> = arrivals.iter().map(Fate::of).collect();
-            match self.broker.accept(routes.generation(), arrivals).await {
+            let fates: Vec<Fate> = offers.iter().map(Fate::of).collect();
+            match self.broker.accept(routes.generation(), offers).await {
                 Err(conflict @ BrokerError::Conflict { .. }) => {
                     debug!(target: "gwasp::packet", "the routing table changed; matching again");
                     // Where someone else writes the table, news of it may never come.
@@ -373,10 +402,10 @@ struct Fate {
 }
 
 impl Fate {
-    fn of(arrival: &Arrival) -> Self {
+    fn of(offer: &Offer) -> Self {
         Self {
-            tasks: arrival.tasks.len(),
-            unmatched: arrival.unmatched.clone(),
+            tasks: offer.tasks.len(),
+            unmatched: offer.unmatched.clone(),
         }
     }
 }
@@ -400,89 +429,6 @@ fn report(packet: &Packet, accepted: Accepted, fate: &Fate) {
     }
 }
 
-/// The record of `packet` and its tasks, by `routes`.
-pub fn arrival(packet: &Packet, routes: &Routes) -> Arrival {
-    let mut record = new_packet(packet);
-    let (tasks, unmatched) = match routes.matching(packet) {
-        Ok(routes) => (new_tasks(packet, &routes, &mut record), None),
-        Err(reason) => (Vec::new(), Some(reason.as_str().to_owned())),
-    };
-    Arrival {
-        packet: record,
-        tasks,
-        unmatched,
-    }
-}
-
-/// A task per route; `record` is flagged where the packet lacks what a handler orders by.
-fn new_tasks(packet: &Packet, routes: &[Arc<Route>], record: &mut NewPacket) -> Vec<NewTask> {
-    let mut tasks = Vec::with_capacity(routes.len());
-    for route in routes {
-        let mut task = new_task(packet, route);
-        if let Some(order_by) = &route.entry.order_by {
-            // Values belong to a plugin, and so do the keys that guard them.
-            task.order_key = order_by
-                .value(packet)
-                .map(|value| format!("{}:{value}", route.plugin));
-            let flag = Flag::NoOrderingKey.as_str();
-            if task.order_key.is_none() && !record.flags.iter().any(|known| known == flag) {
-                record.flags.push(flag.to_owned());
-            }
-        }
-        tasks.push(task);
-    }
-    tasks
-}
-
-/// The record of `packet` that a broker keeps.
-pub fn new_packet(packet: &Packet) -> NewPacket {
-    NewPacket {
-        source: packet.source.clone(),
-        key: packet.key.to_string(),
-        id: packet.id.clone(),
-        identity: *packet.identity.as_bytes(),
-        digest: *Digest::of(&packet.payload).as_bytes(),
-        role: packet.role.as_str().to_owned(),
-        received: unix_nanos(packet.received),
-        sent: packet.sent.map(unix_nanos),
-        content_type: packet.content_type.to_owned(),
-        headers: packet.headers.clone(),
-        flags: packet
-            .flags
-            .iter()
-            .map(|flag| flag.as_str().to_owned())
-            .collect(),
-        payload: packet.payload.clone(),
-    }
-}
-
-fn new_task(packet: &Packet, route: &Route) -> NewTask {
-    let options = &route.entry.options;
-    let received = unix_nanos(packet.received);
-    NewTask {
-        id: packet_task_id(&packet.identity, &route.name(), 0),
-        plugin: route.plugin.clone(),
-        handler: route.entry.name.clone(),
-        queue: options.queue.clone(),
-        origin: Origin::Packet,
-        parent: None,
-        priority: options.priority,
-        due: received,
-        order_key: None,
-        policy: policy_of(options, received),
-        args: None,
-    }
-}
-
-fn new_refusal(refusal: Refusal) -> NewRefusal {
-    NewRefusal {
-        source: refusal.source,
-        received: unix_nanos(refusal.received),
-        reason: refusal.reason,
-        payload: refusal.payload,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -490,6 +436,7 @@ mod tests {
     use super::*;
     use crate::broker::Embedded;
     use crate::intake::{Intake, Tally};
+    use crate::packet::Digest;
 
     /// What a connection read and never handed over is in the ledger, although nothing of it
     /// follows.
@@ -502,7 +449,7 @@ mod tests {
         let dispatcher = Dispatcher::new(Arc::clone(&broker), routes, StopSignal::default());
         let (intake, deliveries) = Intake::channel(4);
         let (arrival, tally) = (
-            intake::Arrival::Nothing {
+            Arrival::Nothing {
                 source: "gcn".to_owned(),
             },
             Tally {
@@ -512,7 +459,8 @@ mod tests {
         );
         drop(intake.deliver(arrival, tally).await.unwrap());
         drop(intake);
-        assert!(dispatcher.run(deliveries).await, "all is counted");
+        let dispatched = dispatcher.run(deliveries).await;
+        assert!(dispatched.all_counted);
         broker.close().await.unwrap();
         let reader = gwasp_store::Reader::open(directory.path()).unwrap();
         let ledger = reader.ledger(0).unwrap();

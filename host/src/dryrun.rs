@@ -164,6 +164,7 @@ impl DryPlugin {
         let everything = Grant {
             kv: true,
             blobs: true,
+            kernels: true,
             tasks: vec!["*.*".to_owned()],
             ..Grant::default()
         };

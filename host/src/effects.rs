@@ -34,7 +34,7 @@ pub use budget::{Budget, Limits};
 pub use driver::{Clock, Driver, DryAnswer, DryRun, LiveRun, World};
 pub use function::{Class, Function, TABLE};
 pub use journal::{Entry, Journal, JournalError, Phase};
-pub use kernels::KernelThreads;
+pub use kernels::{KernelFault, KernelThreads};
 pub use memory::{MemoryLimits, OutOfMemory};
 use noted::Refused;
 pub use resume::{Decision, ResumeError, Resumption, resumption};

@@ -164,6 +164,7 @@ impl Host {
         )
         .await?;
 
+        tell_missing_grants(config, &table, &registry);
         let queues = queues(config, &table);
         tell_default_pools(config, &queues);
         let workers_stop = CancellationToken::new();
@@ -216,7 +217,6 @@ impl Host {
         let dispatch = tokio::spawn(dispatcher.run(deliveries));
         let mut listening = JoinSet::new();
         for (name, listener) in self.listeners {
-            self.broker.note_listening(listener.source(), true).await?;
             debug!(target: "gwasp::host", listener = %name, "listening");
             listening.spawn(listener.run(intake.clone(), self.stop.drain.clone()));
         }
@@ -226,22 +226,38 @@ impl Host {
         self.stop.drain.cancelled().await;
         info!(target: "gwasp::host", "stopping: no more packets are taken; a second signal stops at once");
         while listening.join_next().await.is_some() {}
-        let all_counted = tokio::time::timeout(ACCEPT_DEADLINE, dispatch).await;
-        let all_counted = matches!(all_counted, Ok(Ok(true)));
+        let dispatched = tokio::time::timeout(ACCEPT_DEADLINE, dispatch).await;
+        let dispatched = dispatched.ok().and_then(Result::ok);
         self.workers_stop.cancel();
         let end = drain(slots, self.drain_deadline, &self.stop.now).await;
         self.ticker.close();
-        if !all_counted {
-            error!(target: "gwasp::host", "packets were read and neither kept nor counted: the next start marks a gap");
-        } else if let Err(error) = self.broker.close().await {
-            self.stop.heed(&error);
-            error!(target: "gwasp::host", error = %chain(&error), "the store did not close cleanly");
+        match dispatched {
+            Some(dispatched) if dispatched.all_counted => {
+                close(&*self.broker, dispatched.packets, &self.stop).await;
+            }
+            _ => {
+                error!(target: "gwasp::host", "packets were read and neither kept nor counted: the next start marks a gap");
+            }
         }
         Ok(if self.stop.has_failed() {
             End::DiskFailed
         } else {
             end
         })
+    }
+}
+
+/// Closes the store, and says what was done and what is left.
+async fn close(broker: &dyn Broker, packets: u64, stop: &StopSignal) {
+    let tasks_open = broker.open_tasks();
+    match broker.close().await {
+        Ok(()) => {
+            info!(target: "gwasp::host", packets, tasks_open, "stopped");
+        }
+        Err(error) => {
+            stop.heed(&error);
+            error!(target: "gwasp::host", error = %chain(&error), "the store did not close cleanly");
+        }
     }
 }
 
@@ -316,6 +332,19 @@ fn tell_default_pools(config: &Config, queues: &BTreeSet<String>) {
     let names = queues.iter().map(String::as_str).collect();
     for pool in config.queues.by_default(&names) {
         info!(target: "gwasp::host", queue = pool.queue, is_meant = pool.nearest, "queue is made with the default pool");
+    }
+}
+
+/// Says what plugins call and may not: it would be refused at the first packet.
+fn tell_missing_grants(config: &Config, table: &load::Table, registry: &Registry) {
+    for routes in &table.plugins {
+        let Some(plugin) = registry.get(&routes.plugin) else {
+            continue;
+        };
+        let lacks = config.lacks(&plugin.name, &plugin.calls).join(", ");
+        if !lacks.is_empty() {
+            info!(target: "gwasp::host", plugin = %plugin.name, add = %format_args!("[grants.{}] {lacks}", plugin.name), "plugin calls what it has no grant for");
+        }
     }
 }
 

@@ -72,6 +72,12 @@ pub enum Arrival {
     Packet(Packet),
     /// Bytes that are no packet; they are kept for a person to look at.
     Refusal(Refusal),
+    /// A connection was made: packets of this source may be read once this is answered. A store
+    /// that is not closed leaves a gap mark for it.
+    Connected {
+        /// The stream, e.g. `gcn`.
+        source: String,
+    },
     /// Nothing more of a connection that has ended: its tally tells what was read of this source
     /// and never handed over.
     Nothing {
@@ -158,7 +164,9 @@ impl Intake {
         let bytes = match arrival {
             Arrival::Packet(packet) => packet.payload.len(),
             Arrival::Refusal(refusal) => refusal.payload.len(),
-            Arrival::Nothing { .. } | Arrival::Heartbeat => return None,
+            Arrival::Connected { .. } | Arrival::Nothing { .. } | Arrival::Heartbeat => {
+                return None;
+            }
         };
         // One that is larger than the whole goes through alone.
         let bytes = u32::try_from(bytes.clamp(LEAST, ROOM)).unwrap_or(u32::MAX);

@@ -3,69 +3,19 @@
 //! Plain values. A packet is never re-serialised: its payload is the exact bytes that were
 //! read, and its identity is decided where it was read, by the rules of its transport.
 
+mod digest;
+
 use std::fmt;
 
 use bytes::Bytes;
 use gwasp_formats::{NoticeType, Role};
 use jiff::Timestamp;
-use sha2::{Digest as _, Sha256};
+
+pub use self::digest::Digest;
 
 /// A moment in nanoseconds since the Unix epoch, as records have it.
 pub fn unix_nanos(time: Timestamp) -> i64 {
     i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX)
-}
-
-/// A SHA-256 digest.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Digest([u8; 32]);
-
-impl Digest {
-    /// Digests `bytes`.
-    pub fn of(bytes: &[u8]) -> Self {
-        Self(Sha256::digest(bytes).into())
-    }
-
-    /// Takes a digest that was made before.
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    /// Reads the 64 hexadecimal digits that `Display` writes.
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut digest = [0; 32];
-        if text.len() != 64 || !text.is_ascii() {
-            return None;
-        }
-        for (byte, digits) in digest.iter_mut().zip(text.as_bytes().chunks(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-        }
-        Some(Self(digest))
-    }
-
-    /// The 32 bytes.
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Each task's input names a digest: formatting its bytes one by one would be seen.
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let digits: String = self
-            .0
-            .iter()
-            .flat_map(|byte| [byte >> 4, byte & 15])
-            .map(|digit| char::from(DIGITS[usize::from(digit)]))
-            .collect();
-        f.write_str(&digits)
-    }
-}
-
-impl fmt::Debug for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Digest({self})")
-    }
 }
 
 /// What handlers are found by.

@@ -44,6 +44,8 @@ pub struct Plugin {
     pub manifest: Manifest,
     /// What it declares, as it said it.
     pub manifest_json: String,
+    /// Interfaces of the boundary that it calls functions of, e.g. `kv`.
+    pub calls: Vec<&'static str>,
     /// Its compiled code.
     pub compiled: Compiled,
 }
@@ -141,6 +143,7 @@ impl Loader {
             digest,
             manifest,
             manifest_json,
+            calls: misfit::called(&self.probe, &component),
             compiled,
         })
     }

@@ -192,6 +192,25 @@ fn a_check_names_each_unknown_queue_once() {
 }
 
 #[test]
+fn a_check_says_what_a_plugin_calls_and_may_not() {
+    let site = Site::new("[grants.localise]\nblobs = true\n")
+        .with_plugin("GWASP_PLUGINS", "localize")
+        .with_plugin("GWASP_PLUGINS", "fermi-log")
+        .with_plugin("GWASP_TEST_PLUGINS", "faults-probe");
+    let said = [
+        "[grants.localise]: no such plugin loads",
+        "(is `localize` meant?)",
+        "\n    [grants.localize]\n    kv = true\n    blobs = true\n    kernels = true\n    \
+         services = [\"NAME\"]\n",
+        // Its requests know of blobs; it calls for none.
+        "\n    [grants.faults-probe]\n    kv = true\n    services = [\"NAME\"]\n",
+        "have in the configuration:\n\n    [grants.l",
+        "have in the configuration:\n\n    [grants.f",
+    ];
+    check_says(&site.gwasp(&["check"]), 0, &said);
+}
+
+#[test]
 fn a_check_finds_a_plugin_that_was_removed() {
     let (site, host) = Site::played();
     drop(host);

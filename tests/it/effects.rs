@@ -101,6 +101,7 @@ fn check_unsupported(notice_type: &str) {
 fn what_a_host_cannot_do_yet_fails_for_good() {
     check_unsupported("251");
     check_unsupported("252");
+    check_unsupported("253");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use gwasp_store::Reader;
 use gwasp_tests::files::FileServer;
 use gwasp_tests::gwasp::{ANY_PORT, Answer, Gwasp, START_LIMIT, grant_localize, is_ready};
+use gwasp_tests::process::Line;
 use gwasp_tests::{candidate, gwasp, sample};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -47,10 +48,8 @@ fn check_map(map: &[u8]) {
     assert!(0.0 < deviation && deviation < mean && mean < 1_000.0);
 }
 
-#[test]
-fn a_notice_becomes_a_sky_map_in_the_store() {
-    let scene = Scene::new().unwrap();
-    let files = FileServer::with_candidate().unwrap();
+/// Runs a host until the only task has ended; answers what it says of it.
+fn end_of_task(scene: &Scene, files: &FileServer, without: &str) -> String {
     let notices = scene.path("notices");
     sample::candidate(&notice(), &notices, files.address).unwrap();
     let replay = scene
@@ -60,15 +59,50 @@ fn a_notice_becomes_a_sky_map_in_the_store() {
     let (config, state) = (scene.path("gwasp.toml"), scene.path("state"));
     gwasp::write_config(&config, replay.address, scene.gwasp.plugins(), &state).unwrap();
     grant_localize(&config, files.address).unwrap();
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace(without, "")).unwrap();
     let mut host = scene.gwasp.run(&config).unwrap();
+    if !without.is_empty() {
+        let lacks = |line: &Line| line.message() == "plugin calls what it has no grant for";
+        let told = host
+            .wait_for("the missing grant", START_LIMIT, lacks)
+            .unwrap();
+        assert_eq!(*told.field("add"), "[grants.localize] kernels = true");
+    }
     host.wait_for("being ready", START_LIMIT, is_ready).unwrap();
-    let ended = |line: &gwasp_tests::process::Line| line.target() == "gwasp::task";
+    let ended = |line: &Line| line.target() == "gwasp::task";
     let line = host.wait_for("the task's end", LIMIT, ended).unwrap();
-    assert_eq!(line.message(), "task succeeded", "{}", line.text);
     host.terminate().unwrap();
     assert!(host.wait(LIMIT).unwrap().success());
+    line.text
+}
 
-    let reader = Reader::open(&state).unwrap();
+#[test]
+fn a_plugin_without_the_grant_is_set_aside_and_told_the_lines_to_add() {
+    let scene = Scene::new().unwrap();
+    let files = FileServer::with_candidate().unwrap();
+    let line = end_of_task(&scene, &files, "kernels = true\n");
+    for part in [
+        "permanent",
+        "start heavy computations",
+        "[grants.localize]",
+        "kernels = true",
+    ] {
+        assert!(line.contains(part), "{part} is not in: {line}");
+    }
+    let asked = effects(&scene);
+    let last = asked.last().unwrap();
+    assert_eq!(last["function"], "gwasp:kernels/localize@0.1", "{asked:?}");
+}
+
+#[test]
+fn a_notice_becomes_a_sky_map_in_the_store() {
+    let scene = Scene::new().unwrap();
+    let files = FileServer::with_candidate().unwrap();
+    let line = end_of_task(&scene, &files, "");
+    assert!(line.contains("task succeeded"), "{line}");
+
+    let reader = Reader::open(&scene.path("state")).unwrap();
     let (digest, _) = reader.kv_get("localize", "sky map of C7").unwrap().unwrap();
     let digest = String::from_utf8(digest.to_vec()).unwrap();
     let mut binary = [0; 32];

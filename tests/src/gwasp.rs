@@ -259,7 +259,7 @@ pub fn grant_localize(file: &Path, server: SocketAddr) -> Result<()> {
     write!(
         config,
         "\n[services.files]\norigin = \"http://{server}\"\n\n\
-         [grants.localize]\nkv = true\nblobs = true\nservices = [\"files\"]\n"
+         [grants.localize]\nkv = true\nblobs = true\nkernels = true\nservices = [\"files\"]\n"
     )
     .with_context(|| format!("writing {}", file.display()))
 }

@@ -10,6 +10,7 @@
 //! [grants.localize]
 //! kv = true
 //! blobs = true
+//! kernels = true
 //! services = ["files"]
 //! ```
 
@@ -69,11 +70,17 @@ mod tests {
         assert_eq!(testing::log_lines(), [line]);
     }
 
-    #[test]
-    fn a_file_that_cannot_be_used_is_set_aside() {
+    #[track_caller]
+    fn check_set_aside(error: KernelError) {
         let notice = notice();
-        testing::no_sky_map(KernelError::Input("no PSD for H1".to_owned()));
+        testing::no_sky_map(error);
         let error = localize(&notice).unwrap_err();
         assert_eq!(error.kind(), FailureKind::Permanent);
+    }
+
+    #[test]
+    fn what_another_attempt_cannot_mend_is_set_aside() {
+        check_set_aside(KernelError::Input("no PSD for H1".to_owned()));
+        check_set_aside(KernelError::Denied("no grant".to_owned()));
     }
 }

@@ -3,7 +3,8 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{FnArg, ItemFn, Pat, ReturnType, Type};
+use syn::visit_mut::{self, VisitMut};
+use syn::{FnArg, ItemFn, Lifetime, Pat, ReturnType, Type, TypeReference};
 
 use crate::attribute::{self, Attribute, Kind};
 use crate::errors::Errors;
@@ -150,7 +151,7 @@ fn from_json(signature: &Signature) -> (TokenStream, Vec<TokenStream>) {
         _ => (quote!((#(#names),*)), quote!((#(#types),*))),
     };
     let prepare = quote! {
-        let json = ::gwasp_sdk::__private::call(input)?;
+        let json = ::gwasp_sdk::__private::called(input)?;
         let #pattern = ::gwasp_sdk::__private::arguments::<#wanted>(&json)?;
     };
     (prepare, passed(signature, &names))
@@ -202,10 +203,8 @@ fn from_tick(signature: &Signature) -> (TokenStream, Vec<TokenStream>) {
     }
 }
 
-/// `f::spawn(…)` beside the task `f`: an empty type of the same name, which a `use` of the
-/// function brings along.
-///
-/// `call` belongs here too, as soon as the boundary has it.
+/// `f::call(…)` and `f::spawn(…)` beside the task `f`: an empty type of the same name, which a
+/// `use` of the function brings along.
 fn companion(attribute: &Attribute, function: &ItemFn) -> TokenStream {
     let (name, visibility) = (&function.sig.ident, &function.vis);
     let text = name.to_string();
@@ -232,7 +231,10 @@ fn companion(attribute: &Attribute, function: &ItemFn) -> TokenStream {
         _ => quote!(&(#(#borrowed),*)),
     };
     let generics = &function.sig.generics;
+    let lifetimes = generics.lifetimes();
+    let answered = answered(function);
     let about = format!("Makes tasks of [`fn@{name}`].");
+    let about_call = format!("Runs [`fn@{name}`] as a task and waits for its result.");
     let about_spawn =
         format!("Makes a task of [`fn@{name}`] with this run's outcome; returns its id.");
     let conditions = conditions(function);
@@ -245,14 +247,60 @@ fn companion(attribute: &Attribute, function: &ItemFn) -> TokenStream {
 
         #conditions
         impl #name {
+            #[doc = #about_call]
+            #[allow(dead_code)]
+            #visibility fn call<#(#lifetimes,)* Nothing>(
+                #(#parameters),*
+            ) -> ::gwasp_sdk::Result<
+                <#answered as ::gwasp_sdk::__private::Answered<Nothing>>::Answer,
+            >
+            where
+                #answered: ::gwasp_sdk::__private::Answered<Nothing>,
+            {
+                ::gwasp_sdk::__private::call(#own_name, &Self::__arguments(#(#names),*)?)
+            }
+
             #[doc = #about_spawn]
             #[allow(dead_code)]
             #visibility fn spawn #generics(
                 #(#parameters),*
             ) -> ::gwasp_sdk::Result<::std::string::String> {
-                ::gwasp_sdk::__private::spawn(#own_name, #payload)
+                ::gwasp_sdk::__private::spawn(#own_name, &Self::__arguments(#(#names),*)?)
+            }
+
+            #[allow(dead_code)]
+            fn __arguments #generics(
+                #(#parameters),*
+            ) -> ::gwasp_sdk::Result<::std::vec::Vec<u8>> {
+                ::gwasp_sdk::__private::written(#payload)
             }
         }
+    }
+}
+
+/// The type that the function returns, as something that outlives a run: what it borrows there,
+/// its caller has to own.
+fn answered(function: &ItemFn) -> Type {
+    let ReturnType::Type(_, returned) = &function.sig.output else {
+        return syn::parse_quote!(());
+    };
+    let mut returned = (**returned).clone();
+    Owned.visit_type_mut(&mut returned);
+    returned
+}
+
+/// Turns every lifetime into `'static`.
+struct Owned;
+
+impl VisitMut for Owned {
+    fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
+        *lifetime = Lifetime::new("'static", lifetime.span());
+    }
+
+    fn visit_type_reference_mut(&mut self, reference: &mut TypeReference) {
+        let span = reference.and_token.span();
+        reference.lifetime = Some(Lifetime::new("'static", span));
+        visit_mut::visit_type_reference_mut(self, reference);
     }
 }
 

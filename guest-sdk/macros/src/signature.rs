@@ -1,6 +1,7 @@
 //! What a function under an attribute may look like.
 
-use syn::{FnArg, GenericParam, ItemFn, ReturnType, Type, visit_mut::VisitMut};
+use syn::visit_mut::VisitMut;
+use syn::{FnArg, GenericParam, ItemFn, ReturnType, Type, TypeImplTrait};
 
 use crate::attribute::Kind;
 use crate::errors::Errors;
@@ -34,10 +35,12 @@ pub(crate) fn read(kind: Kind, function: &ItemFn, errors: &mut Errors) -> Signat
         );
     }
     check_generics(word, function, errors);
-    if let ReturnType::Type(_, returned) = &signature.output
-        && let Type::ImplTrait(_) = **returned
-    {
-        errors.at(returned, format!("name the type that this {word} returns"));
+    if let ReturnType::Type(_, returned) = &signature.output {
+        let mut nameless = Nameless(None);
+        nameless.visit_type_mut(&mut (**returned).clone());
+        if let Some(nameless) = nameless.0 {
+            errors.at(nameless, format!("name the type that this {word} returns"));
+        }
     }
     let arguments = arguments(word, function, errors);
     check_count(kind, function, errors);
@@ -106,6 +109,15 @@ fn check_count(kind: Kind, function: &ItemFn, errors: &mut Errors) {
     };
     if let Some(first_too_many) = inputs.iter().nth(most) {
         errors.at(first_too_many, which);
+    }
+}
+
+/// Finds the first `impl Trait` in a type.
+struct Nameless(Option<TypeImplTrait>);
+
+impl VisitMut for Nameless {
+    fn visit_type_impl_trait_mut(&mut self, found: &mut TypeImplTrait) {
+        self.0.get_or_insert_with(|| found.clone());
     }
 }
 

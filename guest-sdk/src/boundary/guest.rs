@@ -11,7 +11,7 @@ use crate::http::{Body, HttpError, Method, Request, Response};
 use crate::kv::KvError;
 use crate::log::Level;
 use crate::packet::Packet;
-use crate::registry::{self, Input};
+use crate::registry::{self, Input, Output};
 use crate::tasks::{Options, TaskError};
 
 #[expect(
@@ -137,6 +137,10 @@ pub(crate) fn spawn(name: &str, arguments: &[u8], options: &Options) -> Result<S
     host::tasks::spawn(name, arguments, &options.pairs()).map_err(task_error)
 }
 
+pub(crate) fn call(name: &str, arguments: &[u8], options: &Options) -> Result<Output, TaskError> {
+    host::tasks::call(name, arguments, &options.pairs()).map_err(task_error)
+}
+
 pub(crate) fn sleep_until(moment: Timestamp) -> Result<(), TaskError> {
     let moment = types::Datetime {
         seconds: moment.unix_seconds(),
@@ -152,6 +156,15 @@ fn task_error(error: host::tasks::Error) -> TaskError {
         host::tasks::Error::Limit(text) => TaskError::Limit(text),
         host::tasks::Error::Invalid(text) => TaskError::Invalid(text),
         host::tasks::Error::Unsupported(text) => TaskError::Unsupported(text),
+        host::tasks::Error::Failed(failure) => TaskError::Failed {
+            kind: match failure.kind {
+                types::FailureKind::Error => FailureKind::Error,
+                types::FailureKind::Parse => FailureKind::Parse,
+                types::FailureKind::Permanent => FailureKind::Permanent,
+                types::FailureKind::InDoubt => FailureKind::InDoubt,
+            },
+            message: failure.message,
+        },
     }
 }
 
@@ -242,6 +255,7 @@ pub(crate) fn localize(
     };
     let map = host::kernels::localize(&coinc.0, psd.map(|psd| &psd.0), &options);
     map.map(BlobHandle).map_err(|error| match error {
+        host::kernels::Error::Denied(text) => KernelError::Denied(text),
         host::kernels::Error::Input(text) => KernelError::Input(text),
         host::kernels::Error::Invalid(text) => KernelError::Invalid(text),
         host::kernels::Error::Limit(text) => KernelError::Limit(text),

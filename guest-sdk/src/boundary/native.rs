@@ -15,6 +15,7 @@ use crate::gcn::GcnError;
 use crate::http::{Body, HttpError, Method, Request, Response};
 use crate::kv::KvError;
 use crate::log::Level;
+use crate::registry::{self, Input, Output};
 use crate::tasks::{Options, TaskError};
 
 /// All that a handler did and will be told.
@@ -32,6 +33,8 @@ pub(crate) struct State {
     pub(crate) answers: Vec<(String, Result<Response, HttpError>)>,
     pub(crate) requests: Vec<Sent>,
     pub(crate) spawned: Vec<Spawned>,
+    /// Results of called tasks not given yet, by name.
+    pub(crate) results: Vec<(String, Result<Vec<u8>, TaskError>)>,
     /// Sky maps not given yet.
     pub(crate) maps: VecDeque<Result<Vec<u8>, KernelError>>,
     pub(crate) notices: Vec<Vec<u8>>,
@@ -51,6 +54,7 @@ impl Default for State {
             answers: Vec::new(),
             requests: Vec::new(),
             spawned: Vec::new(),
+            results: Vec::new(),
             maps: VecDeque::new(),
             notices: Vec::new(),
         }
@@ -245,6 +249,26 @@ pub(crate) fn spawn(name: &str, arguments: &[u8], options: &Options) -> Result<S
             options: options.clone(),
         });
         Ok(format!("task-{}", state.spawned.len()))
+    })
+}
+
+/// What was set up for the name comes first; then the plugin's own function runs, here and now.
+pub(crate) fn call(name: &str, arguments: &[u8], _options: &Options) -> Result<Output, TaskError> {
+    let set_up = with(|state| {
+        let place = state.results.iter().position(|(of, _)| of == name);
+        place.map(|place| state.results.remove(place).1)
+    });
+    if let Some(answer) = set_up {
+        return answer.map(Some);
+    }
+    if !registry::has(name) {
+        return Err(TaskError::Unknown(format!(
+            "this test knows no task `{name}`: set its result up with `testing::result_of`"
+        )));
+    }
+    registry::run(name, Input::Call(arguments.to_vec())).map_err(|error| TaskError::Failed {
+        kind: error.kind(),
+        message: error.to_string(),
     })
 }
 

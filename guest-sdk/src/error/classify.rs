@@ -55,7 +55,9 @@ fn known(error: &(dyn StdError + 'static)) -> Option<(FailureKind, Option<Durati
 fn of_kernel(error: &KernelError) -> FailureKind {
     match error {
         KernelError::Limit(_) => FailureKind::Error,
-        KernelError::Input(_) | KernelError::Invalid(_) => FailureKind::Permanent,
+        KernelError::Denied(_) | KernelError::Input(_) | KernelError::Invalid(_) => {
+            FailureKind::Permanent
+        }
     }
 }
 
@@ -69,7 +71,8 @@ fn of_gcn(error: &GcnError) -> FailureKind {
     }
 }
 
-/// A function that is not there yet may come: its plugin is just being deployed.
+/// A function that is not there yet may come: its plugin is just being deployed. A called task
+/// that failed had retries of its own.
 fn of_task(error: &TaskError) -> FailureKind {
     match error {
         TaskError::Unknown(_) => FailureKind::Error,
@@ -77,6 +80,13 @@ fn of_task(error: &TaskError) -> FailureKind {
         | TaskError::Limit(_)
         | TaskError::Invalid(_)
         | TaskError::Unsupported(_)
-        | TaskError::Arguments(_) => FailureKind::Permanent,
+        | TaskError::Arguments(_)
+        | TaskError::Result(_) => FailureKind::Permanent,
+        TaskError::Failed { kind, .. } => match kind {
+            FailureKind::InDoubt => FailureKind::InDoubt,
+            FailureKind::Error | FailureKind::Parse | FailureKind::Permanent => {
+                FailureKind::Permanent
+            }
+        },
     }
 }

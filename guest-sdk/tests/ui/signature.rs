@@ -12,6 +12,11 @@ fn generic<T>(_: T) {}
 #[handler(FERMI_GBM_GND_POS)]
 fn nameless(_: impl Clone) -> impl Clone {}
 
+#[task]
+fn nameless_in_a_result() -> Result<impl Clone> {
+    Ok(())
+}
+
 #[handler(FERMI_GBM_GND_POS)]
 fn five(_: &Packet, _: &[u8], _: &str, _: String, _: VoEvent) {}
 

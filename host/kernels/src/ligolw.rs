@@ -16,6 +16,8 @@ pub use document::Document;
 pub(crate) use table::parse_id;
 pub use table::{Cell, Column, ColumnKind, RowRef, Table};
 
+use std::fmt;
+
 use crate::gps::GpsTime;
 use crate::work::{Cancelled, OutOfMemory};
 
@@ -78,6 +80,64 @@ impl Default for Limits {
     }
 }
 
+/// What a document can have too much of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Measure {
+    /// [`Limits::bytes`].
+    Bytes,
+    /// [`Limits::rows`].
+    Rows,
+    /// [`Limits::columns`].
+    Columns,
+    /// [`Limits::cells`].
+    Cells,
+    /// [`Limits::numbers`].
+    Numbers,
+    /// [`Limits::elements`].
+    Elements,
+    /// [`Limits::depth`].
+    Depth,
+}
+
+impl Measure {
+    /// Whether a document beyond `limit` might be read with more memory: [`Limits::within`] made
+    /// the limit smaller than it is by default.
+    fn is_of_memory(self, limit: usize) -> bool {
+        let far_above = Limits::default();
+        match self {
+            Self::Bytes => limit < far_above.bytes,
+            Self::Cells => limit < far_above.cells,
+            Self::Numbers => limit < far_above.numbers,
+            Self::Elements => limit < far_above.elements,
+            Self::Rows | Self::Columns | Self::Depth => false,
+        }
+    }
+
+    fn verdict(self, limit: usize) -> &'static str {
+        if self.is_of_memory(limit) {
+            "its memory has no room for more; raise the memory limit"
+        } else {
+            "it is no candidate's file"
+        }
+    }
+}
+
+impl fmt::Display for Measure {
+    /// Says what is counted.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bytes => "bytes",
+            Self::Rows => "table rows",
+            Self::Columns => "columns",
+            Self::Cells => "table cells",
+            Self::Numbers => "numbers in arrays",
+            Self::Elements => "elements",
+            Self::Depth => "nested elements",
+        })
+    }
+}
+
 /// One `LIGO_LW` element with an array, such as a spectrum or an SNR series.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Series {
@@ -106,22 +166,22 @@ impl Series {
 #[non_exhaustive]
 pub enum LigolwError {
     /// A limit was reached.
-    #[error("document has more than {limit} {what}: it is no candidate's file")]
+    #[error("document has more than {limit} {what}: {}", what.verdict(*limit))]
     TooLarge {
         /// What there is too much of.
-        what: &'static str,
+        what: Measure,
         /// The limit.
         limit: usize,
     },
     /// A limit on what all tables, or all arrays, hold was reached.
-    #[error("{element} {name} takes the document beyond {limit} {what}: it is no candidate's file")]
+    #[error("{element} {name} takes the document beyond {limit} {what}: {}", what.verdict(*limit))]
     Full {
         /// `table` or `array`.
         element: &'static str,
         /// Its name, without suffix.
         name: String,
         /// What there is too much of.
-        what: &'static str,
+        what: Measure,
         /// The limit.
         limit: usize,
     },
@@ -227,6 +287,19 @@ pub enum LigolwError {
         /// Column.
         column: &'static str,
     },
+}
+
+impl LigolwError {
+    /// Whether more memory might do.
+    pub fn is_of_memory(&self) -> bool {
+        match self {
+            Self::TooLarge { what, limit } | Self::Full { what, limit, .. } => {
+                what.is_of_memory(*limit)
+            }
+            Self::OutOfMemory(_) => true,
+            _ => false,
+        }
+    }
 }
 
 /// `process:process_id` is `process_id`: prefixes of column names carry nothing.

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Bench, BenchError};
 use crate::broker::{Broker, Embedded};
 use crate::config::{KernelsConfig, QueueConfig};
-use crate::dispatch::Dispatcher;
+use crate::dispatch::{Dispatched, Dispatcher};
 use crate::effects::{Clock, KernelThreads, World};
 use crate::intake::{self, Intake};
 use crate::packet::{Digest, Key, Packet};
@@ -103,7 +103,7 @@ impl Fixture {
 /// What a host has between its intake and its store.
 pub(super) struct Parts {
     pub(super) intake: Intake,
-    dispatch: tokio::task::JoinHandle<bool>,
+    dispatch: tokio::task::JoinHandle<Dispatched>,
     slots: Vec<JoinHandle<()>>,
     stopping: CancellationToken,
 }

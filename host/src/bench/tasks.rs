@@ -1,6 +1,6 @@
 //! Durable tasks: packets accepted, tasks leased, run and committed; the bare store beside it.
 //!
-//! In the bare store, arrivals are ready-made and nothing is run: threads lease and commit.
+//! In the bare store, offers are ready-made and nothing is run: threads lease and commit.
 //! With the host, packets go through intake, dispatch, a pool and a sandbox. Both have the same
 //! sender, with the same number of packets under way.
 
@@ -19,7 +19,7 @@ use super::fixture::{Fixture, Parts, QUEUE, join, packet};
 use super::timing::{median, process_cpu, thread_cpu};
 use super::{Bench, BenchError, Figure};
 use crate::broker::{Commit, Lease, Step};
-use crate::dispatch::arrival;
+use crate::dispatch::offer;
 use crate::intake::{self, Intake, Pending, Tally};
 use crate::packet::Packet;
 
@@ -111,14 +111,14 @@ impl Bench {
 
     fn bare_turn(&self, load: Load) -> Result<Took, BenchError> {
         let fixture = Fixture::new(self, &self.settings.directory)?;
-        let arrivals: Vec<_> = load
+        let offers: Vec<_> = load
             .packets()
-            .map(|packet| arrival(&packet, &fixture.routes))
+            .map(|packet| offer(&packet, &fixture.routes))
             .collect();
         let threads: Vec<_> = (0..self.settings.slots)
             .map(|number| bare_worker(fixture.store().clone(), number))
             .collect::<Result<_, _>>()?;
-        let took = measure(load, &fixture, accept_all(load, &fixture, arrivals))?;
+        let took = measure(load, &fixture, accept_all(load, &fixture, offers))?;
         self.runtime.block_on(fixture.store().close())?;
         join(threads);
         Ok(took)
@@ -204,17 +204,17 @@ fn sender(send: impl Future<Output = Result<(), BenchError>>) -> Result<Duration
     Ok(thread_cpu())
 }
 
-/// Has the bare store accept `arrivals`, several batches at a time.
+/// Has the bare store accept `offers`, several batches at a time.
 async fn accept_all(
     load: Load,
     fixture: &Fixture,
-    arrivals: Vec<store::Arrival>,
+    offers: Vec<store::Offer>,
 ) -> Result<(), BenchError> {
     let generation = fixture.routes.generation();
-    let mut arrivals = arrivals.into_iter();
+    let mut offers = offers.into_iter();
     let mut under_way = FuturesUnordered::new();
     loop {
-        let batch: Vec<_> = arrivals.by_ref().take(BATCH).collect();
+        let batch: Vec<_> = offers.by_ref().take(BATCH).collect();
         if batch.is_empty() {
             break;
         }
@@ -282,17 +282,8 @@ fn bare_worker(store: Store, number: u16) -> std::io::Result<JoinHandle<()>> {
 }
 
 fn success(lease: &Lease) -> Commit {
-    Commit {
-        task: lease.task,
-        token: lease.token,
-        version: [0; 32],
-        cpu: 0,
-        journal: Vec::new(),
-        kv: Vec::new(),
-        spawns: Vec::new(),
-        blobs: Vec::new(),
-        step: Step::Succeed { result: None },
-    }
+    let step = Step::Succeed { result: None };
+    Commit::bare(lease.task, lease.token, [0; 32], step)
 }
 
 fn report(load: Load, turns: &[(Took, Took)], bare_call: Option<f64>) -> Vec<Figure> {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    Accepted, Arrival, Broker, BrokerError, Commit, EventKind, Failure, JournalEntry, KvWrite,
-    Lease, NewPacket, NewTask, Origin, RetryPolicy, Step, TaskId,
+    Accepted, Broker, BrokerError, Commit, EventKind, Failure, JournalEntry, KvWrite, Lease,
+    NewPacket, NewTask, Offer, Origin, RetryPolicy, Step, TaskId,
 };
 
 /// A broker, and what has to live as long as it.
@@ -52,9 +52,9 @@ fn task(id: u8) -> NewTask {
     }
 }
 
-fn arrival(packet: u8, tasks: Vec<NewTask>) -> Arrival {
+fn offer(packet: u8, tasks: Vec<NewTask>) -> Offer {
     let unmatched = tasks.is_empty().then(|| "no-handler".to_owned());
-    Arrival {
+    Offer {
         packet: NewPacket {
             source: "gcn".to_owned(),
             key: "FERMI_GBM_GND_POS".to_owned(),
@@ -74,9 +74,9 @@ fn arrival(packet: u8, tasks: Vec<NewTask>) -> Arrival {
     }
 }
 
-async fn accept(broker: &dyn Broker, arrivals: Vec<Arrival>) -> Vec<Accepted> {
+async fn accept(broker: &dyn Broker, offers: Vec<Offer>) -> Vec<Accepted> {
     let (generation, _) = broker.routes().unwrap();
-    broker.accept(generation, arrivals).await.unwrap()
+    broker.accept(generation, offers).await.unwrap()
 }
 
 /// The next lease; none when there is nothing to lease now.
@@ -89,17 +89,7 @@ async fn lease(broker: &dyn Broker) -> Option<Lease> {
 }
 
 fn commit_of(lease: &Lease, step: Step) -> Commit {
-    Commit {
-        task: lease.task,
-        token: lease.token,
-        version: [7; 32],
-        cpu: 0,
-        journal: Vec::new(),
-        kv: Vec::new(),
-        spawns: Vec::new(),
-        blobs: Vec::new(),
-        step,
-    }
+    Commit::bare(lease.task, lease.token, [7; 32], step)
 }
 
 async fn commit(broker: &dyn Broker, commit: Commit) -> Result<(), BrokerError> {
@@ -118,7 +108,7 @@ const DONE: Step = Step::Succeed { result: None };
 
 pub(super) async fn an_accepted_packet_makes_each_task_once(fixture: Fixture) {
     let broker = &*fixture.broker;
-    accept(broker, vec![arrival(1, vec![task(1), task(2)])]).await;
+    accept(broker, vec![offer(1, vec![task(1), task(2)])]).await;
     let first = lease(broker).await.unwrap();
     let second = lease(broker).await.unwrap();
     assert_ne!(first.task, second.task);
@@ -127,10 +117,10 @@ pub(super) async fn an_accepted_packet_makes_each_task_once(fixture: Fixture) {
 
 pub(super) async fn a_known_packet_makes_nothing(fixture: Fixture) {
     let broker = &*fixture.broker;
-    let first = accept(broker, vec![arrival(1, vec![task(1)])]).await;
-    let again = accept(broker, vec![arrival(1, vec![task(1)])]).await;
+    let first = accept(broker, vec![offer(1, vec![task(1)])]).await;
+    let again = accept(broker, vec![offer(1, vec![task(1)])]).await;
     let Accepted::New(seq) = first[0] else {
-        panic!("the first arrival is new: {first:?}");
+        panic!("the first offer is new: {first:?}");
     };
     assert_eq!(again, [Accepted::Duplicate(seq)]);
     assert!(lease(broker).await.is_some());
@@ -139,7 +129,7 @@ pub(super) async fn a_known_packet_makes_nothing(fixture: Fixture) {
 
 pub(super) async fn twins_in_one_batch_are_one_packet(fixture: Fixture) {
     let broker = &*fixture.broker;
-    let twins = vec![arrival(1, vec![task(1)]), arrival(1, vec![task(1)])];
+    let twins = vec![offer(1, vec![task(1)]), offer(1, vec![task(1)])];
     let accepted = accept(broker, twins).await;
     assert!(
         matches!(accepted[..], [Accepted::New(a), Accepted::Duplicate(b)] if a == b),
@@ -151,7 +141,7 @@ pub(super) async fn an_older_routing_table_is_a_conflict(fixture: Fixture) {
     let broker = &*fixture.broker;
     let (before, _) = broker.routes().unwrap();
     broker.put_route("p", [1; 32], "{}").await.unwrap();
-    let result = broker.accept(before, vec![arrival(1, vec![task(1)])]).await;
+    let result = broker.accept(before, vec![offer(1, vec![task(1)])]).await;
     assert!(
         matches!(result, Err(BrokerError::Conflict { .. })),
         "{result:?}"
@@ -161,7 +151,7 @@ pub(super) async fn an_older_routing_table_is_a_conflict(fixture: Fixture) {
 
 pub(super) async fn a_task_that_ended_is_not_leased_again(fixture: Fixture) {
     let broker = &*fixture.broker;
-    accept(broker, vec![arrival(1, vec![task(1)])]).await;
+    accept(broker, vec![offer(1, vec![task(1)])]).await;
     let leased = lease(broker).await.unwrap();
     commit(broker, commit_of(&leased, DONE)).await.unwrap();
     assert!(lease(broker).await.is_none());
@@ -169,7 +159,7 @@ pub(super) async fn a_task_that_ended_is_not_leased_again(fixture: Fixture) {
 
 pub(super) async fn an_old_token_writes_nothing(fixture: Fixture) {
     let broker = &*fixture.broker;
-    accept(broker, vec![arrival(1, vec![task(1)])]).await;
+    accept(broker, vec![offer(1, vec![task(1)])]).await;
     let old = lease(broker).await.unwrap();
     commit(broker, commit_of(&old, Step::GiveBack { due: 0 }))
         .await
@@ -194,7 +184,7 @@ pub(super) async fn an_old_token_writes_nothing(fixture: Fixture) {
 
 pub(super) async fn a_task_that_is_given_back_does_not_count_the_attempt(fixture: Fixture) {
     let broker = &*fixture.broker;
-    accept(broker, vec![arrival(1, vec![task(1)])]).await;
+    accept(broker, vec![offer(1, vec![task(1)])]).await;
     let first = lease(broker).await.unwrap();
     commit(broker, commit_of(&first, Step::GiveBack { due: 0 }))
         .await
@@ -204,7 +194,7 @@ pub(super) async fn a_task_that_is_given_back_does_not_count_the_attempt(fixture
 
 pub(super) async fn a_retry_counts_and_keeps_only_the_prefix_of_its_journal(fixture: Fixture) {
     let broker = &*fixture.broker;
-    accept(broker, vec![arrival(1, vec![task(1)])]).await;
+    accept(broker, vec![offer(1, vec![task(1)])]).await;
     let first = lease(broker).await.unwrap();
     let entry = |seq| JournalEntry {
         seq,
@@ -229,7 +219,7 @@ pub(super) async fn a_retry_counts_and_keeps_only_the_prefix_of_its_journal(fixt
 
 pub(super) async fn an_intent_is_replaced_by_its_answer(fixture: Fixture) {
     let broker = &*fixture.broker;
-    accept(broker, vec![arrival(1, vec![task(1)])]).await;
+    accept(broker, vec![offer(1, vec![task(1)])]).await;
     let leased = lease(broker).await.unwrap();
     for bytes in [b"intent".as_slice(), b"answer"] {
         let journal = vec![JournalEntry {
@@ -261,7 +251,7 @@ pub(super) async fn an_intent_is_replaced_by_its_answer(fixture: Fixture) {
 
 pub(super) async fn a_failed_task_is_set_aside(fixture: Fixture) {
     let broker = &*fixture.broker;
-    accept(broker, vec![arrival(1, vec![task(1)])]).await;
+    accept(broker, vec![offer(1, vec![task(1)])]).await;
     let leased = lease(broker).await.unwrap();
     commit(
         broker,
@@ -274,7 +264,7 @@ pub(super) async fn a_failed_task_is_set_aside(fixture: Fixture) {
 
 pub(super) async fn a_revoked_task_ends(fixture: Fixture) {
     let broker = &*fixture.broker;
-    accept(broker, vec![arrival(1, vec![task(1)])]).await;
+    accept(broker, vec![offer(1, vec![task(1)])]).await;
     let leased = lease(broker).await.unwrap();
     let step = Step::Revoke { reason: failure() };
     commit(broker, commit_of(&leased, step)).await.unwrap();
@@ -283,7 +273,7 @@ pub(super) async fn a_revoked_task_ends(fixture: Fixture) {
 
 pub(super) async fn tasks_of_a_held_plugin_wait(fixture: Fixture) {
     let broker = &*fixture.broker;
-    accept(broker, vec![arrival(1, vec![task(1)])]).await;
+    accept(broker, vec![offer(1, vec![task(1)])]).await;
     broker.hold_plugins(BTreeSet::from(["p".to_owned()]));
     assert!(lease(broker).await.is_none());
     broker.hold_plugins(BTreeSet::new());
@@ -296,7 +286,7 @@ pub(super) async fn tasks_of_one_key_take_turns(fixture: Fixture) {
         order_key: Some("p:S260101a".to_owned()),
         ..task(id)
     };
-    accept(broker, vec![arrival(1, vec![keyed(1), keyed(2)])]).await;
+    accept(broker, vec![offer(1, vec![keyed(1), keyed(2)])]).await;
     let first = lease(broker).await.unwrap();
     assert!(
         lease(broker).await.is_none(),
@@ -308,7 +298,7 @@ pub(super) async fn tasks_of_one_key_take_turns(fixture: Fixture) {
 
 pub(super) async fn values_are_written_with_the_outcome(fixture: Fixture) {
     let broker = &*fixture.broker;
-    accept(broker, vec![arrival(1, vec![task(1), task(2)])]).await;
+    accept(broker, vec![offer(1, vec![task(1), task(2)])]).await;
     for _ in 0..2 {
         let leased = lease(broker).await.unwrap();
         let kv = vec![KvWrite::Add {
@@ -336,7 +326,7 @@ pub(super) async fn values_are_written_with_the_outcome(fixture: Fixture) {
 
 pub(super) async fn a_child_is_made_once(fixture: Fixture) {
     let broker = &*fixture.broker;
-    accept(broker, vec![arrival(1, vec![task(1), task(2)])]).await;
+    accept(broker, vec![offer(1, vec![task(1), task(2)])]).await;
     for _ in 0..2 {
         let leased = lease(broker).await.unwrap();
         let spawns = vec![NewTask {
@@ -381,7 +371,7 @@ pub(super) async fn the_lowest_priority_number_is_served_first(fixture: Fixture)
     };
     accept(
         broker,
-        vec![arrival(1, vec![with(1, 9), with(2, 0), with(3, 5)])],
+        vec![offer(1, vec![with(1, 9), with(2, 0), with(3, 5)])],
     )
     .await;
     for expected in [2, 3, 1] {
@@ -403,7 +393,7 @@ pub(super) async fn a_follower_is_told_of_every_event(fixture: Fixture) {
     let broker = &*fixture.broker;
     let mut told = Vec::new();
     let mut next = 1;
-    accept(broker, vec![arrival(1, vec![task(1)])]).await;
+    accept(broker, vec![offer(1, vec![task(1)])]).await;
     for round in 0..2 {
         broker.watch(next - 1).await.unwrap();
         let news = broker.events(next, 100).unwrap();

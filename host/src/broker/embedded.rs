@@ -7,7 +7,7 @@ use bytes::Bytes;
 use gwasp_store::{OpenError, Options, Retention, Store};
 
 use super::{
-    Accepted, Answer, Arrival, Broker, BrokerError, Commit, Events, Lease, NewRefusal, RouteRecord,
+    Accepted, Answer, Broker, BrokerError, Commit, Events, Lease, NewRefusal, Offer, RouteRecord,
     TaskId,
 };
 
@@ -73,9 +73,9 @@ impl Broker for Embedded {
     fn accept(
         &self,
         generation: u64,
-        arrivals: Vec<Arrival>,
+        offers: Vec<Offer>,
     ) -> Answer<'_, Result<Vec<Accepted>, BrokerError>> {
-        Box::pin(self.store.accept(generation, arrivals))
+        Box::pin(self.store.accept(generation, offers))
     }
 
     fn refuse(&self, refusals: Vec<NewRefusal>) -> Answer<'_, Result<(), BrokerError>> {
@@ -108,6 +108,10 @@ impl Broker for Embedded {
 
     fn commit(&self, commits: Vec<Commit>) -> Answer<'_, Vec<Result<(), BrokerError>>> {
         Box::pin(self.store.commit(commits))
+    }
+
+    fn open_tasks(&self) -> usize {
+        self.store.open_tasks()
     }
 
     fn kv_get(&self, plugin: &str, key: &str) -> Result<Option<(Bytes, u64)>, BrokerError> {

@@ -4,7 +4,8 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::{places, table};
+use super::places;
+use super::table::{self, Column};
 use crate::bench::{self, Bench, Figure, Part, Settings};
 use crate::config::Config;
 use crate::plugins::Compiler;
@@ -89,7 +90,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.json {
         table::print_json(&figures)?;
     } else {
-        table::print(&["bench", "figure", "value", "unit"], &rows(&figures))?;
+        table::print(
+            &["bench", "figure", "value", "unit"].map(Column::stays),
+            &rows(&figures),
+        )?;
     }
     Ok(ExitCode::SUCCESS)
 }

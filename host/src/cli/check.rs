@@ -9,7 +9,7 @@ use anyhow::anyhow;
 use gwasp_store::{Reader, State, TaskFilter};
 
 use super::{exit, places, table};
-use crate::config::{Config, ListenerConfig};
+use crate::config::{Config, ListenerConfig, is_meant, nearest};
 use crate::effects;
 use crate::host::Places;
 use crate::listeners::vtp::VtpListener;
@@ -21,7 +21,7 @@ use crate::services::check_secret;
 const COUNTED: u32 = 10_000;
 
 /// Reads the configuration, its files and the store, loads the plugins as `gwasp run` would, and
-/// starts nothing.
+/// starts nothing. What plugins call without a grant is noted, with the lines to add.
 ///
 /// Exit code 78 where the host would not start, 1 where something in it would not work.
 #[derive(Debug, clap::Args)]
@@ -184,15 +184,29 @@ fn queues(config: &Config, plugins: &[Plugin], findings: &mut Findings) -> anyho
     Ok(())
 }
 
+/// Grants of nobody, and plugins that call what they have no grant for.
 fn grants(config: &Config, plugins: &[Plugin], directory: &Path) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    let there = |name: &str| plugins.iter().any(|plugin| plugin.name == name);
+    let names = || plugins.iter().map(|plugin| plugin.name.as_str());
+    let there = |name: &str| names().any(|known| known == name);
     for plugin in config.grants.keys().filter(|name| !there(name)) {
         let directory = directory.display();
+        let meant = is_meant(nearest(plugin, names()).as_deref());
         writeln!(
             out,
-            "note      [grants.{plugin}]: no such plugin loads from {directory}"
+            "note      [grants.{plugin}]: no such plugin loads from {directory}{meant}"
         )?;
+    }
+    for plugin in plugins {
+        let lacks = config.lacks(&plugin.name, &plugin.calls);
+        if !lacks.is_empty() {
+            let (name, lines) = (&plugin.name, lacks.join("\n    "));
+            writeln!(
+                out,
+                "note      plugin `{name}` calls what it has no grant for; to allow it, have in \
+                 the configuration:\n\n    [grants.{name}]\n    {lines}\n"
+            )?;
+        }
     }
     Ok(())
 }

@@ -59,7 +59,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
     };
     if !args.json {
-        print_head()?;
+        let head = ["NUMBER", "AT", "KIND", "PACKET", "TASK", "CPU", "HANDLER"];
+        write(&mut std::io::stdout().lock(), &head.map(str::to_owned))?;
     }
     loop {
         let read = reader.events(next, BATCH)?;
@@ -108,17 +109,24 @@ struct GapRow {
     gap: (u64, u64),
 }
 
-fn print_head() -> std::io::Result<()> {
-    writeln!(
-        std::io::stdout().lock(),
-        "{:<10}  {:<24}  {:<9}  {:<8}  {:<36}  {:>8}  HANDLER",
-        "NUMBER",
-        "AT",
-        "KIND",
-        "PACKET",
-        "TASK",
-        "CPU"
-    )
+/// Characters that a row needs; a terminal that has fewer gets the narrow one.
+const WIDE: usize = 128;
+/// How much of a task's id a narrow row has: `gwasp task show` takes the beginning.
+const SHORT_ID: usize = 13;
+
+/// Writes a row; what comes next is not known, so that its columns have a fixed width.
+fn write(out: &mut impl std::io::Write, cells: &[String; 7]) -> std::io::Result<()> {
+    let [number, at, kind, packet, task, cpu, handler] = cells;
+    let edge = table::edge();
+    let line = if edge >= WIDE {
+        format!("{number:<10}  {at:<24}  {kind:<9}  {packet:<8}  {task:<36}  {cpu:>8}  {handler}")
+    } else {
+        // `MM-DD HH:MM:SS` of an RFC 3339 time.
+        let at = at.get(5..19).map_or(at.clone(), |at| at.replace('T', " "));
+        let task: String = task.chars().take(SHORT_ID).collect();
+        format!("{number:<7} {at:<14}  {kind:<9}  {packet:<6}  {task:<SHORT_ID$}  {handler}")
+    };
+    writeln!(out, "{}", table::cut(table::clean(&line).trim_end(), edge))
 }
 
 fn print(read: &Events, args: &Args) -> anyhow::Result<()> {
@@ -135,17 +143,16 @@ fn print(read: &Events, args: &Args) -> anyhow::Result<()> {
         let row = Row::of(event);
         let packet = row.packet.map(|packet| packet.to_string());
         let cpu = row.cpu_us.map(|cpu| format!("{cpu} us"));
-        let line = format!(
-            "{:<10}  {:<24}  {:<9}  {:<8}  {:<36}  {:>8}  {}",
-            row.number,
+        let cells = [
+            row.number.to_string(),
             row.at,
-            row.kind,
+            row.kind.to_owned(),
             packet.unwrap_or_default(),
             row.task.unwrap_or_default(),
             cpu.unwrap_or_default(),
-            row.handler.unwrap_or_default()
-        );
-        writeln!(out, "{}", table::clean(&line))?;
+            row.handler.unwrap_or_default(),
+        ];
+        write(&mut out, &cells)?;
     }
     Ok(())
 }

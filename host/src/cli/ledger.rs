@@ -8,7 +8,7 @@ use gwasp_store::{Account, GapMark, Ledger, Origin, Reader, RemovedRows, TaskCou
 use serde::Serialize;
 
 use super::store::StoreArgs;
-use super::table;
+use super::table::{self, Column};
 use crate::routes::Unmatched;
 
 /// Shows where every packet and task is, per stream and UTC day, and whether that adds up.
@@ -121,6 +121,36 @@ impl<'a> Row<'a> {
             removed: Removed::of(account.removed),
         }
     }
+
+    /// The stream; tasks that came of no packet have none.
+    const fn source(&self) -> &str {
+        if self.source.is_empty() {
+            "-"
+        } else {
+            self.source
+        }
+    }
+
+    /// What stands under [`HEAD`].
+    fn cells(&self) -> Vec<String> {
+        let numbers = [
+            self.read,
+            self.refused,
+            self.duplicate,
+            self.unconfirmed,
+            self.accepted,
+            self.matched,
+            self.unmatched.values().sum(),
+            self.tasks.made,
+            self.tasks.succeeded,
+            self.tasks.failed,
+            self.tasks.revoked,
+            self.tasks.open,
+        ];
+        let mut cells = vec![self.day.clone(), self.source().to_owned()];
+        cells.extend(numbers.iter().map(u64::to_string));
+        cells
+    }
 }
 
 /// What retention removed of the rows that are counted.
@@ -160,64 +190,78 @@ impl<'a> GapRow<'a> {
     }
 }
 
+const HEAD: [&str; 14] = [
+    "DAY",
+    "SOURCE",
+    "READ",
+    "REFUSED",
+    "DUPLICATE",
+    "UNCONFIRMED",
+    "ACCEPTED",
+    "MATCHED",
+    "UNMATCHED",
+    "TASKS",
+    "SUCCESS",
+    "FAILURE",
+    "REVOKED",
+    "OPEN",
+];
+
 fn print(ledger: &Ledger, gaps: &[GapMark]) -> anyhow::Result<()> {
-    const HEAD: [&str; 14] = [
-        "DAY",
-        "SOURCE",
-        "READ",
-        "REFUSED",
-        "DUPLICATE",
-        "UNCONFIRMED",
-        "ACCEPTED",
-        "MATCHED",
-        "UNMATCHED",
-        "TASKS",
-        "SUCCESS",
-        "FAILURE",
-        "REVOKED",
-        "OPEN",
-    ];
-    let rows: Vec<Vec<String>> = ledger
-        .accounts
-        .iter()
-        .map(|account| {
-            let row = Row::of(account);
-            let numbers = [
-                row.read,
-                row.refused,
-                row.duplicate,
-                row.unconfirmed,
-                row.accepted,
-                row.matched,
-                row.unmatched.values().sum(),
-                row.tasks.made,
-                row.tasks.succeeded,
-                row.tasks.failed,
-                row.tasks.revoked,
-                row.tasks.open,
-            ];
-            let source = if row.source.is_empty() {
-                "-"
-            } else {
-                row.source
-            };
-            let mut cells = vec![row.day.clone(), source.to_owned()];
-            cells.extend(numbers.iter().map(u64::to_string));
-            cells
-        })
-        .collect();
-    table::print(&HEAD, &rows)?;
+    let accounts: Vec<Row<'_>> = ledger.accounts.iter().map(Row::of).collect();
+    let rows: Vec<Vec<String>> = accounts.iter().map(Row::cells).collect();
+    let columns = HEAD.map(Column::stays);
+    if table::fits(&columns, &rows) {
+        table::print(&columns, &rows)?;
+    } else {
+        for account in &accounts {
+            print_sums(account)?;
+        }
+    }
     print_unmatched(ledger)?;
     print_removed(ledger)?;
     for gap in gaps {
         let row = GapRow::of(gap);
-        let line = format!(
-            "gap: {} between {} and {}: a frame may have been read and not kept",
+        table::say(&format!(
+            "gap: packets of {} may be missing between {} and {}, when the host did not stop in order",
             row.gap, row.last_commit, row.next_start
-        );
-        table::print(&[line.as_str()], &[])?;
+        ))?;
     }
     Ok(())
+}
+
+/// Writes an account as the sums that must be right, for a terminal on which its row has no room.
+fn print_sums(row: &Row<'_>) -> std::io::Result<()> {
+    let (source, day) = (table::clean(row.source()), &row.day);
+    let Tasks {
+        made,
+        succeeded,
+        failed,
+        revoked,
+        open,
+    } = row.tasks;
+    let unmatched: u64 = row.unmatched.values().sum();
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{day}  {source}")?;
+    let (read, accepted) = (row.read, row.accepted);
+    let (duplicate, refused) = (row.duplicate, row.refused);
+    writeln!(
+        out,
+        "  read {read} = accepted {accepted} + duplicate {duplicate} + refused {refused}"
+    )?;
+    let (waiting, unconfirmed) = (row.waiting, row.unconfirmed);
+    if (waiting, unconfirmed) != (0, 0) {
+        writeln!(out, "      + waiting {waiting} + unconfirmed {unconfirmed}")?;
+    }
+    let matched = row.matched;
+    writeln!(
+        out,
+        "  accepted {accepted} = matched {matched} + unmatched {unmatched}"
+    )?;
+    writeln!(
+        out,
+        "  tasks {made} = success {succeeded} + failure {failed} + revoked {revoked} + open {open}"
+    )
 }
 
 /// Says what retention took out of which account.
@@ -233,7 +277,7 @@ fn print_removed(ledger: &Ledger) -> anyhow::Result<()> {
                 account.source,
                 day(account.day)
             );
-            table::print(&[line.as_str()], &[])?;
+            table::say(&line)?;
         }
     }
     Ok(())
@@ -245,11 +289,9 @@ fn print_unmatched(ledger: &Ledger) -> std::io::Result<()> {
     for (reason, packets) in ledger.accounts.iter().flat_map(|one| &one.unmatched) {
         *reasons.entry(reason).or_default() += packets;
     }
-    let mut out = std::io::stdout().lock();
     for (reason, packets) in reasons {
         let advice = Unmatched::named(reason).map_or("", Unmatched::advice);
-        let reason = table::clean(reason);
-        writeln!(out, "unmatched: {packets} {reason}: {advice}")?;
+        table::say(&format!("unmatched: {packets} {reason}: {advice}"))?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use gwasp_store::{PacketFilter, PacketSeq, PacketView, Reader, StoreError, TaskF
 use serde::Serialize;
 
 use super::store::{ListArgs, StoreArgs};
-use super::table;
+use super::table::{self, Column};
 use crate::packet::Digest;
 use crate::routes::{Manifest, Unmatched};
 use crate::task::packet_task_id;
@@ -112,6 +112,16 @@ impl Row {
     }
 }
 
+const COLUMNS: [Column; 7] = [
+    Column::stays("NUMBER"),
+    Column::stays("RECEIVED"),
+    Column::below("SOURCE", 4),
+    Column::stays("KEY"),
+    Column::below("ROLE", 3),
+    Column::below("UNMATCHED", 2),
+    Column::below("ID", 1),
+];
+
 fn list(args: &PacketListArgs) -> anyhow::Result<ExitCode> {
     let filter = PacketFilter {
         source: args.source.clone(),
@@ -141,18 +151,7 @@ fn list(args: &PacketListArgs) -> anyhow::Result<ExitCode> {
             ]
         })
         .collect();
-    table::print(
-        &[
-            "NUMBER",
-            "RECEIVED",
-            "SOURCE",
-            "KEY",
-            "ROLE",
-            "UNMATCHED",
-            "ID",
-        ],
-        &cells,
-    )?;
+    table::print(&COLUMNS, &cells)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -289,7 +288,7 @@ mod tests {
 
     use bytes::Bytes;
     use gwasp_store::{
-        Arrival, Commit, NewPacket, NewTask, Options, Origin, Reader, RetryPolicy, Step, Store,
+        Commit, NewPacket, NewTask, Offer, Options, Origin, Reader, RetryPolicy, Step, Store,
         TaskId,
     };
 
@@ -339,24 +338,18 @@ mod tests {
             flags: vec!["odd-ivorn".to_owned()],
             payload: Bytes::from_static(&PAYLOAD),
         };
-        let arrival = Arrival {
+        let offer = Offer {
             packet,
             tasks: vec![task(1, Origin::Packet)],
             unmatched: None,
         };
         let generation = store.routes().unwrap().0;
-        store.accept(generation, vec![arrival]).await.unwrap();
+        store.accept(generation, vec![offer]).await.unwrap();
         let lease = store.lease("general", 0).unwrap().unwrap();
+        let step = Step::Succeed { result: None };
         let commit = Commit {
-            task: lease.task,
-            token: lease.token,
-            version: [0; 32],
-            cpu: 0,
-            journal: Vec::new(),
-            kv: Vec::new(),
             spawns: vec![task(2, Origin::Spawn)],
-            blobs: Vec::new(),
-            step: Step::Succeed { result: None },
+            ..Commit::bare(lease.task, lease.token, [0; 32], step)
         };
         store.commit(vec![commit]).await.remove(0).unwrap();
         store.close().await.unwrap();

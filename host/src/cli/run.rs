@@ -14,7 +14,9 @@ use super::{exit, places};
 use crate::broker::BrokerError;
 use crate::config::Config;
 use crate::host::{End, Host, HostError, Places};
+use crate::services::check_secret;
 use crate::stop::StopSignal;
+use crate::text::chain;
 
 /// Runs the host until SIGTERM or Ctrl-C: the first ends it in order, the second at once.
 #[derive(Debug, clap::Args)]
@@ -96,6 +98,14 @@ async fn serve(config: &Config, places: &Places) -> Result<End, HostError> {
     let stop = StopSignal::default();
     watch_signals(stop.clone())?;
     let host = Host::new(config, places, stop).await?;
+    for (name, secret) in &config.secrets {
+        if let Err(error) = check_secret(secret) {
+            warn!(
+                target: "gwasp::host", secret = %name, error = %chain(&error),
+                "secret cannot be used; requests with it fail until its file is put right"
+            );
+        }
+    }
     if config.listeners.is_empty() {
         warn!(
             target: "gwasp::host",

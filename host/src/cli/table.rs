@@ -7,43 +7,175 @@ use serde::Serialize;
 use super::places;
 use crate::text::{drives, one_line};
 
-/// Writes `rows` under `head`, each column as wide as its widest cell. On a terminal a line ends
-/// at its edge.
+/// Lines of a cell that stands under its row; the rest is what `show` is for.
+const MOST_LINES: usize = 3;
+/// What stands under a row, or goes on a line, is indented by so much.
+const INDENT: &str = "    ";
+
+/// A column, and what becomes of it where the rows are wider than the terminal.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Column {
+    head: &'static str,
+    yields: Option<(u8, Way)>,
+}
+
+/// How a column makes room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Its cells stand under their rows.
+    Below,
+    /// It is left out.
+    Out,
+}
+
+impl Column {
+    /// A column that is always there: an id that the next command needs, a state.
+    pub(super) const fn stays(head: &'static str) -> Self {
+        Self { head, yields: None }
+    }
+
+    /// A column whose cells go under their rows; the lowest `turn` makes room first.
+    pub(super) const fn below(head: &'static str, turn: u8) -> Self {
+        Self {
+            head,
+            yields: Some((turn, Way::Below)),
+        }
+    }
+
+    /// A column that can be missed; the lowest `turn` makes room first.
+    pub(super) const fn out(head: &'static str, turn: u8) -> Self {
+        Self {
+            head,
+            yields: Some((turn, Way::Out)),
+        }
+    }
+}
+
+/// Writes `rows` under the heads of `columns`, each column as wide as its widest cell. On a
+/// terminal that is too narrow columns make room; a line that is still too long ends at the edge.
 ///
 /// # Errors
 /// When stdout is closed.
-pub(super) fn print(head: &[&str], rows: &[Vec<String>]) -> std::io::Result<()> {
+pub(super) fn print(columns: &[Column], rows: &[Vec<String>]) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    write(&mut out, head, rows, edge())
+    write(&mut out, columns, rows, edge())
+}
+
+/// Writes a sentence, which a terminal's edge breaks between words.
+///
+/// # Errors
+/// When stdout is closed.
+pub(super) fn say(sentence: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for (index, line) in wrapped(&clean(sentence), edge()).iter().enumerate() {
+        let indent = if index == 0 { "" } else { INDENT };
+        writeln!(out, "{indent}{line}")?;
+    }
+    Ok(())
+}
+
+/// Whether a table of `rows` is no wider than the terminal.
+pub(super) fn fits(columns: &[Column], rows: &[Vec<String>]) -> bool {
+    width(widths(&cleaned(columns, rows))) <= edge()
 }
 
 /// A cell may hold a stranger's text: what would drive the terminal is written as its code.
 fn write(
     out: &mut impl Write,
-    head: &[&str],
+    columns: &[Column],
     rows: &[Vec<String>],
     edge: usize,
 ) -> std::io::Result<()> {
-    let head = head.iter().map(|cell| clean(cell)).collect();
+    let rows = cleaned(columns, rows);
+    let widths = widths(&rows);
+    let ways = make_room(columns, &widths, edge);
+    for row in &rows {
+        let (mut line, mut under) = (String::new(), String::new());
+        for ((cell, &width), way) in row.iter().zip(&widths).zip(&ways) {
+            match way {
+                None => line.push_str(&format!("{cell:<width$}  ")),
+                Some(Way::Below) if !cell.is_empty() => under.push_str(&format!("{cell}  ")),
+                Some(Way::Below | Way::Out) => {}
+            }
+        }
+        writeln!(out, "{}", cut(line.trim_end(), edge))?;
+        write_under(out, under.trim_end(), edge)?;
+    }
+    Ok(())
+}
+
+fn write_under(out: &mut impl Write, text: &str, edge: usize) -> std::io::Result<()> {
+    let lines = wrapped(text, edge);
+    for (index, line) in lines.iter().take(MOST_LINES).enumerate() {
+        let more = index + 1 == MOST_LINES && lines.len() > MOST_LINES;
+        writeln!(out, "{INDENT}{line}{}", if more { "…" } else { "" })?;
+    }
+    Ok(())
+}
+
+/// The heads, and the rows under them.
+fn cleaned(columns: &[Column], rows: &[Vec<String>]) -> Vec<Vec<String>> {
+    let head = columns
+        .iter()
+        .map(|column| column.head.to_owned())
+        .collect();
     let rows = rows
         .iter()
         .map(|row| row.iter().map(|cell| clean(cell)).collect());
-    let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
+    std::iter::once(head).chain(rows).collect()
+}
+
+fn widths(rows: &[Vec<String>]) -> Vec<usize> {
     let mut widths = vec![0; rows.first().map_or(0, Vec::len)];
-    for row in &rows {
+    for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
-    for row in &rows {
-        let cells: Vec<String> = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, &width)| format!("{cell:<width$}"))
-            .collect();
-        writeln!(out, "{}", cut(cells.join("  ").trim_end(), edge))?;
+    widths
+}
+
+/// How long a line of cells is that are so wide.
+fn width(cells: impl IntoIterator<Item = usize>) -> usize {
+    let width: usize = cells.into_iter().map(|width| width + 2).sum();
+    width.saturating_sub(2)
+}
+
+/// How each column makes room; `None` for those that stay in their line.
+fn make_room(columns: &[Column], widths: &[usize], edge: usize) -> Vec<Option<Way>> {
+    let mut ways = vec![None; columns.len()];
+    let mut turns: Vec<(u8, Way, usize)> = columns
+        .iter()
+        .enumerate()
+        .filter_map(|(index, column)| column.yields.map(|(turn, way)| (turn, way, index)))
+        .collect();
+    turns.sort_by_key(|(turn, ..)| *turn);
+    for (_, way, index) in turns {
+        let staying = widths.iter().zip(&ways).filter(|(_, way)| way.is_none());
+        if width(staying.map(|(width, _)| *width)) <= edge {
+            break;
+        }
+        ways[index] = Some(way);
     }
-    Ok(())
+    ways
+}
+
+/// `text` in lines that, with [`INDENT`], end at the edge. A word that is longer stays whole: an
+/// IVORN is copied as it stands.
+fn wrapped(text: &str, edge: usize) -> Vec<String> {
+    let width = edge.saturating_sub(INDENT.len() + 1);
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.retain(|line| !line.is_empty());
+    lines
 }
 
 /// `text` in one line, whole, without what drives a terminal.
@@ -52,7 +184,7 @@ pub(super) fn clean(text: &str) -> String {
 }
 
 /// `line` with at most so many characters.
-fn cut(line: &str, edge: usize) -> String {
+pub(super) fn cut(line: &str, edge: usize) -> String {
     match line.char_indices().nth(edge.saturating_sub(1)) {
         Some((last, _)) if line.chars().nth(edge).is_some() => format!("{}…", &line[..last]),
         _ => line.to_owned(),
@@ -60,7 +192,7 @@ fn cut(line: &str, edge: usize) -> String {
 }
 
 /// Characters in a line of the terminal; no limit where stdout is something else.
-fn edge() -> usize {
+pub(super) fn edge() -> usize {
     let out = std::io::stdout();
     if let Some(columns) = places::columns() {
         return columns;
@@ -121,7 +253,7 @@ pub(super) fn second(nanos: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{cut, json, second, write};
+    use super::{Column, cut, json, second, write};
 
     #[test]
     fn a_line_ends_at_the_edge() {
@@ -131,12 +263,69 @@ mod tests {
         assert_eq!(cut("abc", usize::MAX), "abc");
     }
 
+    const TASKS: [Column; 4] = [
+        Column::stays("ID"),
+        Column::stays("STATE"),
+        Column::out("TRIES", 2),
+        Column::below("ERROR", 1),
+    ];
+
+    #[track_caller]
+    fn check_tasks(edge: usize, lines: &[&str]) {
+        let failed = ["a0a2c5b4", "FAILURE", "1", "may not keep values"];
+        let done = ["00350b36", "SUCCESS", "1", ""];
+        let rows = [failed, done].map(|row| row.map(str::to_owned).to_vec());
+        let mut out = Vec::new();
+        write(&mut out, &TASKS, &rows, edge).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.lines().collect::<Vec<_>>(), lines);
+    }
+
+    #[test]
+    fn columns_make_room_in_their_turn_and_no_cell_that_matters_is_lost() {
+        check_tasks(
+            45,
+            &[
+                "ID        STATE    TRIES  ERROR",
+                "a0a2c5b4  FAILURE  1      may not keep values",
+                "00350b36  SUCCESS  1",
+            ],
+        );
+        check_tasks(
+            44,
+            &[
+                "ID        STATE    TRIES",
+                "    ERROR",
+                "a0a2c5b4  FAILURE  1",
+                "    may not keep values",
+                "00350b36  SUCCESS  1",
+            ],
+        );
+        check_tasks(
+            20,
+            &[
+                "ID        STATE",
+                "    ERROR",
+                "a0a2c5b4  FAILURE",
+                "    may not keep",
+                "    values",
+                "00350b36  SUCCESS",
+            ],
+        );
+    }
+
     #[test]
     fn a_cell_neither_drives_a_terminal_nor_forges_a_row() {
         let mut out = Vec::new();
         let ivorn = "ivo://a#\u{9b}2J\n9 forged\r";
         let rows = [vec!["1".to_owned(), ivorn.to_owned()]];
-        write(&mut out, &["NUMBER", "ID"], &rows, usize::MAX).unwrap();
+        write(
+            &mut out,
+            &["NUMBER", "ID"].map(Column::stays),
+            &rows,
+            usize::MAX,
+        )
+        .unwrap();
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text, "NUMBER  ID\n1       ivo://a#\\u{9b}2J\\n9 forged\n");
     }

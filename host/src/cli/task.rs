@@ -14,7 +14,7 @@ use gwasp_store::{
 use serde::Serialize;
 
 use super::store::{ListArgs, StoreArgs};
-use super::table;
+use super::table::{self, Column};
 use crate::text::printable;
 
 /// Looks at tasks.
@@ -113,6 +113,15 @@ impl Row {
     }
 }
 
+const COLUMNS: [Column; 6] = [
+    Column::stays("ID"),
+    Column::stays("STATE"),
+    Column::out("TRIES", 2),
+    Column::out("MADE", 3),
+    Column::stays("HANDLER"),
+    Column::below("ERROR", 1),
+];
+
 fn list(args: &TaskListArgs) -> anyhow::Result<ExitCode> {
     let filter = TaskFilter {
         state: args.dead.then_some(State::Failure),
@@ -127,10 +136,7 @@ fn list(args: &TaskListArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let cells: Vec<Vec<String>> = tasks.into_iter().map(cells).collect();
-    table::print(
-        &["ID", "STATE", "TRIES", "MADE", "HANDLER", "ERROR"],
-        &cells,
-    )?;
+    table::print(&COLUMNS, &cells)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -169,6 +169,7 @@ struct Answer {
     method: Option<String>,
     url: Option<String>,
     kernel: Option<String>,
+    task: Option<String>,
     status: Option<u16>,
     body: Option<String>,
     file: Option<PathBuf>,
@@ -185,15 +186,16 @@ impl Answer {
                     .with_context(|| format!("{} cannot be read", file.display()))?
             }
         };
-        match (self.url, self.kernel) {
-            (Some(url), None) => Ok(DryAnswer::Http {
+        match (self.url, self.kernel, self.task) {
+            (Some(url), None, None) => Ok(DryAnswer::Http {
                 method: self.method,
                 url,
                 status: self.status.unwrap_or(200),
                 body,
             }),
-            (None, Some(name)) => Ok(DryAnswer::Kernel { name, made: body }),
-            _ => bail!("an answer names the `url` or the `kernel` that it is of"),
+            (None, Some(name), None) => Ok(DryAnswer::Kernel { name, made: body }),
+            (None, None, Some(name)) => Ok(DryAnswer::Task { name, result: body }),
+            _ => bail!("an answer names the `url`, the `kernel` or the `task` that it is of"),
         }
     }
 }

@@ -11,6 +11,8 @@ pub struct Grant {
     pub kv: bool,
     /// Keep blobs, and read those whose digest it knows.
     pub blobs: bool,
+    /// Have the host make heavy computations, such as sky localization.
+    pub kernels: bool,
     /// Services that it may send requests to, by the names of `[services.NAME]`.
     pub services: Vec<String>,
     /// Secrets that it may have put into its requests, by the names of `[secrets.NAME]`.
@@ -21,6 +23,21 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// The entries that a plugin may still need which imports functions of these `interfaces` of
+    /// the boundary. Which services and tasks it names nobody knows before it runs.
+    pub fn lacks(&self, interfaces: &[&str]) -> Vec<&'static str> {
+        let entries = [
+            ("kv", self.kv, "kv = true"),
+            ("blobs", self.blobs, "blobs = true"),
+            ("kernels", self.kernels, "kernels = true"),
+            ("http", !self.services.is_empty(), "services = [\"NAME\"]"),
+        ];
+        let lacking = entries
+            .iter()
+            .filter(|(interface, granted, _)| !granted && interfaces.contains(interface));
+        lacking.map(|(_, _, entry)| *entry).collect()
+    }
+
     /// Whether it allows to make the task `PLUGIN.NAME` of another plugin.
     pub fn allows_task(&self, plugin: &str, name: &str) -> bool {
         self.tasks
@@ -32,5 +49,25 @@ impl Grant {
                 }
                 None => false,
             })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Grant;
+
+    #[test]
+    fn a_grant_lacks_what_the_plugin_imports_and_it_does_not_allow() {
+        let mut grant = Grant::default();
+        let imports = ["types", "log", "blobs", "http", "kernels", "tasks"];
+        assert_eq!(
+            grant.lacks(&imports),
+            ["blobs = true", "kernels = true", "services = [\"NAME\"]"]
+        );
+        grant.blobs = true;
+        grant.services.push("gracedb".to_owned());
+        assert_eq!(grant.lacks(&imports), ["kernels = true"]);
+        grant.kernels = true;
+        assert!(grant.lacks(&imports).is_empty());
     }
 }

@@ -33,6 +33,22 @@ pub(super) fn unknown(config: &Config) -> Option<Unknown> {
     })
 }
 
+/// The name among `known` that differs from `name` by a typing error.
+pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    const TYPING_ERROR: usize = 2;
+    known
+        .filter(|known| *known != name)
+        .map(|known| (strsim::damerau_levenshtein(known, name), known))
+        .filter(|(distance, _)| *distance <= TYPING_ERROR)
+        .min()
+        .map(|(_, known)| known.to_owned())
+}
+
+/// The end of a sentence about a name that is not there; empty where `nearest` is none.
+pub fn is_meant(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |name| format!(" (is `{name}` meant?)"))
+}
+
 fn missing(
     used: &[String],
     there: &[&str],

@@ -5,6 +5,8 @@ use std::num::NonZeroU16;
 
 use serde::Deserialize;
 
+use super::names::{is_meant, nearest};
+
 /// One queue's pool.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
@@ -85,7 +87,7 @@ pub struct Queues(Option<BTreeMap<String, QueueConfig>>);
 
 /// A queue that a handler names and that the configuration does not have.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no queue `{queue}`{}; add [queues.{queue}] to the configuration", nearest_of(.nearest.as_deref()))]
+#[error("there is no queue `{queue}`{}; add [queues.{queue}] to the configuration", is_meant(.nearest.as_deref()))]
 pub struct QueueError {
     queue: String,
     nearest: Option<String>,
@@ -93,27 +95,12 @@ pub struct QueueError {
 
 /// A queue that handlers name and that gets the default pool, because nothing is said of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("queue `{queue}` is made with the default pool{}", nearest_of(.nearest.as_deref()))]
+#[error("queue `{queue}` is made with the default pool{}", is_meant(.nearest.as_deref()))]
 pub struct DefaultPool {
     /// Its name.
     pub queue: String,
     /// The queue of the configuration that is one typing error away.
     pub nearest: Option<String>,
-}
-
-fn nearest_of(nearest: Option<&str>) -> String {
-    nearest.map_or_else(String::new, |name| format!(" (is `{name}` meant?)"))
-}
-
-/// The name among `known` that differs from `name` by a typing error.
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
-    const TYPING_ERROR: usize = 2;
-    known
-        .filter(|known| *known != name)
-        .map(|known| (strsim::damerau_levenshtein(known, name), known))
-        .filter(|(distance, _)| *distance <= TYPING_ERROR)
-        .min()
-        .map(|(_, known)| known.to_owned())
 }
 
 impl Queues {

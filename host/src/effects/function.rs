@@ -50,5 +50,6 @@ functions! {
     GCN_SEND = "gwasp:gcn/send@0.1", External;
     GCN_POST = "gwasp:gcn/post@0.1", Committed;
     TASKS_SPAWN = "gwasp:tasks/spawn@0.1", Committed;
+    TASKS_CALL = "gwasp:tasks/call@0.1", Answered;
     TASKS_SLEEP_UNTIL = "gwasp:tasks/sleep-until@0.1", Answered;
 }

@@ -21,7 +21,7 @@ use gwasp_kernels::work::Work;
 use tracing::warn;
 use wasmtime::component::Resource;
 
-pub use threads::KernelThreads;
+pub use threads::{KernelFault, KernelThreads};
 
 use super::bindings::gwasp::plugin::kernels::{Error, Host, SkyMapOptions};
 use super::blobs::Handle;
@@ -29,7 +29,7 @@ use super::driver::{Driver, LiveRun};
 use super::function::KERNELS_LOCALIZE;
 use super::noted::{KernelAnswer, LocalizeRequest};
 use super::seam::SeamError;
-use super::{Run, blobs};
+use super::{Run, blobs, denied};
 use crate::broker::BrokerError;
 use crate::packet::Digest;
 use crate::text::chain;
@@ -57,15 +57,21 @@ impl Host for Run {
         ];
         let request = noted_request(&digests, &options);
         let driver = self.seam.driver();
-        self.seam.note_asked(&KERNELS_LOCALIZE, || {
-            format!("BAYESTAR on a coinc file of {} bytes", coinc.1.len())
-        });
+        let allowed = self.allows_kernels();
+        if allowed.is_ok() {
+            self.seam.note_asked(&KERNELS_LOCALIZE, || {
+                format!("BAYESTAR on a coinc file of {} bytes", coinc.1.len())
+            });
+        }
         let hold = self.seam.hold();
         let files = Files {
             coinc: coinc.1,
             psd: psd.map(|psd| psd.1),
         };
         let live = async {
+            if let Err(denied) = allowed {
+                return Ok(denied);
+            }
             let _waiting = hold.wait_outside();
             answer(&driver, files, &options).await
         };
@@ -78,11 +84,24 @@ impl Host for Run {
             KernelAnswer::Input(reason) => Ok(Err(Error::Input(reason))),
             KernelAnswer::Invalid(reason) => Ok(Err(Error::Invalid(reason))),
             KernelAnswer::Limit(reason) => Ok(Err(Error::Limit(reason))),
+            KernelAnswer::Denied(reason) => Ok(Err(Error::Denied(reason))),
         }
     }
 }
 
 impl Run {
+    fn allows_kernels(&self) -> Result<(), KernelAnswer> {
+        let context = self.seam.context();
+        if context.grant.kernels {
+            return Ok(());
+        }
+        Err(KernelAnswer::Denied(denied(
+            &context.plugin,
+            "start heavy computations",
+            "kernels = true",
+        )))
+    }
+
     fn held_bytes(&mut self, blob: &Resource<Handle>) -> wasmtime::Result<(Digest, Bytes)> {
         let handle = self.table().get(blob)?;
         Ok((handle.digest, handle.bytes.clone()))
@@ -136,7 +155,7 @@ async fn answer(
     files: Files,
     options: &SkyMapOptions,
 ) -> Result<KernelAnswer, SeamError> {
-    let map = match made(driver, files, options).await {
+    let map = match made(driver, files, options).await? {
         Ok(map) => Bytes::from(map),
         Err(refusal) => return Ok(refusal),
     };
@@ -168,24 +187,39 @@ async fn made(
     driver: &Driver,
     files: Files,
     options: &SkyMapOptions,
-) -> Result<Vec<u8>, KernelAnswer> {
+) -> Result<Result<Vec<u8>, KernelAnswer>, SeamError> {
     let threads = match driver {
         Driver::Live(live) => &live.world.kernels,
         Driver::Dry(dry) => {
             if let Some(map) = dry.kernel_answer(BAYESTAR) {
-                return Ok(map);
+                return Ok(Ok(map));
             }
             &dry.kernels
         }
     };
     let object = options.object.clone();
-    let options = checked(options)?;
-    let made = threads
-        .run(move |work| compute(&files, &options, object, work))
-        .await;
-    made.unwrap_or_else(|stopped: KernelStopped| {
-        Err(KernelAnswer::Limit(format!("sky localization: {stopped}")))
-    })
+    match checked(options) {
+        Ok(options) => {
+            let kernel = move |work: &Work<'_>| compute(&files, &options, object, work);
+            computed(threads, kernel).await
+        }
+        Err(refusal) => Ok(Err(refusal)),
+    }
+}
+
+/// Runs a kernel. A limit that it met is an answer; a fault of the host is none, and another
+/// attempt computes anew.
+pub(super) async fn computed(
+    threads: &KernelThreads,
+    kernel: impl FnOnce(&Work<'_>) -> Result<Vec<u8>, KernelAnswer> + Send + 'static,
+) -> Result<Result<Vec<u8>, KernelAnswer>, SeamError> {
+    match threads.run(kernel).await {
+        Ok(made) => Ok(made),
+        Err(KernelStopped::Fault(fault)) => Err(fault.into()),
+        Err(stopped @ KernelStopped::TimeLimit(_)) => Ok(Err(KernelAnswer::Limit(format!(
+            "sky localization: {stopped}"
+        )))),
+    }
 }
 
 fn compute(
@@ -249,9 +283,10 @@ fn checked(options: &SkyMapOptions) -> Result<Options, KernelAnswer> {
 
 fn of_document(file: &str, error: &LigolwError) -> KernelAnswer {
     let text = format!("{file}: {}", chain(error));
-    match error {
-        LigolwError::OutOfMemory(_) => out_of_memory(&text),
-        _ => KernelAnswer::Input(text),
+    if error.is_of_memory() {
+        out_of_memory(&text)
+    } else {
+        KernelAnswer::Input(text)
     }
 }
 

@@ -117,7 +117,7 @@ pub(super) enum HttpAnswer {
     InDoubt(#[n(0)] String),
 }
 
-/// A new task; its arguments are a digest in hexadecimal.
+/// A new task, or one that is called; its arguments are a digest in hexadecimal.
 #[derive(Clone, Copy, Debug, Encode)]
 #[cbor(map)]
 pub(super) struct SpawnRequest<'a> {
@@ -155,6 +155,41 @@ pub(super) struct Spawned {
     /// Nanoseconds since the Unix epoch.
     #[n(9)]
     pub(super) deadline: Option<i64>,
+}
+
+/// What came of a task that was called.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) enum CallAnswer {
+    /// Its result, as JSON.
+    #[n(0)]
+    Result(#[n(0)] Option<ByteVec>),
+    /// It was not made.
+    #[n(1)]
+    Refused(#[n(0)] Refused),
+    #[n(2)]
+    #[cbor(map)]
+    Failed {
+        #[n(0)]
+        kind: FailedAs,
+        #[n(1)]
+        message: String,
+        #[n(2)]
+        detail: Option<String>,
+    },
+}
+
+/// How a task failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub(super) enum FailedAs {
+    #[n(0)]
+    Error,
+    #[n(1)]
+    Parse,
+    #[n(2)]
+    Permanent,
+    #[n(3)]
+    InDoubt,
 }
 
 /// Files, as digests in hexadecimal, and options of a sky map.
@@ -201,6 +236,8 @@ pub(super) enum KernelAnswer {
     Invalid(#[n(0)] String),
     #[n(3)]
     Limit(#[n(0)] String),
+    #[n(4)]
+    Denied(#[n(0)] String),
 }
 
 /// What came of a notice.

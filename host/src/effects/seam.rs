@@ -16,6 +16,7 @@ use super::budget::{Budget, Limits};
 use super::driver::Driver;
 use super::function::{Class, Function};
 use super::journal::{Entry, Found, Journal, JournalError, Phase};
+use super::kernels::KernelFault;
 use super::kv::OwnValue;
 use crate::broker::{BrokerError, JournalEntry, KvWrite, NewTask};
 use crate::config::Grant;
@@ -63,6 +64,9 @@ pub enum SeamError {
         /// SHA-256 in hexadecimal.
         digest: String,
     },
+    /// A heavy computation had no thread, or panicked.
+    #[error("a heavy computation failed in the host")]
+    Kernel(#[from] KernelFault),
     /// The worker had the run end while a request was under way.
     #[error("the run was ended")]
     Ended,

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::bindings::gwasp::plugin::tasks::{Datetime, Error, Host};
+use super::bindings::gwasp::plugin::tasks::{Datetime, Error, Failure, Host};
+use super::bindings::gwasp::plugin::types::FailureKind;
 use super::driver::Driver;
-use super::function::{TASKS_SLEEP_UNTIL, TASKS_SPAWN};
-use super::noted::{Moment, SpawnRequest, Spawned};
+use super::function::{TASKS_CALL, TASKS_SLEEP_UNTIL, TASKS_SPAWN};
+use super::noted::{CallAnswer, FailedAs, Moment, SpawnRequest, Spawned};
 use super::seam::encode;
 use super::{Refused, Run, denied, list_with};
 use crate::broker::{NewTask, Origin, RetryPolicy};
@@ -72,6 +73,49 @@ impl Host for Run {
         };
         self.seam.spawn(task)?;
         Ok(Ok(id.to_string()))
+    }
+
+    async fn call(
+        &mut self,
+        name: String,
+        args: Vec<u8>,
+        options: Vec<(String, String)>,
+    ) -> wasmtime::Result<Result<Option<Vec<u8>>, Error>> {
+        let driver = self.seam.driver();
+        let digest = Digest::of(&args).to_string();
+        let request = SpawnRequest {
+            name: &name,
+            args: &digest,
+            options: &options,
+        };
+        self.seam.note_asked(&TASKS_CALL, || name.clone());
+        let allowed = self
+            .find_task(&driver, &name, args.len())
+            .and_then(|_route| Options::read(&options));
+        let live = async {
+            Ok(match (allowed, driver) {
+                (Err(refused), _) => CallAnswer::Refused(refused),
+                (Ok(_), Driver::Live(_)) => {
+                    CallAnswer::Refused(Refused::Unsupported(NO_WAITING.to_owned()))
+                }
+                (Ok(_), Driver::Dry(dry)) => CallAnswer::Result(dry.task_answer(&name)),
+            })
+        };
+        let noted = self.seam.answered(&TASKS_CALL, &request, live).await?;
+        Ok(match noted {
+            CallAnswer::Result(result) => Ok(result.map(Vec::from)),
+            CallAnswer::Refused(refused) => Err(refused.into()),
+            CallAnswer::Failed {
+                kind,
+                message,
+                detail,
+            } => Err(Error::Failed(Failure {
+                kind: kind.into(),
+                retry_after: None,
+                message,
+                detail,
+            })),
+        })
     }
 
     async fn sleep_until(&mut self, moment: Datetime) -> wasmtime::Result<Result<(), Error>> {
@@ -217,6 +261,17 @@ impl Run {
             Driver::Dry(dry) => dry.task_named(&context.plugin, plugin, task),
         };
         found.map_err(Refused::Unknown)
+    }
+}
+
+impl From<FailedAs> for FailureKind {
+    fn from(kind: FailedAs) -> Self {
+        match kind {
+            FailedAs::Error => Self::Error,
+            FailedAs::Parse => Self::Parse,
+            FailedAs::Permanent => Self::Permanent,
+            FailedAs::InDoubt => Self::InDoubt,
+        }
     }
 }
 

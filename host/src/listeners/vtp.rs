@@ -36,7 +36,7 @@ use self::session::{End, Session};
 use super::backoff::Backoff;
 use super::state::{Count, ListenerState, Phase};
 use crate::config::VtpConfig;
-use crate::intake::Intake;
+use crate::intake::{Arrival, Intake, NotKept, Tally};
 use crate::packet::{Packet, Refusal};
 
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
@@ -72,11 +72,6 @@ impl VtpListener {
             connections,
             config: Arc::new(config),
         })
-    }
-
-    /// What the `source` of its packets is.
-    pub fn source(&self) -> &str {
-        &self.config.source
     }
 
     /// The states of the connections, in the order of the brokers.
@@ -157,7 +152,15 @@ impl Link {
             } else {
                 backoff.after_loss((self.jitter)())
             };
-            warn!(wait = ?to_tenths(wait), reason, "connection to broker ended; connecting again");
+            let next = to_tenths(wait);
+            if end.connected {
+                warn!(
+                    reason,
+                    "connection to broker ended; connecting again in {next:?}"
+                );
+            } else {
+                warn!(reason, "not connected to broker; trying again in {next:?}");
+            }
             let until = SignedDuration::try_from(wait).map_or(time, |wait| time + wait);
             self.state.enter(Phase::Waiting { until });
             if self
@@ -173,6 +176,19 @@ impl Link {
         self.state.enter(Phase::Stopped);
     }
 
+    /// Has it written down that packets may be read from now on, before one is.
+    async fn announce(&self) -> Result<(), NotKept> {
+        let connected = Arrival::Connected {
+            source: self.config.source.clone(),
+        };
+        let tally = Tally {
+            listener: Arc::clone(self.state.name()),
+            read: self.state.get(Count::Read),
+        };
+        let mut noted = self.intake.deliver(connected, tally).await?;
+        noted.kept().await.map(drop)
+    }
+
     /// Connects once and stays connected; `None` when told to stop.
     async fn once(&self, dial: &mut impl Dial) -> Option<Lost> {
         self.state.enter(Phase::Connecting);
@@ -181,11 +197,20 @@ impl Link {
             Err(error) => {
                 return Some(Lost {
                     reason: Box::new(error),
+                    connected: false,
                     healthy: false,
                     not_kept: false,
                 });
             }
         };
+        if let Err(not_kept) = self.stop.run_until_cancelled(self.announce()).await? {
+            return Some(Lost {
+                reason: Box::new(not_kept),
+                connected: true,
+                healthy: false,
+                not_kept: true,
+            });
+        }
         self.state.enter(Phase::Up {
             since: (self.clock)(),
         });
@@ -202,6 +227,7 @@ impl Link {
             End::Stopped => None,
             end => Some(Lost {
                 not_kept: matches!(end, End::NotKept(_)),
+                connected: true,
                 reason: Box::new(end),
                 healthy: ended.healthy,
             }),
@@ -212,6 +238,8 @@ impl Link {
 /// Why there is no connection.
 struct Lost {
     reason: Box<dyn Error + Send + Sync>,
+    /// There was one.
+    connected: bool,
     healthy: bool,
     /// Its packets could not be kept; the broker did nothing wrong.
     not_kept: bool,

@@ -2,6 +2,7 @@
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
+use wasmtime::component::types::ComponentItem;
 
 /// Checks that a component's imports are offered and its exports are those that are called,
 /// type by type; whoever offers them knows.
@@ -54,6 +55,25 @@ pub(super) fn check(engine: &Engine, component: &Component, fits: Fits) -> Resul
         .collect();
     check_imports(&imports)?;
     fits(engine, component).map_err(MisfitError::Types)
+}
+
+/// The interfaces that `component` calls functions of. Methods are left out: a handle is had from
+/// a function.
+pub(super) fn called(engine: &Engine, component: &Component) -> Vec<&'static str> {
+    let component_type = component.component_type();
+    let mut called = Vec::new();
+    for (import, of) in component_type.imports(engine) {
+        let ComponentItem::ComponentInstance(instance) = of.ty else {
+            continue;
+        };
+        let calls = instance.exports(engine).any(|(name, of)| {
+            matches!(of.ty, ComponentItem::ComponentFunc(_)) && !name.starts_with('[')
+        });
+        let name = interface(import).map(|(name, _)| name);
+        let known = INTERFACES.iter().find(|known| Some(**known) == name);
+        called.extend(known.filter(|_| calls));
+    }
+    called
 }
 
 fn check_imports(imports: &[&str]) -> Result<(), MisfitError> {

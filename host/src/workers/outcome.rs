@@ -248,6 +248,7 @@ impl Ended {
                 Self::failed(FailureKind::Limit, &chain(error))
             }
             SeamError::Unsettled { .. } => Self::failed(FailureKind::Unsettled, &error.to_string()),
+            SeamError::Kernel(_) => Self::failed(FailureKind::Host, &chain(error)),
             SeamError::Ended => Self::GivenBack {
                 delay: Duration::ZERO,
             },
@@ -357,6 +358,7 @@ mod tests {
 
     use super::{Attempt, Ended, FailureKind};
     use crate::broker::{RetryPolicy, Step};
+    use crate::effects::{KernelFault, SeamError};
 
     const POLICY: RetryPolicy = RetryPolicy {
         retries: 2,
@@ -404,6 +406,22 @@ mod tests {
         ] {
             check(kind, 1, 0, false);
         }
+    }
+
+    #[test]
+    fn a_computation_that_panicked_is_tried_again_as_a_failure_of_the_host() {
+        let error = wasmtime::Error::from(SeamError::from(KernelFault::Panicked));
+        let ended = Ended::of(Err(error));
+        let Ended::Failed { kind, message, .. } = &ended else {
+            panic!("{ended:?}");
+        };
+        assert_eq!(*kind, FailureKind::Host);
+        assert!(
+            message.contains("panicked, a defect of the host"),
+            "{message}"
+        );
+        let step = ended.step(&attempt(&POLICY, 1, 0));
+        assert!(matches!(step, Some(Step::Retry { .. })), "{step:?}");
     }
 
     #[test]

@@ -199,19 +199,8 @@ fn finished(pool: &Pool, lease: &Lease, version: Digest, invoked: Invoked) -> Op
     })
 }
 
-/// A commit of nothing but a step.
 fn bare(lease: &Lease, version: [u8; 32], step: Step) -> Commit {
-    Commit {
-        task: lease.task,
-        token: lease.token,
-        version,
-        cpu: 0,
-        journal: Vec::new(),
-        kv: Vec::new(),
-        spawns: Vec::new(),
-        blobs: Vec::new(),
-        step,
-    }
+    Commit::bare(lease.task, lease.token, version, step)
 }
 
 /// Commits, again and again while the broker may come back, unless told to stop at once. What it
@@ -258,30 +247,25 @@ fn report(lease: &Lease, commit: &Commit) {
     let handler = format_args!("{}.{}", lease.plugin, lease.handler);
     let cpu_us = commit.cpu / 1_000;
     let (task, queue, attempt) = (lease.task, &lease.queue, lease.attempt);
-    let (failure, state) = match &commit.step {
+    // A macro's level is a constant: each step has its own.
+    macro_rules! tell {
+        ($level:ident, $failure:expr, $state:literal, $what:literal) => {{
+            let (kind, error) = (&$failure.kind, one_line(&$failure.message, MAX_MESSAGE));
+            $level!(target: "gwasp::task", %task, %handler, %queue, attempt, cpu_us, packet_id, state = $state, kind, %error, $what);
+        }};
+    }
+    match &commit.step {
         Step::Succeed { .. } => {
             debug!(target: "gwasp::task", %task, %handler, %queue, attempt, cpu_us, packet_id, state = "SUCCESS", "task succeeded");
-            return;
         }
         Step::GiveBack { .. } | Step::Note => {
             debug!(target: "gwasp::task", %task, %handler, %queue, attempt, packet_id, "task given back");
-            return;
         }
-        Step::Retry { failure, .. } => (failure, "RETRY"),
-        Step::Fail { failure } => (failure, "FAILURE"),
-        Step::Revoke { reason } => (reason, "REVOKED"),
-    };
-    let (kind, error) = (&failure.kind, one_line(&failure.message, MAX_MESSAGE));
-    match &commit.step {
-        Step::Fail { .. } => {
-            error!(target: "gwasp::task", %task, %handler, %queue, attempt, cpu_us, packet_id, state, kind, %error, "task set aside");
+        Step::Retry { failure, .. } => {
+            tell!(warn, failure, "RETRY", "task failed, to be tried again");
         }
-        Step::Revoke { .. } => {
-            warn!(target: "gwasp::task", %task, %handler, %queue, attempt, cpu_us, packet_id, state, kind, %error, "task revoked");
-        }
-        _ => {
-            warn!(target: "gwasp::task", %task, %handler, %queue, attempt, cpu_us, packet_id, state, kind, %error, "task failed, to be tried again");
-        }
+        Step::Fail { failure } => tell!(error, failure, "FAILURE", "task set aside"),
+        Step::Revoke { reason } => tell!(warn, reason, "REVOKED", "task revoked"),
     }
 }
 

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gwasp_store::{
-    Arrival, Commit, NewPacket, NewTask, Options, Origin, RetryPolicy, Step, Store, StoreError,
+    Commit, NewPacket, NewTask, Offer, Options, Origin, RetryPolicy, Step, Store, StoreError,
     TaskId,
 };
 use sha2::{Digest, Sha256};
@@ -151,16 +151,10 @@ async fn work(store: &Store, worker: u32, burn: Duration, done: &AtomicU64) {
         while began.elapsed() < burn {
             std::hint::spin_loop();
         }
+        let step = Step::Succeed { result: None };
         let commit = Commit {
-            task: lease.task,
-            token: lease.token,
-            version: [1; 32],
             cpu: 15_000,
-            journal: Vec::new(),
-            kv: Vec::new(),
-            spawns: Vec::new(),
-            blobs: Vec::new(),
-            step: Step::Succeed { result: None },
+            ..Commit::bare(lease.task, lease.token, [1; 32], step)
         };
         store.commit(vec![commit]).await.remove(0).unwrap();
         done.fetch_add(1, Ordering::Relaxed);
@@ -175,20 +169,20 @@ async fn produce(store: &Store, producer: u64, tasks: usize, stop: &AtomicBool) 
             std::thread::sleep(Duration::from_millis(1));
             continue;
         }
-        let arrival = arrival(number, tasks);
+        let offer = offer(number, tasks);
         let began = Instant::now();
-        store.accept(0, vec![arrival]).await.unwrap();
+        store.accept(0, vec![offer]).await.unwrap();
         latencies.push(began.elapsed());
         number += PRODUCERS;
     }
     latencies
 }
 
-fn arrival(number: u64, tasks: usize) -> Arrival {
+fn offer(number: u64, tasks: usize) -> Offer {
     let mut payload = vec![b'x'; 2048];
     payload.splice(..8, number.to_le_bytes());
     let digest: [u8; 32] = Sha256::digest(&payload).into();
-    Arrival {
+    Offer {
         packet: NewPacket {
             source: "gcn".to_owned(),
             key: "FERMI_GBM_GND_POS".to_owned(),

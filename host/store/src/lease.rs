@@ -63,23 +63,13 @@ impl Inner {
     /// Sets a task aside that cannot be run; if the writer has no room, it is tried again.
     fn set_aside(&self, task: &OpenTask, token: Token, error: &StoreError) {
         let (reply, _) = oneshot::channel();
-        let commit = Commit {
-            task: task.id,
-            token,
-            version: task.pinned.as_deref().copied().unwrap_or_default(),
-            cpu: 0,
-            journal: Vec::new(),
-            kv: Vec::new(),
-            spawns: Vec::new(),
-            blobs: Vec::new(),
-            step: Step::Fail {
-                failure: Failure {
-                    kind: "corrupt".to_owned(),
-                    message: error.to_string(),
-                    detail: None,
-                },
-            },
+        let version = task.pinned.as_deref().copied().unwrap_or_default();
+        let failure = Failure {
+            kind: "corrupt".to_owned(),
+            message: error.to_string(),
+            detail: None,
         };
+        let commit = Commit::bare(task.id, token, version, Step::Fail { failure });
         let op = Op::Commit {
             commits: vec![commit],
             reply,

@@ -48,7 +48,7 @@ mod view;
 mod writer;
 
 use cache::Cache;
-use limits::{check_arrivals, check_commit, check_submission, commit_bytes};
+use limits::{check_commit, check_offers, check_submission, commit_bytes};
 use queues::Queues;
 use reader::Pool;
 use writer::{Op, Reply, Request, ValueOp};
@@ -65,8 +65,8 @@ pub use options::{
 };
 pub use reader::Reader;
 pub use record::{
-    Accepted, Arrival, Commit, Failure, Input, JournalEntry, KvWrite, Lease, Nanos, NewPacket,
-    NewRefusal, NewTask, Origin, PacketRecord, PacketSeq, RetryPolicy, RouteRecord, State, Step,
+    Accepted, Commit, Failure, Input, JournalEntry, KvWrite, Lease, Nanos, NewPacket, NewRefusal,
+    NewTask, Offer, Origin, PacketRecord, PacketSeq, RetryPolicy, RouteRecord, State, Step,
     Submission, TaskId, Token,
 };
 pub use view::{
@@ -161,13 +161,13 @@ impl Store {
     pub async fn accept(
         &self,
         routes_generation: u64,
-        arrivals: Vec<Arrival>,
+        offers: Vec<Offer>,
     ) -> Result<Vec<Accepted>, StoreError> {
-        let bytes = check_arrivals(&arrivals, &self.inner.options)?;
+        let bytes = check_offers(&offers, &self.inner.options)?;
         let permit = self.room(bytes).await?;
         self.ask(permit, |reply| Op::Accept {
             generation: routes_generation,
-            arrivals,
+            offers,
             reply,
         })
         .await
@@ -224,7 +224,7 @@ impl Store {
         .await
     }
 
-    /// Makes tasks that no commit and no arrival makes: by a schedule, a person, a redispatch.
+    /// Makes tasks that no commit and no offer makes: by a schedule, a person, a redispatch.
     /// Answers for each whether it was made; a known id makes nothing.
     ///
     /// # Errors
@@ -278,6 +278,11 @@ impl Store {
             }
             self.wait_for_work(queue).await;
         }
+    }
+
+    /// Returns how many tasks have not ended, in all queues.
+    pub fn open_tasks(&self) -> usize {
+        self.inner.queues.open_tasks()
     }
 
     /// Returns how full a queue is.

@@ -2,7 +2,7 @@
 
 use crate::error::StoreError;
 use crate::options::{MAX_JOURNAL_BYTES, MAX_JOURNAL_ENTRIES, MAX_KEY, MAX_VALUE, Options};
-use crate::record::{Arrival, Commit, JournalEntry, KvWrite, NewTask, Step, Submission};
+use crate::record::{Commit, JournalEntry, KvWrite, NewTask, Offer, Step, Submission};
 
 pub(crate) fn check_length(
     what: &'static str,
@@ -20,16 +20,16 @@ pub(crate) fn check_length(
     Ok(())
 }
 
-/// Checks arrivals and returns how many bytes they hold.
-pub(crate) fn check_arrivals(arrivals: &[Arrival], options: &Options) -> Result<usize, StoreError> {
+/// Checks offers and returns how many bytes they hold.
+pub(crate) fn check_offers(offers: &[Offer], options: &Options) -> Result<usize, StoreError> {
     let mut bytes = 0;
-    for arrival in arrivals {
-        let packet = &arrival.packet;
+    for offer in offers {
+        let packet = &offer.packet;
         check_length("a payload", packet.payload.len(), options.max_payload)?;
         let headers: usize = packet.headers.iter().map(|(k, v)| k.len() + v.len()).sum();
         check_length("the headers of a packet", headers, MAX_VALUE)?;
         bytes += packet.payload.len() + headers;
-        for task in &arrival.tasks {
+        for task in &offer.tasks {
             bytes += check_task(task)?;
         }
     }

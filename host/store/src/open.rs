@@ -332,9 +332,14 @@ fn begin_incarnation(connection: &Connection, now: Nanos) -> rusqlite::Result<u6
             [now],
         )?;
         if marks > 0 {
-            tracing::warn!(marks, "store was not closed; gap marks left");
+            tracing::warn!(
+                streams = marks,
+                "the host did not stop in order; what these streams sent last may be missing, see `gwasp ledger`"
+            );
         } else {
-            tracing::info!("store was not closed; nothing was listened to, so nothing is missing");
+            tracing::info!(
+                "the host did not stop in order; it was connected to nothing, so no packet is missing"
+            );
         }
     }
     transaction.execute("UPDATE sources SET listening = 0", [])?;

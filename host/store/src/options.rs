@@ -94,7 +94,7 @@ pub struct Options {
     pub segment_threshold: usize,
     /// A segment file that is longer than this is followed by a new one, bytes.
     pub segment_size: u64,
-    /// Most tasks, arrivals and commits in one transaction.
+    /// Most tasks, offers and commits in one transaction.
     pub group: usize,
     /// Most operations that wait for the writer.
     pub channel: usize,

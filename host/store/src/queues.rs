@@ -223,6 +223,10 @@ impl Queues {
             .collect()
     }
 
+    pub(crate) fn open_tasks(&self) -> usize {
+        self.state().schedule.open()
+    }
+
     pub(crate) fn depth(&self, queue: &str) -> Depth {
         self.state().schedule.depth(queue)
     }

@@ -28,7 +28,7 @@ impl fmt::Display for TaskId {
     }
 }
 
-/// A packet's number in the order of arrival.
+/// A packet's number in the order of offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PacketSeq(pub i64);
 
@@ -41,7 +41,7 @@ pub struct NewPacket {
     pub key: String,
     /// The sender's name for it; several packets may share one.
     pub id: String,
-    /// What makes two arrivals the same packet.
+    /// What makes two offers the same packet.
     pub identity: [u8; 32],
     /// SHA-256 of the payload.
     pub digest: [u8; 32],
@@ -64,7 +64,7 @@ pub struct NewPacket {
 /// A packet with what is to be made of it, decided by the caller under one version of the
 /// routing table.
 #[derive(Clone, Debug)]
-pub struct Arrival {
+pub struct Offer {
     /// The packet.
     pub packet: NewPacket,
     /// One task per handler that it matches; their input is this packet.
@@ -73,7 +73,7 @@ pub struct Arrival {
     pub unmatched: Option<String>,
 }
 
-/// What became of an arrival.
+/// What became of an offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accepted {
     /// It is kept, and its tasks are made.
@@ -310,6 +310,23 @@ pub struct Commit {
     pub blobs: Vec<[u8; 32]>,
     /// What becomes of the task.
     pub step: Step,
+}
+
+impl Commit {
+    /// Makes a commit of nothing but a step.
+    pub const fn bare(task: TaskId, token: Token, version: [u8; 32], step: Step) -> Self {
+        Self {
+            task,
+            token,
+            version,
+            cpu: 0,
+            journal: Vec::new(),
+            kv: Vec::new(),
+            spawns: Vec::new(),
+            blobs: Vec::new(),
+            step,
+        }
+    }
 }
 
 /// Celery's words for where a task is.

@@ -251,6 +251,14 @@ impl Schedule {
         })
     }
 
+    /// Returns how many tasks have not ended.
+    pub(crate) fn open(&self) -> usize {
+        let queues = self.queues.values();
+        let in_queues = queues.map(|queue| queue.ready.len() + queue.later.len() + queue.leased);
+        let aside: usize = self.aside.values().map(Vec::len).sum();
+        in_queues.sum::<usize>() + aside + self.turns.waiting()
+    }
+
     /// Returns how full a queue is.
     pub(crate) fn depth(&self, queue: &str) -> Depth {
         self.queues

@@ -280,10 +280,10 @@ impl<'c> Writer<'c> {
         match op {
             Op::Accept {
                 generation,
-                arrivals,
+                offers,
                 reply,
             } => {
-                let written = self.apply_accept(group, generation, arrivals);
+                let written = self.apply_accept(group, generation, offers);
                 settle(group, reply, written)
             }
             Op::Refuse {

@@ -130,6 +130,16 @@ fn a_dry_run_names_what_was_read_and_answers_that_nobody_asked_for() {
 }
 
 #[test]
+fn a_called_task_has_the_result_that_was_written_down() {
+    let dir = TempDir::new().unwrap();
+    let answers = json!([{"task": "greet", "body": "\"greeted by a test\""}]);
+    let (_, row) = run(dir.path(), "253", Some(&answers));
+    assert_eq!(row["outcome"], "SUCCESS", "{row}");
+    assert_eq!(row["result"], r#""greeted by a test""#, "{row}");
+    assert_eq!(asked(&row), ["gwasp:tasks/call@0.1 greet"]);
+}
+
+#[test]
 fn a_dry_run_waits_for_nothing_and_sends_to_one_peer() {
     let row = check("251", None, "SUCCESS");
     let asked = asked(&row);

@@ -2,7 +2,7 @@
 
 use super::array::{ArrayStream, Dim, Encoding};
 use super::table::{Column, ColumnKind, Room, Table, TableStream};
-use super::{LigolwError, Limits, Series, without_prefix, without_suffix};
+use super::{LigolwError, Limits, Measure, Series, without_prefix, without_suffix};
 use crate::gps::GpsTime;
 use crate::work::{Work, reserve_within};
 use quick_xml::Reader;
@@ -59,7 +59,7 @@ impl Document {
     fn parse_xml(bytes: &[u8], limits: &Limits, work: &Work<'_>) -> Result<Self, LigolwError> {
         if bytes.len() > limits.bytes {
             return Err(LigolwError::TooLarge {
-                what: "bytes",
+                what: Measure::Bytes,
                 limit: limits.bytes,
             });
         }
@@ -99,7 +99,7 @@ fn gunzip(bytes: &[u8], limit: usize, work: &Work<'_>) -> Result<Vec<u8>, Ligolw
         };
         if read.len() > limit - plain.len() {
             return Err(LigolwError::TooLarge {
-                what: "bytes",
+                what: Measure::Bytes,
                 limit,
             });
         }
@@ -212,8 +212,8 @@ impl<'a> Builder<'a> {
     fn start(&mut self, tag: &BytesStart<'_>) -> Result<(), LigolwError> {
         self.elements += 1;
         for (count, what, limit) in [
-            (self.open.len() + 1, "nested elements", self.limits.depth),
-            (self.elements, "elements", self.limits.elements),
+            (self.open.len() + 1, Measure::Depth, self.limits.depth),
+            (self.elements, Measure::Elements, self.limits.elements),
         ] {
             if count > limit {
                 return Err(LigolwError::TooLarge { what, limit });
@@ -362,7 +362,7 @@ impl<'a> Builder<'a> {
             if table.columns.len() >= self.limits.columns {
                 let limit = self.limits.columns;
                 return Err(LigolwError::TooLarge {
-                    what: "columns",
+                    what: Measure::Columns,
                     limit,
                 });
             }
@@ -404,7 +404,7 @@ impl<'a> Builder<'a> {
             return Err(LigolwError::Full {
                 element: "array",
                 name,
-                what: "numbers in arrays",
+                what: Measure::Numbers,
                 limit,
             });
         }

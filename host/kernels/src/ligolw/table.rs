@@ -1,6 +1,6 @@
 //! Tables, and the tokenizer of their streams.
 
-use super::{LigolwError, Limits};
+use super::{LigolwError, Limits, Measure};
 use crate::work::reserve_within;
 
 /// What a column holds.
@@ -308,9 +308,9 @@ impl TableStream {
             return Ok(most);
         }
         let (what, limit) = if most == in_rows {
-            ("table rows", limits.rows)
+            (Measure::Rows, limits.rows)
         } else {
-            ("table cells", limits.cells)
+            (Measure::Cells, limits.cells)
         };
         Err(LigolwError::Full {
             element: "table",

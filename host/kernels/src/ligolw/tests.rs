@@ -230,7 +230,9 @@ fn nothing_grows_beyond_its_limit() {
     assert_eq!(
         refused.map_err(message),
         Err(
-            "table t takes the document beyond 3 table cells: it is no candidate's file".to_owned()
+            "table t takes the document beyond 3 table cells: its memory has no room for more; \
+             raise the memory limit"
+                .to_owned()
         )
     );
     check(&"<a/>".repeat(20));
@@ -280,7 +282,13 @@ fn a_small_file_cannot_unpack_into_a_large_one() {
     };
     let error = Document::parse(&packed, &limits).expect_err("refused");
     assert!(
-        matches!(error, LigolwError::TooLarge { what: "bytes", .. }),
+        matches!(
+            error,
+            LigolwError::TooLarge {
+                what: Measure::Bytes,
+                ..
+            }
+        ),
         "{error}"
     );
     let torn = Document::parse(&packed[..packed.len() / 2], &Limits::default());

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use minicbor::bytes::ByteVec;
 
 use crate::broker::TaskId;
 use crate::effects::kernels::KernelThreads;
@@ -53,6 +54,13 @@ pub enum DryAnswer {
         /// What it makes.
         made: Vec<u8>,
     },
+    /// A called task's.
+    Task {
+        /// Its name, as the handler calls it.
+        name: String,
+        /// Its result, as JSON.
+        result: Vec<u8>,
+    },
 }
 
 impl std::fmt::Display for DryAnswer {
@@ -64,6 +72,7 @@ impl std::fmt::Display for DryAnswer {
                 write!(f, "to {method} {url}")
             }
             Self::Kernel { name, .. } => write!(f, "of kernel {name}"),
+            Self::Task { name, .. } => write!(f, "of task {name}"),
         }
     }
 }
@@ -110,7 +119,7 @@ impl DryRun {
             } if of == url && wanted.as_ref().is_none_or(|wanted| wanted == method) => {
                 Some((*status, body.clone()))
             }
-            DryAnswer::Http { .. } | DryAnswer::Kernel { .. } => None,
+            DryAnswer::Http { .. } | DryAnswer::Kernel { .. } | DryAnswer::Task { .. } => None,
         })
     }
 
@@ -118,7 +127,15 @@ impl DryRun {
     pub(in crate::effects) fn kernel_answer(&self, kernel: &str) -> Option<Vec<u8>> {
         self.take(|answer| match answer {
             DryAnswer::Kernel { name, made } if name == kernel => Some(made.clone()),
-            DryAnswer::Http { .. } | DryAnswer::Kernel { .. } => None,
+            DryAnswer::Http { .. } | DryAnswer::Kernel { .. } | DryAnswer::Task { .. } => None,
+        })
+    }
+
+    /// The first result of a called task that was not given yet.
+    pub(in crate::effects) fn task_answer(&self, task: &str) -> Option<ByteVec> {
+        self.take(|answer| match answer {
+            DryAnswer::Task { name, result } if name == task => Some(result.clone().into()),
+            DryAnswer::Http { .. } | DryAnswer::Kernel { .. } | DryAnswer::Task { .. } => None,
         })
     }
 

@@ -70,21 +70,49 @@ fn an_option_that_cannot_be_is_named() {
     check_invalid(|options| options.rescale_loglikelihood = 0.0, rescale);
 }
 
-#[test]
-fn a_file_that_is_larger_than_its_share_of_the_memory_is_refused() {
+/// Computes with a coinc file in so many bytes of memory, half of which are for the file.
+#[track_caller]
+fn check_refused_for_memory(max_bytes: usize, coinc: String, named: &str) {
     let files = Files {
-        coinc: Bytes::from(vec![b' '; 1_000]),
+        coinc: Bytes::from(coinc),
         psd: None,
     };
     let work = Work {
-        max_bytes: 1_000,
+        max_bytes,
         ..Work::default()
     };
     let made = compute(&files, &checked(&options()).unwrap(), None, &work);
-    let Err(KernelAnswer::Input(reason)) = made else {
+    let Err(KernelAnswer::Limit(reason)) = made else {
         panic!("{made:?}");
     };
-    assert!(reason.contains("more than 62 bytes"), "{reason}");
+    let way_out = "`memory` under [kernels] in the configuration";
+    assert!(
+        reason.contains(named) && reason.contains(way_out) && !reason.contains("no candidate"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn a_file_that_goes_beyond_its_share_of_the_memory_is_told_the_limit() {
+    check_refused_for_memory(1_000, " ".repeat(1_000), "more than 62 bytes");
+    let table = |column: &str, cells: String| {
+        format!(
+            "<LIGO_LW><Table Name='t'><Column Name='a' Type='{column}'/>\
+             <Stream>{cells}</Stream></Table></LIGO_LW>"
+        )
+    };
+    let cells = table("int_4s", "1,".repeat(2_000));
+    check_refused_for_memory(64 << 10, cells, "table t takes the document beyond");
+    let array = "<LIGO_LW><Array Name='y' Type='real_8'><Dim>100000</Dim><Stream>1</Stream>\
+                 </Array></LIGO_LW>";
+    check_refused_for_memory(1 << 20, array.to_owned(), "numbers in arrays");
+    check_refused_for_memory(1 << 20, "<a/>".repeat(1_000), "elements");
+}
+
+#[test]
+fn a_file_that_no_memory_would_do_for_is_no_candidates() {
+    let nested = format!("<LIGO_LW>{}", "<a>".repeat(100));
+    check_input(&nested, &["nested elements", "no candidate's file"]);
 }
 
 #[test]

@@ -33,11 +33,22 @@ pub(super) enum KernelStopped {
          in the configuration sets how long it may take"
     )]
     TimeLimit(Duration),
+    /// The host failed.
+    #[error(transparent)]
+    Fault(#[from] KernelFault),
+}
+
+/// What the host, and not the input, is to blame for.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelFault {
     /// The system gave no thread.
-    #[error("there is no thread for it: {0}")]
+    #[error(
+        "the system gave it no thread; raise the limit on those of the user who runs gwasp, or \
+         lower `concurrency` under [queues] in the configuration"
+    )]
     NoThread(#[source] std::io::Error),
     /// It panicked.
-    #[error("it panicked: this is a defect of the host")]
+    #[error("it panicked, a defect of the host; please report it with what the host's log says")]
     Panicked,
 }
 
@@ -87,8 +98,8 @@ impl KernelThreads {
                 // Nobody waits for it any more where this fails.
                 drop(answer.send(result));
             })
-            .map_err(KernelStopped::NoThread)?;
-        answered.await.map_err(|_gone| KernelStopped::Panicked)
+            .map_err(KernelFault::NoThread)?;
+        Ok(answered.await.map_err(|_gone| KernelFault::Panicked)?)
     }
 }
 
@@ -119,7 +130,7 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
 
-    use super::{KernelStopped, KernelThreads};
+    use super::{KernelFault, KernelStopped, KernelThreads};
     use crate::config::{ByteSize, KernelsConfig};
 
     fn threads(timeout: Duration) -> KernelThreads {
@@ -175,7 +186,10 @@ mod tests {
     async fn a_kernel_that_panics_takes_nothing_with_it() {
         let threads = threads(LONG);
         let answer = threads.run(|_work| -> u8 { panic!("for the test") }).await;
-        assert!(matches!(answer, Err(KernelStopped::Panicked)), "{answer:?}");
+        assert!(
+            matches!(answer, Err(KernelStopped::Fault(KernelFault::Panicked))),
+            "{answer:?}"
+        );
         assert!(threads.run(|_work| ()).await.is_ok());
     }
 }

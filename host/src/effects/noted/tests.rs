@@ -5,8 +5,8 @@ use minicbor::bytes::{ByteSlice, ByteVec};
 use minicbor::{Decode, Encode};
 
 use super::{
-    AddRequest, GcnAnswer, HttpAnswer, HttpRequest, KernelAnswer, LocalizeRequest, Moment, Refused,
-    SetRequest, SpawnRequest, Spawned, Value,
+    AddRequest, CallAnswer, FailedAs, GcnAnswer, HttpAnswer, HttpRequest, KernelAnswer,
+    LocalizeRequest, Moment, Refused, SetRequest, SpawnRequest, Spawned, Value,
 };
 use crate::effects::seam::encode;
 
@@ -148,6 +148,26 @@ fn new_tasks() {
 }
 
 #[test]
+fn ends_of_tasks_that_were_called() {
+    let result = CallAnswer::Result(Some(ByteVec::from(b"42".to_vec())));
+    check_answer(&result, "82 00 81 42 3432");
+    check_answer(&CallAnswer::Result(None), "82 00 80");
+    let refused = CallAnswer::Refused(Refused::Unsupported(text("no")));
+    check_answer(&refused, "82 01 81 82 04 81 62 6e6f");
+    let failed = |kind, detail: Option<&str>| CallAnswer::Failed {
+        kind,
+        message: text("no"),
+        detail: detail.map(text),
+    };
+    let permanent = failed(FailedAs::Permanent, Some("at"));
+    check_answer(&permanent, "82 02 a3 00 02 01 62 6e6f 02 62 6174");
+    check_answer(&failed(FailedAs::Error, None), "82 02 a2 00 00 01 62 6e6f");
+    check_answer(&failed(FailedAs::Parse, None), "82 02 a2 00 01 01 62 6e6f");
+    let in_doubt = failed(FailedAs::InDoubt, None);
+    check_answer(&in_doubt, "82 02 a2 00 03 01 62 6e6f");
+}
+
+#[test]
 fn sky_maps() {
     let disabled = [text("V1")];
     let mut request = LocalizeRequest {
@@ -183,6 +203,7 @@ fn sky_maps() {
     check_answer(&KernelAnswer::Input(text("no")), "82 01 81 62 6e6f");
     check_answer(&KernelAnswer::Invalid(text("no")), "82 02 81 62 6e6f");
     check_answer(&KernelAnswer::Limit(text("no")), "82 03 81 62 6e6f");
+    check_answer(&KernelAnswer::Denied(text("no")), "82 04 81 62 6e6f");
 }
 
 #[test]

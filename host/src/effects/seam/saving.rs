@@ -105,14 +105,8 @@ impl Seam {
 
 fn note_of(live: &LiveRun, journal: Vec<JournalEntry>, blobs: Vec<[u8; 32]>) -> Commit {
     Commit {
-        task: live.task,
-        token: live.token,
-        version: *live.version.as_bytes(),
-        cpu: 0,
         journal,
-        kv: Vec::new(),
-        spawns: Vec::new(),
         blobs,
-        step: Step::Note,
+        ..Commit::bare(live.task, live.token, *live.version.as_bytes(), Step::Note)
     }
 }

@@ -8,10 +8,11 @@ use super::super::bindings::gwasp::plugin::kernels::{Error, Host as _, SkyMapOpt
 use super::super::driver::Driver;
 use super::super::function::{CLOCK_NOW, HTTP_SEND, KERNELS_LOCALIZE};
 use super::super::journal::{JournalError, Phase};
-use super::super::kernels::keep;
+use super::super::kernels::{KernelFault, KernelThreads, computed, keep};
 use super::super::noted::{KernelAnswer, LocalizeRequest};
 use super::{Made, Seam, SeamError, Settled};
 use crate::broker::Broker as _;
+use crate::config::{Grant, KernelsConfig};
 use crate::packet::Digest;
 use rig::{Fake, Kept, Rig};
 
@@ -473,6 +474,48 @@ async fn a_map_that_finds_no_space_waits_for_it() {
     keep(&live, map.clone()).await.unwrap();
     let kept = rig.broker.blob(Digest::of(&map).as_bytes()).unwrap();
     assert_eq!(kept, Some(map));
+}
+
+#[tokio::test]
+async fn a_plugin_without_the_grant_computes_nothing_and_is_told_the_lines_to_add() {
+    let mut rig = Rig::new().await;
+    rig.grant = Grant::default();
+    let mut run = Run::new(rig.seam(), 1 << 20);
+    let Err(Error::Denied(told)) = localize(&mut run).await.unwrap() else {
+        panic!("it has no grant");
+    };
+    assert!(told.contains("[grants.p]\n    kernels = true\n"), "{told}");
+    run.seam.save().await.unwrap();
+    drop(run);
+    rig.crash().await;
+
+    // What it was told still holds when the run is taken up again.
+    rig.grant.kernels = true;
+    let mut run = Run::new(rig.seam(), 1 << 20);
+    let again = localize(&mut run).await.unwrap();
+    assert!(matches!(&again, Err(Error::Denied(same)) if *same == told));
+    let computed = localize(&mut run).await.unwrap();
+    assert!(matches!(computed, Err(Error::Input(_))), "{computed:?}");
+}
+
+#[tokio::test]
+async fn a_computation_that_panics_ends_the_run_and_is_not_noted() {
+    let rig = Rig::new().await;
+    let mut seam = rig.seam();
+    let threads = KernelThreads::new(&KernelsConfig::default());
+    let live = async {
+        let made = computed(&threads, |_work| panic!("for the test")).await?;
+        Ok(made.map_or_else(
+            |refusal| refusal,
+            |map| KernelAnswer::Blob(Digest::of(&map).to_string()),
+        ))
+    };
+    let answer = seam.answered(&KERNELS_LOCALIZE, &(), live).await;
+    assert!(
+        matches!(answer, Err(SeamError::Kernel(KernelFault::Panicked))),
+        "{answer:?}"
+    );
+    assert!(seam.finish().await.journal.is_empty());
 }
 
 #[tokio::test]

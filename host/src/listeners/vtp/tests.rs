@@ -16,7 +16,7 @@ use super::frame::Decoder;
 use super::transport::{Kind, Transport};
 use super::*;
 use crate::config::{BrokerAddress, TlsConfig, VtpConfig};
-use crate::intake::{Arrival, Delivery, Kept, NotKept};
+use crate::intake::{Delivery, Kept};
 use crate::packet::Packet;
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -72,6 +72,17 @@ struct Simulation {
     store: mpsc::Receiver<Delivery>,
 }
 
+/// Answers what a link says of its connections, and hands on the rest.
+async fn note_connections(mut from: mpsc::Receiver<Delivery>, to: mpsc::Sender<Delivery>) {
+    while let Some(delivery) = from.recv().await {
+        if matches!(delivery.arrival, Arrival::Connected { .. }) {
+            delivery.answer.send(Ok(Kept::New)).unwrap();
+        } else {
+            to.send(delivery).await.unwrap();
+        }
+    }
+}
+
 impl Simulation {
     fn new() -> Self {
         let (sender, connections) = mpsc::channel(1);
@@ -80,7 +91,9 @@ impl Simulation {
             connections: sender,
             dials: Arc::clone(&dials),
         };
-        let (intake, store) = Intake::channel(8);
+        let (intake, deliveries) = Intake::channel(8);
+        let (packets, store) = mpsc::channel(8);
+        tokio::spawn(note_connections(deliveries, packets));
         let state = Arc::new(ListenerState::new("gcn"));
         let stop = CancellationToken::new();
         let link = Link {
@@ -236,6 +249,7 @@ fn keep_everything(mut deliveries: mpsc::Receiver<Delivery>) -> JoinHandle<Vec<P
                     delivery.answer.send(Ok(Kept::New)).unwrap();
                     packets.push(packet);
                 }
+                Arrival::Connected { .. } => delivery.answer.send(Ok(Kept::New)).unwrap(),
                 // Nobody waits for the answer to what a connection tells at its end.
                 Arrival::Nothing { .. } => {}
                 other => panic!("{other:?}"),

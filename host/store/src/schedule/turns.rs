@@ -122,7 +122,6 @@ impl Turns {
     }
 
     /// How many tasks wait for their turn.
-    #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
         self.turns.values().map(|turn| turn.waiting.len()).sum()
     }

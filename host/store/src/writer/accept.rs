@@ -10,7 +10,7 @@ use super::tasks::Behind;
 use super::{Group, Writer, Written};
 use crate::error::StoreError;
 use crate::event::EventKind;
-use crate::record::{Accepted, Arrival, Nanos, NewPacket, NewRefusal, PacketRecord, PacketSeq};
+use crate::record::{Accepted, Nanos, NewPacket, NewRefusal, Offer, PacketRecord, PacketSeq};
 use crate::schema::{Seal, column, join_texts, length_column};
 use crate::segments::Place;
 
@@ -73,7 +73,7 @@ impl Writer<'_> {
         &mut self,
         group: &mut Group,
         generation: u64,
-        arrivals: Vec<Arrival>,
+        offers: Vec<Offer>,
     ) -> Written<Vec<Accepted>> {
         let current = self.known.generation;
         if generation != current {
@@ -83,15 +83,15 @@ impl Writer<'_> {
             };
             return Ok(Err(conflict));
         }
-        let mut accepted = Vec::with_capacity(arrivals.len());
-        for arrival in arrivals {
-            accepted.push(self.take(group, arrival)?);
+        let mut accepted = Vec::with_capacity(offers.len());
+        for offer in offers {
+            accepted.push(self.take(group, offer)?);
         }
         Ok(Ok(accepted))
     }
 
-    fn take(&mut self, group: &mut Group, arrival: Arrival) -> Result<Accepted, StoreError> {
-        let packet = &arrival.packet;
+    fn take(&mut self, group: &mut Group, offer: Offer) -> Result<Accepted, StoreError> {
+        let packet = &offer.packet;
         let account = self
             .books
             .account(&mut self.sql, &packet.source, packet.received)?;
@@ -105,7 +105,7 @@ impl Writer<'_> {
             return Ok(Accepted::Duplicate(PacketSeq(known.seq)));
         }
         self.books.count(account, ACCEPTED);
-        self.keep(group, arrival, account, &twins)
+        self.keep(group, offer, account, &twins)
     }
 
     fn note_packet(&mut self, group: &mut Group, packet: &NewPacket) {
@@ -133,15 +133,15 @@ impl Writer<'_> {
     fn keep(
         &mut self,
         group: &mut Group,
-        arrival: Arrival,
+        offer: Offer,
         account: i64,
         twins: &[Twin],
     ) -> Result<Accepted, StoreError> {
-        let Arrival {
+        let Offer {
             mut packet,
             tasks,
             unmatched: reason,
-        } = arrival;
+        } = offer;
         self.flag(&mut packet)?;
         let reason = tasks
             .is_empty()

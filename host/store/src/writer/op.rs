@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Group;
 use crate::error::StoreError;
-use crate::record::{Accepted, Arrival, Commit, JournalEntry, NewRefusal, Submission, TaskId};
+use crate::record::{Accepted, Commit, JournalEntry, NewRefusal, Offer, Submission, TaskId};
 use crate::view::Removed;
 
 /// Where an answer goes.
@@ -21,7 +21,7 @@ pub(super) type CommitAnswers = Vec<Result<(), StoreError>>;
 pub(crate) enum Op {
     Accept {
         generation: u64,
-        arrivals: Vec<Arrival>,
+        offers: Vec<Offer>,
         reply: Reply<Vec<Accepted>>,
     },
     Refuse {
@@ -113,9 +113,9 @@ impl Op {
     /// Returns how much of a group it is.
     pub(super) fn weight(&self) -> usize {
         match self {
-            Self::Accept { arrivals, .. } => {
-                let tasks: usize = arrivals.iter().map(|arrival| arrival.tasks.len()).sum();
-                arrivals.len() + tasks
+            Self::Accept { offers, .. } => {
+                let tasks: usize = offers.iter().map(|offer| offer.tasks.len()).sum();
+                offers.len() + tasks
             }
             Self::Refuse { refusals, .. } => refusals.len(),
             Self::Submit { submissions, .. } => submissions.len(),

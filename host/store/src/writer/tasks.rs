@@ -69,7 +69,7 @@ impl Writer<'_> {
         Ok(Ok(fresh))
     }
 
-    /// Finds where a task is counted that no arrival makes: on its packet's account, else on
+    /// Finds where a task is counted that no packet makes: on its packet's account, else on
     /// today's account of no stream. `None` if there is no such packet.
     fn behind(&mut self, group: &Group, packet: Option<i64>) -> rusqlite::Result<Option<Behind>> {
         let account = match packet {

@@ -21,6 +21,10 @@ use rusqlite::Connection;
 use crate::record::Nanos;
 use crate::schema::meta;
 
+/// A step that is longer is told, although it makes nothing old.
+const TOLD: Nanos = 5 * 1_000_000_000;
+/// A clock that is slewed differs by less than this part of the time (adjtimex(2): 500 ppm).
+const SLEWED: Nanos = 1_000;
 /// By how much the clocks may differ from one commit to the next.
 const STEP: Nanos = HOUR;
 /// For how long a clock has to agree that was doubted.
@@ -37,6 +41,8 @@ pub(super) struct Wall {
     last: Nanos,
     /// The monotonic time of the last look.
     passed: Duration,
+    /// This process looked before: the time since is no time in which the store was closed.
+    has_looked: bool,
     /// The monotonic time from which the clock is believed, where it is doubted.
     doubted_to: Option<Duration>,
     /// When the clock leapt ahead, by itself; 0 where it never did.
@@ -52,6 +58,7 @@ impl Wall {
         Ok(Self {
             last: meta(connection, "last_commit")?,
             passed,
+            has_looked: false,
             doubted_to: is_doubted.then(|| passed.saturating_add(AGREED)),
             leapt: meta(connection, "clock_leapt")?,
             is_unwritten: false,
@@ -72,6 +79,11 @@ impl Wall {
             if step > LEAP {
                 self.leapt = now;
             }
+        } else if self.is_told(step, went) {
+            tracing::warn!(
+                seconds = step / 1_000_000_000,
+                "the clock was set, by so much more than time passed, or the machine slept; tasks are due by the new time"
+            );
         }
         if self.leapt > now {
             // It was put back.
@@ -85,6 +97,12 @@ impl Wall {
         }
         self.last = now;
         self.passed = passed;
+        self.has_looked = true;
+    }
+
+    /// Whether a step that makes nothing old is one that a person wants to know of.
+    fn is_told(&self, step: Nanos, went: Nanos) -> bool {
+        self.has_looked && step.saturating_abs() > TOLD + went / SLEWED
     }
 
     /// Returns whether the clock may say what is old.
@@ -154,6 +172,20 @@ mod tests {
             assert!(wall.is_believed());
             assert_eq!(wall.leapt(), 0);
         }
+    }
+
+    #[test]
+    fn a_clock_that_was_set_is_told_and_one_that_is_slewed_is_not() {
+        let (second, day) = (1_000_000_000, DAY);
+        assert!(wall().is_told(6 * second, second));
+        assert!(wall().is_told(-6 * second, second));
+        assert!(!wall().is_told(5 * second, second));
+        assert!(!wall().is_told(43 * second, day), "500 ppm of a day");
+        assert!(wall().is_told(93 * second, day));
+        assert!(
+            !Wall::default().is_told(6 * second, second),
+            "it was closed"
+        );
     }
 
     #[test]

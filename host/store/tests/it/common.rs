@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gwasp_store::{
-    Accepted, Arrival, Clock, Commit, Failure, Lease, Nanos, NewPacket, NewTask, Options, Origin,
+    Accepted, Clock, Commit, Failure, Lease, Nanos, NewPacket, NewTask, Offer, Options, Origin,
     PacketSeq, Retention, RetryPolicy, Step, Store, StoreError, TaskId,
 };
 use sha2::{Digest, Sha256};
@@ -113,16 +113,16 @@ impl Rig {
     }
 
     #[track_caller]
-    pub(crate) fn accept(&self, arrival: Arrival) -> Accepted {
+    pub(crate) fn accept(&self, offer: Offer) -> Accepted {
         let generation = self.store().routes().unwrap().0;
-        let accepted = wait(self.store().accept(generation, vec![arrival])).unwrap();
+        let accepted = wait(self.store().accept(generation, vec![offer])).unwrap();
         assert_eq!(accepted.len(), 1);
         accepted[0]
     }
 
     #[track_caller]
-    pub(crate) fn keep(&self, arrival: Arrival) -> PacketSeq {
-        match self.accept(arrival) {
+    pub(crate) fn keep(&self, offer: Offer) -> PacketSeq {
+        match self.accept(offer) {
             Accepted::New(seq) => seq,
             Accepted::Duplicate(seq) => panic!("{seq:?} was known"),
         }
@@ -228,8 +228,8 @@ pub(crate) fn task(name: &str) -> NewTask {
 }
 
 /// A packet with tasks of these names.
-pub(crate) fn arrival(name: &str, tasks: &[&str]) -> Arrival {
-    Arrival {
+pub(crate) fn offer(name: &str, tasks: &[&str]) -> Offer {
+    Offer {
         packet: packet(name),
         tasks: tasks.iter().map(|name| task(name)).collect(),
         unmatched: None,
@@ -238,15 +238,8 @@ pub(crate) fn arrival(name: &str, tasks: &[&str]) -> Arrival {
 
 pub(crate) fn commit(lease: &Lease, step: Step) -> Commit {
     Commit {
-        task: lease.task,
-        token: lease.token,
-        version: [7; 32],
         cpu: 1_000,
-        journal: Vec::new(),
-        kv: Vec::new(),
-        spawns: Vec::new(),
-        blobs: Vec::new(),
-        step,
+        ..Commit::bare(lease.task, lease.token, [7; 32], step)
     }
 }
 

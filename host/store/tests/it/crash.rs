@@ -7,12 +7,12 @@ use std::process::{Child, Command, Stdio};
 
 use bytes::Bytes;
 use gwasp_store::{
-    Arrival, KvWrite, Lease, Options, Origin, PacketSeq, Reader, State, Step, Store, StoreError,
+    KvWrite, Lease, Offer, Options, Origin, PacketSeq, Reader, State, Step, Store, StoreError,
     TaskFilter, TaskId,
 };
 
 use crate::common::{
-    QUEUE, arrival, check_sound, commit, failure, packet_of, success, task, task_id, wait,
+    QUEUE, check_sound, commit, failure, offer, packet_of, success, task, task_id, wait,
 };
 
 /// Names the directory of the store to the child process.
@@ -106,18 +106,18 @@ async fn drained(store: &Store) {
 }
 
 /// A packet with two tasks; every third is large.
-fn arrival_of(name: &str, number: u32) -> Arrival {
-    let mut arrival = arrival(name, &[]);
+fn offer_of(name: &str, number: u32) -> Offer {
+    let mut offer = offer(name, &[]);
     if number.is_multiple_of(3) {
         let payload = name.repeat(20_000 / name.len() + 1);
-        arrival.packet = packet_of(name, Bytes::from(payload));
+        offer.packet = packet_of(name, Bytes::from(payload));
     }
-    arrival.tasks = vec![task(&format!("{name}/a")), task(&format!("{name}/b"))];
-    arrival
+    offer.tasks = vec![task(&format!("{name}/a")), task(&format!("{name}/b"))];
+    offer
 }
 
 fn accept(store: &Store, name: &str, number: u32) {
-    let batch = vec![arrival_of(name, number), arrival_of(name, number)];
+    let batch = vec![offer_of(name, number), offer_of(name, number)];
     match wait(store.accept(0, batch)) {
         Ok(accepted) => say(&format!("kept {} {number} {}", seq_of(accepted[0]).0, name)),
         Err(error) => say_error(&error),
@@ -239,10 +239,7 @@ impl Acknowledged {
                 .packet(*seq)
                 .unwrap()
                 .expect("an acknowledged packet is kept");
-            assert_eq!(
-                kept.packet.payload,
-                arrival_of(name, *number).packet.payload
-            );
+            assert_eq!(kept.packet.payload, offer_of(name, *number).packet.payload);
             for task in ["a", "b"] {
                 let id = task_id(&format!("{name}/{task}"));
                 assert!(

@@ -11,9 +11,7 @@ use gwasp_store::{
     StoreError, TaskFilter, TaskId, TaskView,
 };
 
-use crate::common::{
-    QUEUE, Rig, arrival, commit, failure, packet_of, success, task, task_id, wait,
-};
+use crate::common::{QUEUE, Rig, commit, failure, offer, packet_of, success, task, task_id, wait};
 
 /// What was written, to compare with.
 struct Truth {
@@ -139,13 +137,13 @@ fn filled(is_closed: bool) -> (Rig, Truth) {
     .unwrap();
     for number in 0..6_u8 {
         let name = number.to_string();
-        let mut arrival = arrival(&name, &[]);
+        let mut offer = offer(&name, &[]);
         if number.is_multiple_of(2) {
-            arrival.packet = packet_of(&name, Bytes::from(vec![number; 20_000]));
+            offer.packet = packet_of(&name, Bytes::from(vec![number; 20_000]));
         }
-        arrival.packet.received += i64::from(number);
-        arrival.tasks = vec![task(&format!("{name}/a")), task(&format!("{name}/b"))];
-        rig.keep(arrival);
+        offer.packet.received += i64::from(number);
+        offer.tasks = vec![task(&format!("{name}/a")), task(&format!("{name}/b"))];
+        rig.keep(offer);
     }
     let mut end = success(&rig.lease());
     end.kv = vec![gwasp_store::KvWrite::Set {
@@ -274,7 +272,7 @@ fn an_unfinished_end_of_a_segment_is_cut_and_a_damaged_one_is_set_aside() {
 #[test]
 fn a_task_whose_packet_is_damaged_is_set_aside_with_the_place_named() {
     let mut rig = Rig::new();
-    let mut large = arrival("1", &[]);
+    let mut large = offer("1", &[]);
     large.packet = packet_of("1", Bytes::from(vec![1; 20_000]));
     large.tasks = vec![task("1/a")];
     rig.keep(large);
@@ -291,7 +289,7 @@ fn a_task_whose_packet_is_damaged_is_set_aside_with_the_place_named() {
     };
     assert_eq!(place, "segment 1 at offset 16");
     // The next operation is answered after the task was set aside.
-    rig.keep(arrival("2", &[]));
+    rig.keep(offer("2", &[]));
     let reader = rig.store().reader().unwrap();
     let task = reader.task_by_id(task_id("1/a")).unwrap().unwrap().task;
     let failure = task.failure.unwrap();

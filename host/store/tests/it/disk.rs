@@ -4,10 +4,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use bytes::Bytes;
-use gwasp_store::{Accepted, Arrival, Options, PacketSeq, Reader, Store, StoreError};
+use gwasp_store::{Accepted, Offer, Options, PacketSeq, Reader, Store, StoreError};
 use tempfile::TempDir;
 
-use crate::common::{QUEUE, arrival, check_sound, packet_of, success, task, task_id, wait};
+use crate::common::{QUEUE, check_sound, offer, packet_of, success, task, task_id, wait};
 
 /// A file system in memory, unmounted at the end.
 struct Mount(TempDir);
@@ -40,24 +40,24 @@ impl Drop for Mount {
     }
 }
 
-fn arrival_of(number: usize) -> Arrival {
+fn offer_of(number: usize) -> Offer {
     let name = format!("{number} ");
     let length = if number.is_multiple_of(2) {
         30_000
     } else {
         3_000
     };
-    let mut arrival = arrival(&name, &[]);
-    arrival.packet = packet_of(&name, Bytes::from(name.repeat(length / name.len())));
-    arrival.tasks = vec![task(&format!("{number}/a"))];
-    arrival
+    let mut offer = offer(&name, &[]);
+    offer.packet = packet_of(&name, Bytes::from(name.repeat(length / name.len())));
+    offer.tasks = vec![task(&format!("{number}/a"))];
+    offer
 }
 
 /// Accepts packets until the disk is full; returns those that were acknowledged.
 fn fill(store: &Store, first: usize) -> Vec<(PacketSeq, usize)> {
     let mut kept = Vec::new();
     for number in first.. {
-        match wait(store.accept(0, vec![arrival_of(number)])) {
+        match wait(store.accept(0, vec![offer_of(number)])) {
             Ok(accepted) => {
                 let [Accepted::New(seq)] = accepted.as_slice() else {
                     panic!("packet {number} is new")
@@ -76,7 +76,7 @@ fn check_kept(dir: &Path, kept: &[(PacketSeq, usize)]) {
     let reader = Reader::open(dir).unwrap();
     for (seq, number) in kept {
         let record = reader.packet(*seq).unwrap().unwrap();
-        assert_eq!(record.packet.payload, arrival_of(*number).packet.payload);
+        assert_eq!(record.packet.payload, offer_of(*number).packet.payload);
         let id = task_id(&format!("{number}/a"));
         assert!(reader.task_by_id(id).unwrap().is_some());
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use gwasp_store::{Event, EventKind, NewRefusal, Origin, Step, StoreError};
 
-use crate::common::{Rig, SECOND, START, arrival, commit, failure, success, task, task_id, wait};
+use crate::common::{Rig, SECOND, START, commit, failure, offer, success, task, task_id, wait};
 
 const DAY: i64 = 86_400 * SECOND;
 
@@ -26,8 +26,8 @@ fn refuse(rig: &Rig) {
 #[test]
 fn what_happens_to_packets_and_tasks_is_told_in_order() {
     let mut rig = Rig::new();
-    rig.keep(arrival("1", &["1/a", "1/b"]));
-    rig.accept(arrival("1", &[]));
+    rig.keep(offer("1", &["1/a", "1/b"]));
+    rig.accept(offer("1", &[]));
     let failed = |rig: &Rig, retry: bool| {
         let lease = rig.lease();
         let failure = failure("x");
@@ -98,7 +98,7 @@ fn what_happens_to_packets_and_tasks_is_told_in_order() {
 fn a_consumer_goes_on_from_its_number() {
     let mut rig = Rig::new();
     for number in 0..5 {
-        rig.keep(arrival(&number.to_string(), &[]));
+        rig.keep(offer(&number.to_string(), &[]));
     }
     let first = rig.store().events(1, 2).unwrap();
     assert_eq!((first.events.len(), first.gap, first.next), (2, None, 3));
@@ -113,7 +113,7 @@ fn a_consumer_goes_on_from_its_number() {
 fn a_consumer_that_comes_late_is_told_of_the_gap() {
     let rig = Rig::with(|options| options.retention.event_count = 10);
     for number in 0..30 {
-        rig.keep(arrival(&number.to_string(), &[]));
+        rig.keep(offer(&number.to_string(), &[]));
     }
     let late = rig.store().events(5, 100).unwrap();
     assert_eq!((late.gap, late.next), (Some((5, 20)), 31));
@@ -126,12 +126,12 @@ fn a_consumer_that_comes_late_is_told_of_the_gap() {
 fn old_events_go_and_their_numbers_are_never_given_again() {
     let mut rig = Rig::new();
     for number in 0..3 {
-        rig.keep(arrival(&number.to_string(), &[]));
+        rig.keep(offer(&number.to_string(), &[]));
     }
     rig.clock.advance(8 * DAY);
     wait(rig.store().retain()).unwrap();
     rig.crash();
-    rig.keep(arrival("new", &[]));
+    rig.keep(offer("new", &[]));
     let told = rig.store().events(1, 100).unwrap();
     assert_eq!(told.gap, Some((1, 2)));
     assert_eq!(told.events.last().unwrap().number, 4);
@@ -141,14 +141,14 @@ fn old_events_go_and_their_numbers_are_never_given_again() {
 #[test]
 fn a_follower_is_woken_by_the_next_event_and_by_the_end() {
     let rig = Rig::new();
-    rig.keep(arrival("1", &[]));
+    rig.keep(offer("1", &[]));
     let store = rig.store().clone();
     assert_eq!(wait(store.watch(0)).unwrap(), 1);
     let follower = std::thread::spawn(move || {
         let last = wait(store.watch(1));
         (last, wait(store.watch(2)))
     });
-    rig.keep(arrival("2", &[]));
+    rig.keep(offer("2", &[]));
     wait(rig.store().close()).unwrap();
     let (next, end) = follower.join().unwrap();
     assert_eq!(next.unwrap(), 2);
@@ -158,7 +158,7 @@ fn a_follower_is_woken_by_the_next_event_and_by_the_end() {
 #[test]
 fn a_follower_of_a_store_that_was_opened_again_knows_the_last_number() {
     let mut rig = Rig::new();
-    rig.keep(arrival("1", &[]));
+    rig.keep(offer("1", &[]));
     rig.crash();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()

@@ -3,16 +3,16 @@
 use bytes::Bytes;
 use gwasp_store::{Accepted, Input, NewRefusal, OpenError, PacketFilter, Store, StoreError};
 
-use crate::common::{QUEUE, Rig, arrival, packet_of, sha256, success, task, wait};
+use crate::common::{QUEUE, Rig, offer, packet_of, sha256, success, task, wait};
 
 #[test]
 fn a_packet_is_kept_with_its_exact_bytes_and_makes_one_task_per_handler() {
     let rig = Rig::new();
-    let seq = rig.keep(arrival("1", &["1/a", "1/b"]));
+    let seq = rig.keep(offer("1", &["1/a", "1/b"]));
 
     let reader = rig.store().reader().unwrap();
     let kept = reader.packet(seq).unwrap().unwrap().packet;
-    let sent = arrival("1", &[]).packet;
+    let sent = offer("1", &[]).packet;
     assert_eq!(kept.payload, sent.payload);
     assert_eq!(kept.headers, sent.headers);
     assert_eq!(kept.identity, sent.identity);
@@ -23,9 +23,9 @@ fn a_packet_is_kept_with_its_exact_bytes_and_makes_one_task_per_handler() {
 #[test]
 fn the_same_packet_again_is_a_duplicate_and_makes_nothing() {
     let rig = Rig::new();
-    let seq = rig.keep(arrival("1", &["1/a"]));
+    let seq = rig.keep(offer("1", &["1/a"]));
     assert_eq!(
-        rig.accept(arrival("1", &["1/a", "1/b"])),
+        rig.accept(offer("1", &["1/a", "1/b"])),
         Accepted::Duplicate(seq)
     );
     assert_eq!(rig.store().depth(QUEUE).ready, 1);
@@ -41,8 +41,8 @@ fn the_same_packet_again_is_a_duplicate_and_makes_nothing() {
 #[test]
 fn a_known_packet_under_another_key_shares_the_payload_and_makes_only_new_tasks() {
     let rig = Rig::new();
-    let first = rig.keep(arrival("1", &["1/a"]));
-    let mut other = arrival("1", &["1/a", "1/b"]);
+    let first = rig.keep(offer("1", &["1/a"]));
+    let mut other = offer("1", &["1/a", "1/b"]);
     other.packet.key = "gcn.classic.voevent.FERMI_GBM_GND_POS".to_owned();
     let second = rig.keep(other);
 
@@ -59,8 +59,8 @@ fn a_known_packet_under_another_key_shares_the_payload_and_makes_only_new_tasks(
 #[test]
 fn one_identity_with_other_bytes_around_it_keeps_both() {
     let rig = Rig::new();
-    let first = rig.keep(arrival("1", &[]));
-    let mut other = arrival("1", &[]);
+    let first = rig.keep(offer("1", &[]));
+    let mut other = offer("1", &[]);
     other.packet.key = "other".to_owned();
     other.packet.payload = Bytes::from_static(b"<?xml version='1.0'?><voe:VOEvent/>");
     other.packet.digest = sha256(&other.packet.payload);
@@ -79,9 +79,9 @@ fn one_identity_with_other_bytes_around_it_keeps_both() {
 #[test]
 fn one_id_with_other_bytes_is_kept_and_flagged() {
     let rig = Rig::new();
-    rig.keep(arrival("1", &["1/a"]));
-    let mut changed = arrival("2", &["2/a"]);
-    changed.packet.id = arrival("1", &[]).packet.id;
+    rig.keep(offer("1", &["1/a"]));
+    let mut changed = offer("2", &["2/a"]);
+    changed.packet.id = offer("1", &[]).packet.id;
     let seq = rig.keep(changed);
 
     let view = rig
@@ -98,12 +98,8 @@ fn one_id_with_other_bytes_is_kept_and_flagged() {
 #[test]
 fn packets_of_one_group_see_each_other() {
     let rig = Rig::new();
-    let arrivals = vec![
-        arrival("1", &["1/a"]),
-        arrival("1", &["1/a"]),
-        arrival("2", &[]),
-    ];
-    let accepted = wait(rig.store().accept(0, arrivals)).unwrap();
+    let offers = vec![offer("1", &["1/a"]), offer("1", &["1/a"]), offer("2", &[])];
+    let accepted = wait(rig.store().accept(0, offers)).unwrap();
     assert!(matches!(
         accepted.as_slice(),
         [Accepted::New(a), Accepted::Duplicate(b), Accepted::New(_)] if a == b
@@ -115,7 +111,7 @@ fn packets_of_one_group_see_each_other() {
 fn a_packet_decided_under_old_routes_is_a_conflict_and_nothing_is_kept() {
     let rig = Rig::new();
     let generation = wait(rig.store().put_route("fermi-log", [1; 32], "{}")).unwrap();
-    let refused = wait(rig.store().accept(0, vec![arrival("1", &["1/a"])]));
+    let refused = wait(rig.store().accept(0, vec![offer("1", &["1/a"])]));
     assert!(matches!(
         refused,
         Err(StoreError::Conflict { given: 0, current }) if current == generation
@@ -126,7 +122,7 @@ fn a_packet_decided_under_old_routes_is_a_conflict_and_nothing_is_kept() {
         .unwrap()
         .packets(&PacketFilter::default());
     assert!(packets.unwrap().is_empty());
-    rig.keep(arrival("1", &["1/a"]));
+    rig.keep(offer("1", &["1/a"]));
     rig.check_sound();
 }
 
@@ -169,10 +165,10 @@ fn large_payloads_and_blobs_live_in_segment_files_and_come_back() {
     let mut kept = Vec::new();
     for fill in 0..8_u8 {
         let payload = Bytes::from(vec![fill; 40_000]);
-        let mut arrival = arrival("", &[]);
-        arrival.packet = packet_of(&fill.to_string(), payload.clone());
-        arrival.tasks = vec![task(&format!("{fill}/a"))];
-        kept.push((rig.keep(arrival), payload));
+        let mut offer = offer("", &[]);
+        offer.packet = packet_of(&fill.to_string(), payload.clone());
+        offer.tasks = vec![task(&format!("{fill}/a"))];
+        kept.push((rig.keep(offer), payload));
     }
     let small = wait(rig.store().put_blob(Bytes::from_static(b"small"))).unwrap();
     let large = wait(rig.store().put_blob(Bytes::from(vec![9; 70_000]))).unwrap();
@@ -211,7 +207,7 @@ fn large_payloads_and_blobs_live_in_segment_files_and_come_back() {
 #[test]
 fn what_exceeds_a_bound_is_refused_by_name() {
     let rig = Rig::with(|options| options.max_payload = 1_000);
-    let mut large = arrival("1", &["1/a"]);
+    let mut large = offer("1", &["1/a"]);
     large.packet = packet_of("1", Bytes::from(vec![0; 1_001]));
     let refused = wait(rig.store().accept(0, vec![large]));
     let expected = "a payload of 1001 exceeds the limit of 1000; make it smaller or use a blob";
@@ -235,7 +231,7 @@ fn after_close_the_store_may_be_opened_while_handles_remain() {
     let rig = Rig::new();
     wait(rig.store().close()).unwrap();
     assert!(matches!(
-        wait(rig.store().accept(0, vec![arrival("1", &[])])),
+        wait(rig.store().accept(0, vec![offer("1", &[])])),
         Err(StoreError::Closed)
     ));
     assert!(matches!(

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use gwasp_store::{Ledger, NewRefusal, Origin, Step, TaskCounts, day_of};
 
-use crate::common::{Rig, SECOND, START, arrival, commit, failure, success, wait};
+use crate::common::{Rig, SECOND, START, commit, failure, offer, success, wait};
 
 fn ledger(rig: &Rig) -> Ledger {
     rig.store().reader().unwrap().ledger(i64::MIN).unwrap()
@@ -12,12 +12,12 @@ fn ledger(rig: &Rig) -> Ledger {
 #[test]
 fn every_arrival_and_task_is_in_one_place() {
     let rig = Rig::new();
-    rig.keep(arrival("1", &["1/a", "1/b", "1/c"]));
-    rig.accept(arrival("1", &["1/a"]));
-    let mut held = arrival("2", &[]);
+    rig.keep(offer("1", &["1/a", "1/b", "1/c"]));
+    rig.accept(offer("1", &["1/a"]));
+    let mut held = offer("2", &[]);
     held.unmatched = Some("held-back".to_owned());
     rig.keep(held);
-    rig.keep(arrival("3", &[]));
+    rig.keep(offer("3", &[]));
     wait(rig.store().refuse(vec![NewRefusal {
         source: "gcn".to_owned(),
         received: START,
@@ -65,7 +65,7 @@ fn every_arrival_and_task_is_in_one_place() {
 #[test]
 fn children_are_counted_on_their_packets_day_and_stream() {
     let rig = Rig::new();
-    let mut old = arrival("1", &["1/a"]);
+    let mut old = offer("1", &["1/a"]);
     old.packet.received = START - 86_400 * SECOND;
     rig.keep(old);
     let lease = rig.lease();
@@ -92,7 +92,7 @@ fn children_are_counted_on_their_packets_day_and_stream() {
 #[test]
 fn a_lost_row_is_an_imbalance_and_a_difference() {
     let mut rig = Rig::new();
-    rig.keep(arrival("1", &["1/a", "1/b"]));
+    rig.keep(offer("1", &["1/a", "1/b"]));
     rig.close();
     let database = rusqlite::Connection::open(rig.path().join("store.sqlite")).unwrap();
     database
@@ -117,7 +117,7 @@ fn a_store_verifies_while_it_is_written() {
     std::thread::scope(|scope| {
         let writing = scope.spawn(|| {
             for number in 0..200 {
-                rig.keep(arrival(&number.to_string(), &[&format!("{number}/a")]));
+                rig.keep(offer(&number.to_string(), &[&format!("{number}/a")]));
                 rig.commit(success(&rig.lease()));
             }
         });

@@ -7,7 +7,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use crate::common::{Rig, arrival};
+use crate::common::{Rig, offer};
 
 /// Keeps the fields of each event, as a formatter is given them.
 #[derive(Clone, Default)]
@@ -52,9 +52,9 @@ fn an_id_from_outside_makes_no_line_of_its_own() {
     tracing::subscriber::set_global_default(log.clone()).unwrap();
     let rig = Rig::new();
     for name in ["1", "2"] {
-        let mut arrival = arrival(name, &[]);
-        arrival.packet.id = "ivo://x/y#1\n2026-01-02 ERROR store is lost\u{1b}[31m".to_owned();
-        rig.keep(arrival);
+        let mut offer = offer(name, &[]);
+        offer.packet.id = "ivo://x/y#1\n2026-01-02 ERROR store is lost\u{1b}[31m".to_owned();
+        rig.keep(offer);
     }
     let lines = log.0.lock().unwrap().clone();
     let line = lines.iter().find(|line| line.contains("with other bytes"));

@@ -2,12 +2,12 @@
 
 use gwasp_store::{OpenError, Reader, Store};
 
-use crate::common::{QUEUE, Rig, SECOND, START, arrival, success, wait};
+use crate::common::{QUEUE, Rig, SECOND, START, offer, success, wait};
 
 #[test]
 fn open_tasks_are_ready_again_after_a_crash() {
     let mut rig = Rig::new();
-    rig.keep(arrival("1", &["1/a", "1/b", "1/c"]));
+    rig.keep(offer("1", &["1/a", "1/b", "1/c"]));
     rig.commit(success(&rig.lease()));
     let running = rig.lease();
     rig.crash();
@@ -22,7 +22,7 @@ fn a_crash_leaves_a_gap_mark_for_each_stream_that_was_listened_to() {
     let mut rig = Rig::new();
     wait(rig.store().note_listening("lvalert", true)).unwrap();
     wait(rig.store().note_listening("kafka", true)).unwrap();
-    rig.keep(arrival("1", &[]));
+    rig.keep(offer("1", &[]));
     rig.clock.advance(5 * SECOND);
     wait(rig.store().note_listening("kafka", false)).unwrap();
     rig.clock.advance(60 * SECOND);
@@ -50,7 +50,7 @@ fn a_crash_leaves_a_gap_mark_for_each_stream_that_was_listened_to() {
 #[test]
 fn a_clean_close_leaves_no_gap_mark_and_no_log() {
     let mut rig = Rig::new();
-    rig.keep(arrival("1", &["1/a"]));
+    rig.keep(offer("1", &["1/a"]));
     rig.close();
     let log = std::fs::metadata(rig.path().join("store.sqlite-wal")).map_or(0, |file| file.len());
     assert_eq!(log, 0);
@@ -112,7 +112,7 @@ fn what_is_no_store_is_refused_and_left_alone() {
 fn a_reader_sees_the_store_while_it_is_written_and_after_it_is_closed() {
     let mut rig = Rig::new();
     let reader = Reader::open(&rig.path()).unwrap();
-    let seq = rig.keep(arrival("1", &[]));
+    let seq = rig.keep(offer("1", &[]));
     assert!(reader.packet(seq).unwrap().is_some());
     rig.close();
     assert!(reader.packet(seq).unwrap().is_some());

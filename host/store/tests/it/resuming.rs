@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use gwasp_store::{JournalEntry, Lease, State, Step, TaskDetail};
 
-use crate::common::{Rig, arrival, commit, failure, success, task_id, wait};
+use crate::common::{Rig, commit, failure, offer, success, task_id, wait};
 
 fn entry(seq: u32, text: &str) -> JournalEntry {
     JournalEntry {
@@ -14,7 +14,7 @@ fn entry(seq: u32, text: &str) -> JournalEntry {
 
 /// A task that failed in its second attempt with three entries in its journal.
 fn failed(rig: &Rig) -> Lease {
-    rig.keep(arrival("1", &["1/a"]));
+    rig.keep(offer("1", &["1/a"]));
     let lease = rig.lease();
     let retry = Step::Retry {
         due: 0,

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gwasp_store::{
-    Accepted, Arrival, Clock as _, Commit, JournalEntry, NewRefusal, Options, Origin, PacketFilter,
+    Accepted, Clock as _, Commit, JournalEntry, NewRefusal, Offer, Options, Origin, PacketFilter,
     PacketSeq, Reader, Removed, Retention, State, Step, Store, StoreError, TaskFilter,
 };
 
 use crate::common::{
-    Hand, Rig, SECOND, START, arrival, check_sound, commit, failure, packet_of, sha256, success,
+    Hand, Rig, SECOND, START, check_sound, commit, failure, offer, packet_of, sha256, success,
     task, task_id, wait,
 };
 
@@ -29,10 +29,10 @@ fn reader(rig: &Rig) -> Reader {
     rig.store().reader().unwrap()
 }
 
-fn large(name: &str, tasks: &[&str]) -> Arrival {
-    let mut arrival = arrival(name, tasks);
-    arrival.packet = packet_of(name, Bytes::from(name.repeat(20_000 / name.len())));
-    arrival
+fn large(name: &str, tasks: &[&str]) -> Offer {
+    let mut offer = offer(name, tasks);
+    offer.packet = packet_of(name, Bytes::from(name.repeat(20_000 / name.len())));
+    offer
 }
 
 fn set_aside(rig: &Rig) -> Commit {
@@ -49,7 +49,7 @@ fn segment_files(rig: &Rig) -> Vec<PathBuf> {
 
 /// A packet that comes later, so that none of the others is the last.
 fn keep_last(rig: &Rig) {
-    let mut last = arrival("last", &["last/a"]);
+    let mut last = offer("last", &["last/a"]);
     last.packet.received = START + 40 * DAY;
     rig.keep(last);
 }
@@ -57,9 +57,9 @@ fn keep_last(rig: &Rig) {
 #[test]
 fn after_thirty_days_a_packet_and_its_ended_tasks_are_gone_and_counted() {
     let rig = Rig::new();
-    rig.keep(arrival("1", &["1/a", "1/b"]));
-    rig.accept(arrival("1", &["1/a"]));
-    let mut held = arrival("2", &[]);
+    rig.keep(offer("1", &["1/a", "1/b"]));
+    rig.accept(offer("1", &["1/a"]));
+    let mut held = offer("2", &[]);
     held.unmatched = Some("held-back".to_owned());
     rig.keep(held);
     rig.commit(success(&rig.lease()));
@@ -78,7 +78,7 @@ fn after_thirty_days_a_packet_and_its_ended_tasks_are_gone_and_counted() {
     rig.clock.advance(29 * DAY);
     assert_eq!(retain(&rig), Removed::default());
     assert!(matches!(
-        rig.accept(arrival("1", &[])),
+        rig.accept(offer("1", &[])),
         Accepted::Duplicate(_)
     ));
     rig.clock.advance(2 * DAY);
@@ -100,22 +100,19 @@ fn after_thirty_days_a_packet_and_its_ended_tasks_are_gone_and_counted() {
     let gone = new.removed;
     assert_eq!((gone.packets, gone.tasks, gone.refusals), (2, 2, 1));
     rig.check_sound();
-    assert!(matches!(
-        rig.accept(arrival("1", &["1/a"])),
-        Accepted::New(_)
-    ));
+    assert!(matches!(rig.accept(offer("1", &["1/a"])), Accepted::New(_)));
     rig.check_sound();
 }
 
 #[test]
 fn numbers_of_packets_and_tasks_are_never_given_again() {
     let mut rig = Rig::new();
-    let first = rig.keep(arrival("1", &["1/a"]));
+    let first = rig.keep(offer("1", &["1/a"]));
     rig.commit(success(&rig.lease()));
     rig.clock.advance(31 * DAY);
     retain(&rig);
     rig.crash();
-    let second = rig.keep(arrival("2", &["2/a"]));
+    let second = rig.keep(offer("2", &["2/a"]));
     assert!(second > first);
     rig.check_sound();
 }
@@ -185,7 +182,7 @@ fn what_is_set_aside_or_open_keeps_all_that_it_needs() {
 #[test]
 fn results_and_journals_go_after_seven_days_and_their_tasks_stay() {
     let rig = Rig::new();
-    rig.keep(arrival("1", &["1/a"]));
+    rig.keep(offer("1", &["1/a"]));
     let result = Some(Bytes::from_static(b"{}"));
     let mut end = commit(&rig.lease(), Step::Succeed { result });
     end.journal = (0..200)
@@ -253,7 +250,7 @@ fn too_many_bytes_go_by_themselves() {
         .dropped
         .is_none()
     {
-        rig.accept(arrival("again", &[]));
+        rig.accept(offer("again", &[]));
     }
     rig.check_sound();
 }
@@ -311,7 +308,7 @@ fn a_store_that_is_opened_to_write_one_thing_removes_nothing() {
     rig.options.retention.every = Duration::from_millis(1);
     rig.crash();
     for _ in 0..50 {
-        rig.accept(arrival("again", &[]));
+        rig.accept(offer("again", &[]));
     }
     rig.close();
     let reader = Reader::open(&rig.path()).unwrap();
@@ -324,9 +321,9 @@ fn a_store_that_is_opened_to_write_one_thing_removes_nothing() {
 #[test]
 fn a_payload_that_is_kept_for_a_day_leaves_its_identity_for_thirty() {
     let rig = Rig::with(|options| options.retention.packets = Duration::from_hours(24));
-    rig.keep(arrival("1", &[]));
+    rig.keep(offer("1", &[]));
     let twin = |name: &str| {
-        let mut twin = arrival("1", &[]);
+        let mut twin = offer("1", &[]);
         twin.packet.key = name.to_owned();
         twin
     };
@@ -345,19 +342,19 @@ fn a_payload_that_is_kept_for_a_day_leaves_its_identity_for_thirty() {
         );
     }
     assert!(matches!(
-        rig.accept(arrival("1", &[])),
+        rig.accept(offer("1", &[])),
         Accepted::Duplicate(_)
     ));
     let third = rig.keep(twin("third"));
     let kept = reader(&rig).packet(third).unwrap().unwrap();
-    assert_eq!(kept.packet.payload, arrival("1", &[]).packet.payload);
+    assert_eq!(kept.packet.payload, offer("1", &[]).packet.payload);
     rig.check_sound();
 }
 
 #[test]
 fn a_task_cannot_be_made_of_a_packet_whose_payload_is_gone() {
     let rig = Rig::with(|options| options.retention.packets = Duration::from_hours(24));
-    let seq = rig.keep(arrival("1", &[]));
+    let seq = rig.keep(offer("1", &[]));
     rig.clock.advance(2 * DAY);
     keep_last(&rig);
     retain(&rig);
@@ -376,7 +373,7 @@ fn what_a_broken_pass_took_back_goes_in_the_next() {
         options.retention.every = Duration::from_millis(1);
     });
     for name in ["1", "2", "3"] {
-        rig.keep(arrival(name, &[]));
+        rig.keep(offer(name, &[]));
     }
     let other = rusqlite::Connection::open(rig.path().join("store.sqlite")).unwrap();
     other
@@ -386,7 +383,7 @@ fn what_a_broken_pass_took_back_goes_in_the_next() {
         )
         .unwrap();
     rig.clock.advance(2 * DAY);
-    let mut last = arrival("last", &["last/a"]);
+    let mut last = offer("last", &["last/a"]);
     last.packet.received = START + 2 * DAY;
     // A task that is due later has the timer look at the clock.
     last.tasks[0].due = START + 40 * DAY;
@@ -466,9 +463,9 @@ fn operations_are_answered_while_a_long_pass_is_under_way() {
     let rig = Rig::new();
     for batch in 0..20 {
         let batch = (0..200).map(|number| {
-            let mut arrival = arrival(&format!("{batch}/{number}"), &[]);
-            arrival.unmatched = Some("no-handler".to_owned());
-            arrival
+            let mut offer = offer(&format!("{batch}/{number}"), &[]);
+            offer.unmatched = Some("no-handler".to_owned());
+            offer
         });
         wait(rig.store().accept(0, batch.collect())).unwrap();
     }
@@ -477,7 +474,7 @@ fn operations_are_answered_while_a_long_pass_is_under_way() {
         let pass = scope.spawn(|| retain(&rig));
         let mut number = 0;
         while !pass.is_finished() {
-            let mut new = arrival(&format!("new/{number}"), &["x"]);
+            let mut new = offer(&format!("new/{number}"), &["x"]);
             new.tasks = vec![task(&format!("new/{number}"))];
             new.packet.received = START + 31 * DAY;
             rig.keep(new);
@@ -497,11 +494,11 @@ fn a_store_removes_by_itself_what_is_old() {
             ..Retention::default()
         };
     });
-    rig.keep(arrival("1", &["1/a"]));
+    rig.keep(offer("1", &["1/a"]));
     rig.commit(success(&rig.lease()));
     rig.clock.advance(31 * DAY);
     // A task that is due later has the timer look at the clock.
-    let mut last = arrival("last", &["last/a"]);
+    let mut last = offer("last", &["last/a"]);
     last.tasks[0].due = START + 40 * DAY;
     last.packet.received = START + 31 * DAY;
     rig.keep(last);
@@ -537,12 +534,12 @@ fn press(rig: &Rig, names: [&str; 6]) {
 fn a_clock_that_jumps_ahead_forgets_no_identity_and_no_claim() {
     let rig = Rig::with(|options| options.retention.packet_bytes = 100_000);
     let claim = |task: &str| wait(rig.store().claim("fermi-log", "S1", task_id(task))).unwrap();
-    rig.keep(arrival("1", &[]));
+    rig.keep(offer("1", &[]));
     assert!(claim("a"));
     rig.clock.step(40 * DAY);
     press(&rig, ["2", "3", "4", "5", "6", "7"]);
     assert!(matches!(
-        rig.accept(arrival("1", &[])),
+        rig.accept(offer("1", &[])),
         Accepted::Duplicate(_)
     ));
     assert!(!claim("b"));
@@ -555,10 +552,10 @@ fn what_was_kept_before_the_clock_was_set_is_kept_as_long_after() {
         options.retention.packet_bytes = 100_000;
         options.retention.every = Duration::from_millis(1);
     });
-    rig.keep(arrival("1", &[]));
+    rig.keep(offer("1", &[]));
     rig.crash();
     rig.clock.step(10_000 * DAY);
-    let mut second = arrival("2", &["2/a"]);
+    let mut second = offer("2", &["2/a"]);
     second.packet.received = rig.clock.now();
     // A task that is due later has the timer look at the clock.
     second.tasks[0].due = rig.clock.now() + 400 * DAY;
@@ -567,7 +564,7 @@ fn what_was_kept_before_the_clock_was_set_is_kept_as_long_after() {
     rig.clock.advance(2 * DAY);
     press(&rig, ["3", "4", "5", "6", "7", "8"]);
     assert!(matches!(
-        rig.accept(arrival("1", &[])),
+        rig.accept(offer("1", &[])),
         Accepted::Duplicate(_)
     ));
     rig.clock.advance(31 * DAY);
@@ -631,8 +628,8 @@ fn fill(rig: &Rig, packets: u32) {
     for number in 0..packets {
         let (name, handler) = (number.to_string(), format!("{number}/a"));
         let is_large = number.is_multiple_of(10);
-        let arrival = if is_large { large } else { arrival };
-        rig.keep(arrival(&name, &[&handler]));
+        let offer = if is_large { large } else { offer };
+        rig.keep(offer(&name, &[&handler]));
         let mut end = success(&rig.lease());
         if is_large {
             let blob = Bytes::from(number.to_le_bytes().repeat(5_000));

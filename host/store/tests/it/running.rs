@@ -9,7 +9,7 @@ use gwasp_store::{
 };
 
 use crate::common::{
-    QUEUE, Rig, SECOND, START, arrival, commit, failure, packet, success, task, task_id, wait,
+    QUEUE, Rig, SECOND, START, commit, failure, offer, packet, success, task, task_id, wait,
 };
 
 fn state_of(rig: &Rig, name: &str) -> State {
@@ -32,12 +32,12 @@ fn entry(seq: u32, text: &str) -> JournalEntry {
 #[test]
 fn a_leased_task_has_its_packet_and_ends_once() {
     let rig = Rig::new();
-    rig.keep(arrival("1", &["1/a"]));
+    rig.keep(offer("1", &["1/a"]));
     let lease = rig.lease();
     assert_eq!(lease.attempt, 1);
     assert_eq!(lease.token.incarnation, 1);
     assert!(matches!(&lease.input, Input::Packet(record)
-        if record.packet.payload == arrival("1", &[]).packet.payload));
+        if record.packet.payload == offer("1", &[]).packet.payload));
     assert!(rig.try_lease().is_none());
     let running = rig.store().running();
     assert_eq!((running.len(), running[0].task), (1, lease.task));
@@ -68,7 +68,7 @@ fn a_leased_task_has_its_packet_and_ends_once() {
 #[test]
 fn two_ends_in_one_group_are_one_end() {
     let rig = Rig::new();
-    rig.keep(arrival("1", &["1/a"]));
+    rig.keep(offer("1", &["1/a"]));
     let lease = rig.lease();
     let answers = wait(rig.store().commit(vec![success(&lease), success(&lease)]));
     assert!(answers[0].is_ok());
@@ -79,7 +79,7 @@ fn two_ends_in_one_group_are_one_end() {
 #[test]
 fn the_token_of_a_former_process_writes_nothing() {
     let mut rig = Rig::new();
-    rig.keep(arrival("1", &["1/a"]));
+    rig.keep(offer("1", &["1/a"]));
     let old = rig.lease();
     rig.crash();
     let new = rig.lease();
@@ -104,7 +104,7 @@ fn the_token_of_a_former_process_writes_nothing() {
 #[test]
 fn a_retry_waits_for_its_due_time_and_keeps_the_asked_journal() {
     let mut rig = Rig::new();
-    rig.keep(arrival("1", &["1/a"]));
+    rig.keep(offer("1", &["1/a"]));
     let lease = rig.lease();
     let mut note = commit(&lease, Step::Note);
     note.journal = vec![entry(0, "intent"), entry(1, "clock")];
@@ -134,7 +134,7 @@ fn a_retry_waits_for_its_due_time_and_keeps_the_asked_journal() {
 #[test]
 fn a_task_that_is_given_back_keeps_attempt_and_journal() {
     let rig = Rig::new();
-    rig.keep(arrival("1", &["1/a"]));
+    rig.keep(offer("1", &["1/a"]));
     let lease = rig.lease();
     let mut note = commit(&lease, Step::Note);
     note.journal = vec![entry(0, "x")];
@@ -150,7 +150,7 @@ fn a_task_that_is_given_back_keeps_attempt_and_journal() {
 #[test]
 fn a_failed_task_is_set_aside_with_its_journal_and_reason() {
     let rig = Rig::new();
-    rig.keep(arrival("1", &["1/a"]));
+    rig.keep(offer("1", &["1/a"]));
     let lease = rig.lease();
     let mut end = commit(
         &lease,
@@ -177,7 +177,7 @@ fn a_failed_task_is_set_aside_with_its_journal_and_reason() {
 #[test]
 fn children_and_values_appear_with_the_end_of_their_parent() {
     let rig = Rig::new();
-    rig.keep(arrival("1", &["1/a"]));
+    rig.keep(offer("1", &["1/a"]));
     let lease = rig.lease();
     let mut end = success(&lease);
     let mut child = task("1/a/0");
@@ -242,7 +242,7 @@ fn a_claim_is_the_first_tasks_until_it_is_removed_after_thirty_days() {
 #[test]
 fn a_submitted_task_is_made_once_and_may_run_on_an_archived_packet() {
     let rig = Rig::new();
-    let seq = rig.keep(arrival("1", &[]));
+    let seq = rig.keep(offer("1", &[]));
     let mut redispatch = task("1/again");
     redispatch.origin = Origin::Redispatch;
     let submission = Submission {
@@ -267,7 +267,7 @@ fn a_submitted_task_is_made_once_and_may_run_on_an_archived_packet() {
 #[test]
 fn a_journal_beyond_its_bound_is_refused_and_the_lease_stands() {
     let rig = Rig::new();
-    rig.keep(arrival("1", &["1/a"]));
+    rig.keep(offer("1", &["1/a"]));
     let lease = rig.lease();
     let mut note = commit(&lease, Step::Note);
     note.journal = vec![entry(u32::try_from(MAX_JOURNAL_ENTRIES).unwrap(), "x")];
@@ -281,7 +281,7 @@ fn a_journal_beyond_its_bound_is_refused_and_the_lease_stands() {
 #[test]
 fn the_lowest_priority_number_is_leased_first_then_the_earliest() {
     let rig = Rig::new();
-    let mut all = arrival("1", &["late", "urgent", "early"]);
+    let mut all = offer("1", &["late", "urgent", "early"]);
     all.tasks[0].due = START - 1;
     all.tasks[1].priority = 0;
     all.tasks[2].due = START - 2;
@@ -293,7 +293,7 @@ fn the_lowest_priority_number_is_leased_first_then_the_earliest() {
 #[test]
 fn a_task_is_found_by_the_beginning_of_its_id() {
     let rig = Rig::new();
-    rig.keep(arrival("1", &["1/a", "1/b"]));
+    rig.keep(offer("1", &["1/a", "1/b"]));
     let reader = rig.store().reader().unwrap();
     let id = task_id("1/a").to_string();
     for prefix in [&id[..], &id[..11], &id.to_uppercase()[..6]] {
@@ -320,13 +320,13 @@ fn waiting_workers_are_woken_and_every_task_is_leased_once() {
     let mut expected = Vec::new();
     for number in 0..50 {
         let names: Vec<String> = (0..4).map(|k| format!("{number}/{k}")).collect();
-        let mut arrival = arrival(&number.to_string(), &[]);
-        arrival.tasks = names.iter().map(|name| task(name)).collect();
+        let mut offer = offer(&number.to_string(), &[]);
+        offer.tasks = names.iter().map(|name| task(name)).collect();
         expected.extend(names.iter().map(|name| task_id(name)));
-        wait(store.accept(0, vec![arrival])).unwrap();
+        wait(store.accept(0, vec![offer])).unwrap();
     }
     // The last one is due only in a moment: the timer wakes a worker for it.
-    let mut later = arrival("later", &["later"]);
+    let mut later = offer("later", &["later"]);
     let clock = gwasp_store::SystemClock;
     later.tasks[0].due = gwasp_store::Clock::now(&clock) + SECOND / 20;
     later.tasks[0].queue = "last".to_owned();
@@ -375,7 +375,7 @@ fn a_wait_that_is_dropped_passes_its_wake_on() {
         assert!(poll_once(&mut first).await.is_none());
         assert!(poll_once(&mut second).await.is_none());
         rig.store()
-            .accept(0, vec![arrival("1", &["1/a"])])
+            .accept(0, vec![offer("1", &["1/a"])])
             .await
             .unwrap();
         drop(first);
@@ -406,8 +406,8 @@ fn spawn(rig: &Rig, lease: &Lease, names: impl Iterator<Item = String>) -> Resul
 #[test]
 fn a_packet_has_ten_thousand_live_descendants_at_most_over_a_crash_too() {
     let mut rig = Rig::new();
-    rig.keep(arrival("1", &["1/a", "1/b"]));
-    rig.keep(arrival("2", &["2/a"]));
+    rig.keep(offer("1", &["1/a", "1/b"]));
+    rig.keep(offer("2", &["2/a"]));
     let first = rig.lease();
     spawn(&rig, &first, (0..9_999).map(|number| number.to_string())).unwrap();
     rig.crash();
@@ -477,8 +477,8 @@ fn a_task_without_a_packet_is_the_root_of_its_descendants() {
 #[test]
 fn the_tasks_of_a_packet_are_those_that_descend_from_it() {
     let rig = Rig::new();
-    let first = rig.keep(arrival("1", &["1/a"]));
-    rig.keep(arrival("2", &["2/a"]));
+    let first = rig.keep(offer("1", &["1/a"]));
+    rig.keep(offer("2", &["2/a"]));
     let mut end = success(&rig.lease());
     let mut child = task("1/a/child");
     child.origin = Origin::Spawn;

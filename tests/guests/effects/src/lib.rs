@@ -174,6 +174,12 @@ fn wait_and_send() -> Result<()> {
     send()
 }
 
+/// Calls a task, and tells what came of it.
+#[handler(253)]
+fn call_a_task() -> Result<String> {
+    greet::call("G298048")
+}
+
 /// Sends a notice.
 #[handler(252)]
 fn send() -> Result<()> {

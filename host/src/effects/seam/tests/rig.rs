@@ -14,9 +14,8 @@ use tokio::sync::{Notify, watch};
 
 use super::super::{Context, External, Leg, Made, Seam, Settled};
 use crate::broker::{
-    Accepted, Answer, Arrival, Broker, BrokerError, Commit, Embedded, Events, Failure,
-    JournalEntry, Lease, NewPacket, NewRefusal, NewTask, Origin, RetryPolicy, RouteRecord, Step,
-    TaskId,
+    Accepted, Answer, Broker, BrokerError, Commit, Embedded, Events, Failure, JournalEntry, Lease,
+    NewPacket, NewRefusal, NewTask, Offer, Origin, RetryPolicy, RouteRecord, Step, TaskId,
 };
 use crate::config::{Grant, KernelsConfig};
 use crate::effects::Limits;
@@ -137,9 +136,9 @@ impl Broker for Watched {
     fn accept(
         &self,
         generation: u64,
-        arrivals: Vec<Arrival>,
+        offers: Vec<Offer>,
     ) -> Answer<'_, Result<Vec<Accepted>, BrokerError>> {
-        self.inner.accept(generation, arrivals)
+        self.inner.accept(generation, offers)
     }
 
     fn refuse(&self, refusals: Vec<NewRefusal>) -> Answer<'_, Result<(), BrokerError>> {
@@ -164,6 +163,10 @@ impl Broker for Watched {
 
     fn lease<'a>(&'a self, queue: &'a str, worker: u32) -> Answer<'a, Result<Lease, BrokerError>> {
         self.inner.lease(queue, worker)
+    }
+
+    fn open_tasks(&self) -> usize {
+        self.inner.open_tasks()
     }
 
     fn kv_get(&self, plugin: &str, key: &str) -> Result<Option<(Bytes, u64)>, BrokerError> {
@@ -211,6 +214,8 @@ impl Broker for Watched {
 
 /// A store with one task, which is leased.
 pub(super) struct Rig {
+    /// What the plugin may do.
+    pub(super) grant: Grant,
     dir: Arc<TempDir>,
     pub(super) broker: Arc<Watched>,
     lease: Mutex<Lease>,
@@ -221,9 +226,13 @@ impl Rig {
         let dir = Arc::new(tempfile::tempdir().unwrap());
         let broker = Watched::new(Embedded::open(dir.path(), BTreeSet::new()).unwrap());
         let (generation, _) = broker.routes().unwrap();
-        broker.accept(generation, vec![arrival()]).await.unwrap();
+        broker.accept(generation, vec![offer()]).await.unwrap();
         let lease = broker.lease("q", 0).await.unwrap();
         Self {
+            grant: Grant {
+                kernels: true,
+                ..Grant::default()
+            },
             dir,
             broker: Arc::new(broker),
             lease: Mutex::new(lease),
@@ -256,7 +265,7 @@ impl Rig {
         let context = Context {
             plugin: "p".to_owned(),
             handler: "h".to_owned(),
-            grant: Arc::new(Grant::default()),
+            grant: Arc::new(self.grant.clone()),
         };
         let journal = Journal::read(&lease.journal).unwrap();
         let driver = Driver::Live(Arc::new(live));
@@ -311,15 +320,8 @@ impl Rig {
     async fn end(&self, journal: Vec<JournalEntry>, step: Step) {
         let lease = self.lease();
         let commit = Commit {
-            task: lease.task,
-            token: lease.token,
-            version: [7; 32],
-            cpu: 0,
             journal,
-            kv: Vec::new(),
-            spawns: Vec::new(),
-            blobs: Vec::new(),
-            step,
+            ..Commit::bare(lease.task, lease.token, [7; 32], step)
         };
         let answers = self.broker.commit(vec![commit]).await;
         assert!(answers.iter().all(Result::is_ok), "{answers:?}");
@@ -442,7 +444,7 @@ impl External for Fake {
     }
 }
 
-fn arrival() -> Arrival {
+fn offer() -> Offer {
     let policy = RetryPolicy {
         retries: 3,
         backoff_ms: 1,
@@ -478,7 +480,7 @@ fn arrival() -> Arrival {
         flags: Vec::new(),
         payload,
     };
-    Arrival {
+    Offer {
         packet,
         tasks: vec![task],
         unmatched: None,

@@ -50,37 +50,59 @@ impl Age {
     }
 }
 
+/// What a look at a table beside the tasks came to.
+struct Beside {
+    rows: u64,
+    /// The stage is done with it.
+    is_done: bool,
+}
+
 impl Writer<'_> {
     pub(super) fn remove_results(&self, pass: &mut Pass) -> Result<bool, StoreError> {
         let before = pass.before(self.shared.options.retention.results);
-        let rows = self.rows(
+        let removed = self.remove_beside(
+            pass,
+            before,
             "SELECT r.task, t.state, t.ended, t.made FROM results r
              LEFT JOIN tasks t ON t.seq = r.task WHERE r.task > ?1 ORDER BY r.task LIMIT ?2",
-            (pass.cursor, LOOK),
-            Age::read,
+            "DELETE FROM results WHERE task = ?1",
         )?;
-        pass.walk(rows, |pass, task, age| {
-            if age.has_gone(before) {
-                self.run_once("DELETE FROM results WHERE task = ?1", [task])?;
-                pass.removed.results += 1;
-            }
-            Ok(age.fate(before))
-        })
+        pass.removed.results += removed.rows;
+        Ok(removed.is_done)
     }
 
     pub(super) fn remove_arguments(&self, pass: &mut Pass) -> Result<bool, StoreError> {
         let before = pass.before(self.shared.options.retention.journals);
-        let rows = self.rows(
+        let removed = self.remove_beside(
+            pass,
+            before,
             "SELECT a.task, t.state, t.ended, t.made FROM args a
              LEFT JOIN tasks t ON t.seq = a.task WHERE a.task > ?1 ORDER BY a.task LIMIT ?2",
-            (pass.cursor, LOOK),
-            Age::read,
+            "DELETE FROM args WHERE task = ?1",
         )?;
-        pass.walk(rows, |_, task, age| {
+        Ok(removed.is_done)
+    }
+
+    /// Walks a table that has at most one row beside each task.
+    fn remove_beside(
+        &self,
+        pass: &mut Pass,
+        before: Nanos,
+        select: &'static str,
+        delete: &'static str,
+    ) -> Result<Beside, StoreError> {
+        let rows = self.rows(select, (pass.cursor, LOOK), Age::read)?;
+        let mut removed = 0;
+        let is_done = pass.walk(rows, |_, task, age| {
             if age.has_gone(before) {
-                self.run_once("DELETE FROM args WHERE task = ?1", [task])?;
+                self.run_once(delete, [task])?;
+                removed += 1;
             }
             Ok(age.fate(before))
+        })?;
+        Ok(Beside {
+            rows: removed,
+            is_done,
         })
     }
 

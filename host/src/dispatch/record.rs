@@ -1,0 +1,95 @@
+//! What a broker keeps of a packet, of its tasks, and of bytes that are no packet.
+//!
+//! **Invariant:** the same packet under the same routing table makes the same record: ids of
+//! tasks follow from the packet's identity and the handler's name.
+
+use std::sync::Arc;
+
+use crate::broker::{NewPacket, NewRefusal, NewTask, Offer, Origin};
+use crate::packet::{Digest, Flag, Packet, Refusal, unix_nanos};
+use crate::routes::{Route, Routes};
+use crate::task::{packet_task_id, policy_of};
+
+/// Makes the record of `packet` and its tasks, by `routes`.
+pub fn offer(packet: &Packet, routes: &Routes) -> Offer {
+    let mut record = new_packet(packet);
+    let (tasks, unmatched) = match routes.matching(packet) {
+        Ok(routes) => (new_tasks(packet, &routes, &mut record), None),
+        Err(reason) => (Vec::new(), Some(reason.as_str().to_owned())),
+    };
+    Offer {
+        packet: record,
+        tasks,
+        unmatched,
+    }
+}
+
+/// A task per route; `record` is flagged where the packet lacks what a handler orders by.
+fn new_tasks(packet: &Packet, routes: &[Arc<Route>], record: &mut NewPacket) -> Vec<NewTask> {
+    let mut tasks = Vec::with_capacity(routes.len());
+    for route in routes {
+        let mut task = new_task(packet, route);
+        if let Some(order_by) = &route.entry.order_by {
+            // Values belong to a plugin, and so do the keys that guard them.
+            task.order_key = order_by
+                .value(packet)
+                .map(|value| format!("{}:{value}", route.plugin));
+            let flag = Flag::NoOrderingKey.as_str();
+            if task.order_key.is_none() && !record.flags.iter().any(|known| known == flag) {
+                record.flags.push(flag.to_owned());
+            }
+        }
+        tasks.push(task);
+    }
+    tasks
+}
+
+/// Makes the record of `packet` that a broker keeps.
+pub fn new_packet(packet: &Packet) -> NewPacket {
+    NewPacket {
+        source: packet.source.clone(),
+        key: packet.key.to_string(),
+        id: packet.id.clone(),
+        identity: *packet.identity.as_bytes(),
+        digest: *Digest::of(&packet.payload).as_bytes(),
+        role: packet.role.as_str().to_owned(),
+        received: unix_nanos(packet.received),
+        sent: packet.sent.map(unix_nanos),
+        content_type: packet.content_type.to_owned(),
+        headers: packet.headers.clone(),
+        flags: packet
+            .flags
+            .iter()
+            .map(|flag| flag.as_str().to_owned())
+            .collect(),
+        payload: packet.payload.clone(),
+    }
+}
+
+fn new_task(packet: &Packet, route: &Route) -> NewTask {
+    let options = &route.entry.options;
+    let received = unix_nanos(packet.received);
+    NewTask {
+        id: packet_task_id(&packet.identity, &route.name(), 0),
+        plugin: route.plugin.clone(),
+        handler: route.entry.name.clone(),
+        queue: options.queue.clone(),
+        origin: Origin::Packet,
+        parent: None,
+        priority: options.priority,
+        due: received,
+        order_key: None,
+        policy: policy_of(options, received),
+        args: None,
+    }
+}
+
+/// Makes the record of bytes that are no packet.
+pub(super) fn new_refusal(refusal: Refusal) -> NewRefusal {
+    NewRefusal {
+        source: refusal.source,
+        received: unix_nanos(refusal.received),
+        reason: refusal.reason,
+        payload: refusal.payload,
+    }
+}
