@@ -72,7 +72,8 @@ impl Control {
         let stop = closing.clone();
         let service =
             routes::router(Arc::new(self)).into_make_service_with_connect_info::<caller::Caller>();
-        let serving = axum::serve(socket.into_listener(), service)
+        let (listener, _place) = socket.into_parts();
+        let serving = axum::serve(listener, service)
             .with_graceful_shutdown(async move { stop.cancelled().await })
             .into_future();
         let late = async {

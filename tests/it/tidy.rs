@@ -53,7 +53,16 @@ const MODULES: [(&str, &[&str]); 26] = [
     (
         "rollout",
         &[
-            "broker", "config", "packet", "plugins", "routes", "stop", "text", "workers",
+            "broker",
+            "complaint",
+            "config",
+            "explain",
+            "packet",
+            "plugins",
+            "routes",
+            "stop",
+            "text",
+            "workers",
         ],
     ),
     (

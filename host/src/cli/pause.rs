@@ -67,7 +67,7 @@ pub(super) struct UnpauseArgs {
 pub(super) async fn pause(args: PauseArgs) -> anyhow::Result<ExitCode> {
     let until = args
         .time
-        .map(|time| SignedDuration::try_from(time))
+        .map(SignedDuration::try_from)
         .transpose()?
         .map(|time| Timestamp::now().checked_add(time))
         .transpose()?;

@@ -20,7 +20,7 @@ pub enum Reload {
 
 /// Keys, `*` standing for any name, and how a change at or below them comes into force. The
 /// first one that fits a key decides about it.
-pub const RELOADS: [(&str, Reload, &str); 13] = [
+pub const RELOADS: [(&str, Reload, &str); 15] = [
     ("profile", Reload::Applied, "what it changes counts"),
     (
         "listeners",
@@ -53,6 +53,16 @@ pub const RELOADS: [(&str, Reload, &str); 13] = [
         "queues.*.memory",
         Reload::NeedsRestart,
         "a pool is laid out in memory when it is made",
+    ),
+    (
+        "mode",
+        Reload::NeedsRestart,
+        "no run changes its mode on its way",
+    ),
+    (
+        "limits",
+        Reload::NeedsRestart,
+        "a process draws its own at the start",
     ),
     (
         "kernels",

@@ -27,6 +27,18 @@ pub struct SocketError {
 #[derive(Debug)]
 pub struct Socket {
     listener: UnixListener,
+    place: Place,
+}
+
+/// The socket's file, which goes with the host.
+#[derive(Debug)]
+pub(super) struct Place(PathBuf);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // One that is left does no harm: the next host takes its place.
+        drop(std::fs::remove_file(&self.0));
+    }
 }
 
 impl Socket {
@@ -37,12 +49,17 @@ impl Socket {
     /// [`SocketError`].
     pub fn bind(directory: &Path) -> Result<Self, SocketError> {
         let path = directory.join(NAME);
-        let listener = bind(directory, &path).map_err(|source| SocketError { path, source })?;
-        Ok(Self { listener })
+        match bind(directory, &path) {
+            Ok(listener) => Ok(Self {
+                listener,
+                place: Place(path),
+            }),
+            Err(source) => Err(SocketError { path, source }),
+        }
     }
 
-    pub(super) fn into_listener(self) -> UnixListener {
-        self.listener
+    pub(super) fn into_parts(self) -> (UnixListener, Place) {
+        (self.listener, self.place)
     }
 }
 
@@ -96,7 +113,7 @@ mod tests {
     #[tokio::test]
     async fn a_socket_is_its_owners_and_takes_the_place_of_one_that_is_left() {
         let dir = tempfile::tempdir().unwrap();
-        drop(Socket::bind(dir.path()).unwrap());
+        std::os::unix::net::UnixListener::bind(dir.path().join(NAME)).unwrap();
         let socket = Socket::bind(dir.path()).unwrap();
         let mode = std::fs::metadata(dir.path().join(NAME))
             .unwrap()
@@ -106,6 +123,7 @@ mod tests {
             .await
             .unwrap();
         drop(socket);
+        assert!(!dir.path().join(NAME).exists());
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use gwasp_store::{Event, PacketSeq, PacketView, Reader, StoreError, TaskView};
 use serde::Serialize;
 
 use super::StoreArgs;
-use crate::cli::{complain, table, task};
+use crate::cli::{complain, table};
 use crate::packet::Digest;
 
 /// Rows that are read at once.
@@ -266,7 +266,7 @@ fn one_task(view: TaskView, args_base64: Option<String>, result_base64: Option<S
         id: view.id.to_string(),
         handler: format!("{}.{}", view.plugin, view.handler),
         queue: view.queue,
-        state: task::state(view.state),
+        state: view.state.as_str(),
         parent: view.parent.map(|parent| parent.to_string()),
         packet: view.packet.map(|PacketSeq(seq)| seq),
         priority: view.priority,
