@@ -15,7 +15,6 @@ use crate::effects::{Decision, resumption};
 use crate::packet::unix_nanos;
 use crate::routes::Routes;
 use crate::task::packet_task_id;
-use crate::text::chain;
 
 /// What came of resuming one task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,7 +68,7 @@ async fn resume_one(
     let journal = broker.journal(task)?;
     let plan = match resumption(&journal, is_in_doubt, decision.cloned()) {
         Ok(plan) => plan,
-        Err(error) => return Ok(Resumed::Refused(chain(&error))),
+        Err(error) => return Ok(Resumed::Refused(error.to_string())),
     };
     let replayed = plan.keep;
     let is_resumed = broker

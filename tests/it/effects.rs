@@ -298,15 +298,90 @@ fn a_person_who_knows_that_an_upload_was_not_done_has_it_made_again() {
 }
 
 #[test]
-fn a_task_is_not_resumed_under_a_running_host() {
+fn a_task_is_resumed_while_its_host_runs() {
+    let stage = Stage::new("111", Asking::Opaque);
+    stage.service.reply([Reply::NotDone(404), Reply::Done(201)]);
+    let host = stage.host();
+    assert_eq!(stage.ended().kind, "permanent");
+    let resumed = stage.resume(&[]);
+    assert!(resumed.status.success(), "{resumed:?}");
+    assert!(resumed.stdout.contains("waits in its queue"), "{resumed:?}");
+    stage.wait_state("SUCCESS");
+    stage.stop(host);
+    stage.check_ledger(1, 0);
+}
+
+#[test]
+fn a_task_that_is_dropped_is_revoked_by_whoever_did_it() {
     let stage = Stage::new("111", Asking::Opaque);
     stage.service.reply([Reply::NotDone(404)]);
     let host = stage.host();
-    assert_eq!(stage.ended().kind, "permanent");
-    let refused = stage.resume(&[]);
-    assert_eq!(refused.status.code(), Some(75), "{refused:?}");
-    assert!(refused.stderr.contains("stop"), "{refused:?}");
+    let task = stage.ended();
+    assert_eq!(task.kind, "permanent");
+    let dropped = stage.task(&["drop", &task.id]);
+    assert!(dropped.status.success(), "{dropped:?}");
+    stage.wait_state("REVOKED");
+    assert_eq!(stage.tasks()[0].kind, "dropped");
+    let again = stage.task(&["restart", &task.id]);
+    assert_eq!(again.status.code(), Some(1), "{again:?}");
+    assert!(again.stderr.contains("is REVOKED"), "{again:?}");
     stage.stop(host);
+}
+
+#[test]
+fn a_task_that_is_restarted_does_again_what_it_did() {
+    let stage = Stage::new("111", Asking::Opaque);
+    stage.service.reply([Reply::NotDone(404), Reply::Done(201)]);
+    let host = stage.host();
+    let task = stage.ended();
+    assert_eq!(task.kind, "permanent");
+    let restarted = stage.task(&["restart", "--dead", "--yes"]);
+    assert!(restarted.status.success(), "{restarted:?}");
+    stage.wait_state("SUCCESS");
+    assert_eq!(stage.service.uploads().len(), 2);
+    stage.stop(host);
+    stage.check_ledger(1, 0);
+}
+
+#[test]
+fn a_queue_that_is_paused_keeps_its_tasks_until_it_is_unpaused() {
+    let stage = Stage::new("112", Asking::CanBeAsked);
+    let host = stage.host();
+    assert_eq!(stage.ended().state, "SUCCESS");
+    let paused = stage.gwasp(&["pause", "general"]);
+    assert!(paused.status.success(), "{paused:?}");
+    let unknown = stage.gwasp(&["pause", "genreal"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(
+        unknown.stderr.contains("is `general` meant?"),
+        "{unknown:?}"
+    );
+    let packet = stage.first_packet();
+    let made = stage.gwasp(&["packet", "redispatch", &packet, "--json"]);
+    assert!(made.status.success(), "{made:?}");
+    let status = stage.gwasp(&["status"]);
+    assert!(
+        status.stdout.contains("queue general is paused since"),
+        "{status:?}"
+    );
+    let uploads = stage.service.uploads().len();
+    assert_eq!(
+        stage
+            .tasks()
+            .iter()
+            .filter(|task| task.state == "PENDING")
+            .count(),
+        1
+    );
+    let unpaused = stage.gwasp(&["unpause", "general"]);
+    assert!(
+        unpaused.stdout.contains("nothing is paused any more"),
+        "{unpaused:?}"
+    );
+    stage.wait_all("SUCCESS", 2);
+    assert!(stage.service.uploads().len() > uploads);
+    stage.stop(host);
+    stage.check_ledger(2, 0);
 }
 
 #[test]

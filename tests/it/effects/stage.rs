@@ -355,6 +355,46 @@ impl Stage {
         }
     }
 
+    /// A command on this stage's store.
+    pub(super) fn gwasp(&self, args: &[&str]) -> Answer {
+        let mut command = self.scene.gwasp.command();
+        command.args(args).arg("--state").arg(self.state());
+        Answer::of(&mut command).unwrap()
+    }
+
+    /// Decides about tasks.
+    pub(super) fn task(&self, args: &[&str]) -> Answer {
+        let mut all = vec!["task"];
+        all.extend(args);
+        self.gwasp(&all)
+    }
+
+    /// Waits until the task of this stage's notice is in `state`.
+    pub(super) fn wait_state(&self, state: &str) {
+        self.wait_all(state, 1);
+    }
+
+    /// Waits until there are `number` tasks, all of them in `state`.
+    pub(super) fn wait_all(&self, state: &str, number: usize) {
+        let until = Instant::now() + LIMIT;
+        loop {
+            let tasks = self.tasks();
+            if tasks.len() == number && tasks.iter().all(|task| task.state == state) {
+                return;
+            }
+            assert!(Instant::now() < until, "not all {state}: {tasks:?}");
+            pause();
+        }
+    }
+
+    /// The number of the oldest packet.
+    pub(super) fn first_packet(&self) -> String {
+        let answer = self.gwasp(&["packet", "list", "--json"]);
+        let oldest = answer.stdout.lines().last().unwrap();
+        let row: Value = serde_json::from_str(oldest).unwrap();
+        row["number"].to_string()
+    }
+
     /// Takes up the task of this stage's notice.
     pub(super) fn resume(&self, args: &[&str]) -> Answer {
         let task = self.ended();

@@ -3,11 +3,11 @@
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use anyhow::{bail, ensure};
+use anyhow::{anyhow, bail, ensure};
 
 use super::find;
 use crate::cli::control::HostArgs;
-use crate::cli::table;
+use crate::cli::{complain, table};
 use crate::control::{Matching, TaskAnswer, Tasks, TasksRequest};
 
 /// Which tasks are meant: by id, or by what they have in common.
@@ -121,7 +121,12 @@ pub(super) fn tell(answers: &[TaskAnswer], json: bool) -> anyhow::Result<ExitCod
         table::print_json(answers)?;
     } else {
         for answer in answers {
-            table::say(&format!("{} {}", answer.task, answer.text))?;
+            let text = format!("{} {}", answer.task, answer.text);
+            if answer.is_done {
+                table::say(&text)?;
+            } else {
+                complain(&anyhow!(text));
+            }
         }
         if answers.is_empty() {
             table::say("no task matches")?;
