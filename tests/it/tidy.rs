@@ -99,9 +99,13 @@ const MODULES: [(&str, &[&str]); 26] = [
         "control",
         &[
             "broker",
+            "config",
+            "effects",
             "listeners",
+            "operations",
             "packet",
             "rollout",
+            "routes",
             "stop",
             "text",
             "workers",
