@@ -29,13 +29,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         threads: threads.parse()?,
         ..Work::default()
     };
-    let n = condition(&candidate, &options, &work)?.n;
+    let network = condition(&candidate, &options, &work)?;
+    let (n, channels) = (network.n, network.channels.len());
     for _ in 0..runs.parse()? {
         let (wall, cpu) = (Instant::now(), cpu_seconds());
         let map = localize(&candidate, &options, &work)?;
         let (wall, cpu) = (wall.elapsed().as_secs_f64(), cpu_seconds() - cpu);
         let rows = map.rows.len();
-        println!("{{\"n\": {n}, \"rows\": {rows}, \"wall\": {wall}, \"cpu\": {cpu}}}");
+        println!(
+            "{{\"n\": {n}, \"channels\": {channels}, \"rows\": {rows}, \"wall\": {wall}, \"cpu\": {cpu}}}"
+        );
     }
     Ok(())
 }

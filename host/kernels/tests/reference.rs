@@ -300,6 +300,13 @@ fn options_without_stored_maps_do_what_they_do_in_the_reference() {
         ..options()
     };
     check(single, &["--cosmology"], cosmology);
+    for max in ["10", "3000"] {
+        let far_off = Options {
+            max_distance: max.parse().ok(),
+            ..options()
+        };
+        check("sim01_HL_bns", &["--max-distance", max], far_off);
+    }
     let logarithmic = Options {
         min_distance: 20.0,
         max_distance: Some(400.0),

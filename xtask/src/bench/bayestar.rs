@@ -52,12 +52,21 @@ struct Run {
     mebibytes: f64,
 }
 
+/// What a localization's cost depends on.
+#[derive(Clone, Copy, Debug, Default)]
+struct Size {
+    /// Samples of the SNR series.
+    samples: u64,
+    /// Detectors.
+    channels: u64,
+}
+
 /// All paired runs of an event on a number of threads.
 #[derive(Debug)]
 struct Series {
     event: String,
     threads: u32,
-    samples: u64,
+    size: Size,
     /// Ours, and its partner.
     pairs: Vec<[Run; 2]>,
 }
@@ -158,21 +167,21 @@ impl Bench {
 
     fn series(&self, event: &Event, threads: u32, runs: u32) -> Result<Series> {
         let mut pairs = Vec::new();
-        let mut samples = 0;
+        let mut size = Size::default();
         for turn in 0..runs {
             let pair = if turn % 2 == 0 {
-                let ours = self.ours(event, threads, &mut samples)?;
+                let ours = self.ours(event, threads, &mut size)?;
                 [ours, self.theirs(event, threads)?]
             } else {
                 let theirs = self.theirs(event, threads)?;
-                [self.ours(event, threads, &mut samples)?, theirs]
+                [self.ours(event, threads, &mut size)?, theirs]
             };
             pairs.push(pair);
         }
         Ok(Series {
             event: event.name.clone(),
             threads,
-            samples,
+            size,
             pairs,
         })
     }
@@ -183,7 +192,7 @@ impl Bench {
         let mut rows = Vec::new();
         for event in events {
             let mut cells = Vec::new();
-            let mut samples = 0;
+            let mut size = Size::default();
             for &threads in &args.threads {
                 let mut call = pinned(&self.measure, threads);
                 call.args([&event.coinc, &event.psd])
@@ -192,13 +201,13 @@ impl Bench {
                 let said = quiet(&mut call)?;
                 let runs = said.lines().map(serde_json::from_str);
                 let runs = runs.collect::<Result<Vec<Value>, _>>()?;
-                samples = runs.first().and_then(|run| run["n"].as_u64()).unwrap_or(0);
+                size = runs.first().map(Size::of).unwrap_or_default();
                 for key in ["cpu", "wall"] {
                     let values = runs.iter().filter_map(|run| run[key].as_f64());
                     cells.push(format!("{:.3}", median(values.collect())));
                 }
             }
-            let floor = floor_seconds(samples);
+            let (samples, floor) = (size.samples, size.floor_seconds());
             let cells = cells.join(" | ");
             let row = format!("| {} | {samples} | {floor:.3} | {cells} |\n", event.name);
             rows.push((samples, row));
@@ -225,12 +234,12 @@ impl Bench {
         Ok(peers::skymap(&self.target)?.join("bin/python"))
     }
 
-    fn ours(&self, event: &Event, threads: u32, samples: &mut u64) -> Result<Run> {
+    fn ours(&self, event: &Event, threads: u32, size: &mut Size) -> Result<Run> {
         let mut call = pinned(&self.measure, threads);
         call.args([&event.coinc, &event.psd]);
         call.arg(threads.to_string()).arg(event.waveform).arg("1");
         let call: Value = serde_json::from_str(&quiet(&mut call)?)?;
-        *samples = call["n"].as_u64().unwrap_or(0);
+        *size = Size::of(&call);
         let mut whole = self.measured(threads)?;
         whole.arg(&self.gwasp).args(["skymap", "localize"]);
         whole.args([&event.coinc, &event.psd]);
@@ -392,7 +401,7 @@ impl Series {
             "| {} | {} | {} | {:.3} | {:.1} | {call} | {call_wall} | {:.3} | {:.1} | {whole} \
              | {whole_wall} | {:.0} | {:.0} | {:.3} |\n",
             self.event,
-            self.samples,
+            self.size.samples,
             self.threads,
             of(0, &|run| run.call[1]),
             of(1, &|run| run.call[1]),
@@ -400,15 +409,45 @@ impl Series {
             of(1, &|run| run.whole[1]),
             of(0, &|run| run.mebibytes),
             of(1, &|run| run.mebibytes),
-            floor_seconds(self.samples),
+            self.size.floor_seconds(),
         )
     }
 }
 
-/// What the likelihood's first pass takes at an AVX2 core's peak: 24,576 pixels, 50 pairs of
-/// polarization and inclination, 5 fused operations a sample, 16 of them a cycle at 3 GHz.
-fn floor_seconds(samples: u64) -> f64 {
-    24_576.0 * 50.0 * 5.0 * samples as f64 / (16.0 * 3e9)
+/// Pixels of a map that are evaluated.
+const PIXELS: f64 = 24_576.0;
+/// Operations per sample and detector: amplitude and phase between four neighbours, sine and
+/// cosine, and five sums.
+const PER_OUTPUT: f64 = 35.0;
+/// Operations per sample: its signal, and the ceiling of that over all angles.
+const PER_SAMPLE: f64 = 13.0;
+/// One in so many samples meets the angles. Measured over the shared events: one in 7 to one
+/// in 80, most often in 10 to 30.
+const SAMPLES_PER_KEPT: f64 = 20.0;
+/// Operations per sample that does: 32 lanes of angles, each with four for `g` and, for both
+/// signs, a root, a polynomial, an exponential and eight sums.
+const PER_KEPT: f64 = 32.0 * (4.0 + 2.0 * 40.0);
+/// Operations per pixel: 25 columns of some 30 nodes from four rows of the table, eight values
+/// from each, and three transforms.
+const PER_PIXEL: f64 = 21_000.0;
+/// Operations of an AVX2 core a second: 16 a cycle, 3 GHz.
+const PER_SECOND: f64 = 16.0 * 3e9;
+
+impl Size {
+    fn of(run: &Value) -> Self {
+        let number = |key: &str| run[key].as_u64().unwrap_or(0);
+        Self {
+            samples: number("n"),
+            channels: number("channels"),
+        }
+    }
+
+    /// What the map's pixels take at a core's peak.
+    fn floor_seconds(self) -> f64 {
+        let (samples, channels) = (self.samples as f64, self.channels as f64);
+        let each = PER_OUTPUT * channels + PER_SAMPLE + PER_KEPT / SAMPLES_PER_KEPT;
+        PIXELS * (PER_PIXEL + samples * each) / PER_SECOND
+    }
 }
 
 fn times(ratio: f64) -> String {

@@ -41,8 +41,9 @@ pub(crate) type PerAngle = [f32; PADDED];
 const LEAST_P2: f64 = 1e-20;
 /// Largest relative error of a pixel's sum that leaving samples out can make. It is reached only
 /// if every sample but the best lies just below the cut-off; in practice the error is a small
-/// part of it.
-const TOLERANCE: f64 = 1e-3;
+/// part of it. Weak samples are far away: where the prior forbids what is near, the few that are
+/// left out weigh a hundred times as much in the variance of distance.
+const TOLERANCE: f64 = 1e-4;
 
 /// What does not depend on the pixel: `|z|²` is a form of the response, with these coefficients.
 #[derive(Debug)]
@@ -213,7 +214,9 @@ impl<'a> Angles<'a> {
         let target = peak - (all / (narrow(TOLERANCE) * kept)).ln();
         let (mut high, mut matters) = ([0.0; PADDED], [false; PADDED]);
         for l in 0..PADDED {
-            matters[l] = values[l] >= target;
+            // Padding has no weight; nor does anything of it go into sums, which it would overflow
+            // when its constant 0 is far above the peak.
+            matters[l] = l < N_ANGLES && values[l] >= target;
             high[l] = if matters[l] { g[l] } else { 0.0 };
         }
         let high = largest(&high);

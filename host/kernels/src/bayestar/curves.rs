@@ -82,39 +82,28 @@ fn lagrange(at: &[f64; N_FIT], j: usize) -> [f64; N_FIT] {
     product
 }
 
-/// `q = middle + half·t` with `t` from -1 to 1: a pixel's, or a piece of it.
+/// `q = middle + half·t` with `t` from -1 to 1.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Interval {
+struct Interval {
     middle: f32,
     half: f32,
-    /// What lies outside of all pieces belongs to the outer ones.
-    from: f32,
-    to: f32,
 }
 
 impl Interval {
-    /// The interval of a pixel, in pieces of at most `width`.
+    /// The interval of a pixel.
     #[inline(always)]
-    pub(crate) fn pieces(bounds: &Bounds, width: f32) -> impl Iterator<Item = Self> {
+    fn new(bounds: &Bounds) -> Self {
         let (low, high) = (bounds.floor.sqrt(), bounds.high.sqrt());
         let low = if low < high - LEAST_WIDTH {
             low
         } else {
             (high - LEAST_WIDTH).max(0.0)
         };
-        let whole = (high - low).max(LEAST_WIDTH);
-        let count = (whole / width).ceil().clamp(1.0, 64.0);
-        let last = index(f64::from(count)) - 1;
-        let edge = move |k: usize| low + whole * (k as f32 / count);
-        (0..=last).map(move |k| {
-            let (from, to) = (edge(k), edge(k + 1));
-            Self {
-                middle: 0.5 * (from + to),
-                half: 0.5 * (to - from),
-                from: if k == 0 { f32::NEG_INFINITY } else { from },
-                to: if k == last { f32::INFINITY } else { to },
-            }
-        })
+        let half = 0.5 * (high - low).max(LEAST_WIDTH);
+        Self {
+            middle: low + half,
+            half,
+        }
     }
 
     /// `ln g` at several `t`.
@@ -143,9 +132,6 @@ pub(crate) struct Curves {
     /// `t = per_q·q - offset` is in `[-1, 1]`.
     per_q: f32,
     offset: f32,
-    /// Only `q` between these are added.
-    from: f32,
-    to: f32,
     /// Log to base 2 of the integrand, less the peak.
     value: [PerAngle; N_FIT],
     mean: [PerAngle; N_FIT],
@@ -153,15 +139,16 @@ pub(crate) struct Curves {
 }
 
 impl Curves {
-    /// Fits the integrals at `x = ln p` of each angle that matters, over a piece of the bounds'
-    /// interval. Logs count from their peak.
+    /// Fits the integrals at `x = ln p` of each angle that matters, over the interval of the
+    /// bounds. Logs count from their peak.
     #[inline(always)]
     pub(crate) fn fit<const FMA: bool>(
         table: &RadialTable,
         nodes: &mut Nodes,
         x: &PerAngle,
-        (bounds, interval): (&Bounds, Interval),
+        bounds: &Bounds,
     ) -> Self {
+        let interval = Interval::new(bounds);
         let ln_g = interval.ln_g::<FMA>(&nodes.at);
         let mut found = [[[0.0; PADDED]; N_FIT]; 3];
         for (l, &x) in x.iter().enumerate().take(N_ANGLES) {
@@ -177,8 +164,6 @@ impl Curves {
         let mut curves = Self {
             per_q: 1.0 / interval.half,
             offset: interval.middle / interval.half,
-            from: interval.from,
-            to: interval.to,
             value: [[0.0; PADDED]; N_FIT],
             mean: [[0.0; PADDED]; N_FIT],
             square: [[0.0; PADDED]; N_FIT],
@@ -219,8 +204,7 @@ impl Curves {
             for m in (0..N_FIT - 1).rev() {
                 value = fma::<FMA>(value, t, coefficients[m][l]);
             }
-            let inside = q >= self.from && q < self.to;
-            let mut power = exp2::<FMA>(if inside { value } else { NOTHING });
+            let mut power = exp2::<FMA>(value);
             for sum in sums.iter_mut() {
                 sum[l] += power;
                 power *= t;

@@ -12,7 +12,7 @@
 //! double precision. Nothing is allocated per pixel.
 
 use super::angles::{Angles, Quadrature};
-use super::curves::{Curves, Interval, Nodes};
+use super::curves::{Curves, Nodes};
 use super::network::{Channel, Direction, HourAngle, Network};
 use super::samples::{Ceiling, Response, Samples};
 use super::table::RadialTable;
@@ -142,14 +142,8 @@ impl Likelihood<'_> {
         let g = angles.largest::<FMA>(samples.above::<FMA>(first.floor));
         let bounds = angles.bounds::<FMA>(self.table, &g, self.network.n);
         let signals = samples.above::<FMA>(bounds.floor);
-        let mut totals = [0.0; 3];
-        for piece in Interval::pieces(&bounds, self.table.piece) {
-            let curves = Curves::fit::<FMA>(self.table, nodes, &angles.x, (&bounds, piece));
-            for (total, part) in totals.iter_mut().zip(angles.sum::<FMA>(&curves, signals)) {
-                *total += part;
-            }
-        }
-        let [sum, mean, mean_square] = totals;
+        let curves = Curves::fit::<FMA>(self.table, nodes, &angles.x, &bounds);
+        let [sum, mean, mean_square] = angles.sum::<FMA>(&curves, signals);
         let unit = self.table.unit;
         PixelPosterior {
             ln: f64::from(bounds.peak) + sum.ln(),

@@ -19,11 +19,6 @@ use quadrature::{cell_range, diagonal};
 
 /// Nodes on each axis.
 pub(crate) const N_NODES: usize = 400;
-/// `p_max` by the largest distance for which columns are smooth. Below, the prior far away and the
-/// signal nearby take turns abruptly, and so do patch and anti-diagonal; above, they are steep.
-const SMOOTH: std::ops::Range<f64> = 2.0..8.0;
-/// Pieces of a column that is not smooth.
-const NARROW: f32 = 0.25;
 /// Half width of the patch in `ln r₀`.
 const ALPHA: f64 = 4.0;
 
@@ -55,8 +50,6 @@ pub(crate) struct RadialTable {
     pub(crate) axes: Axes,
     /// Largest distance, Mpc: the unit of the moments.
     pub(crate) unit: f64,
-    /// The widest interval in `√g` over which its columns are smooth.
-    pub(crate) piece: f32,
 }
 
 /// Limits of the axes, and the steps between nodes.
@@ -134,11 +127,6 @@ impl RadialTable {
             coarse,
             axes,
             unit: prior.max(),
-            piece: if SMOOTH.contains(&(p_max / prior.max())) {
-                f32::INFINITY
-            } else {
-                NARROW
-            },
         })
     }
 

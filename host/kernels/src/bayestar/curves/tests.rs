@@ -18,11 +18,6 @@ fn table(min: f64) -> (RadialTable, DistancePrior) {
     (table, prior)
 }
 
-fn whole(bounds: &Bounds) -> (&Bounds, Interval) {
-    let mut pieces = Interval::pieces(bounds, f32::INFINITY);
-    (bounds, pieces.next().expect("there is one"))
-}
-
 /// Fits between two values of `q` and compares with the integral at some between, for each `p`.
 #[track_caller]
 fn check_fit((table, prior): &(RadialTable, DistancePrior), (low, high): (f32, f32), ps: &[f64]) {
@@ -30,12 +25,8 @@ fn check_fit((table, prior): &(RadialTable, DistancePrior), (low, high): (f32, f
     for &p in ps {
         let peak = high * high - 5.0;
         let x = [narrow(p.ln()); PADDED];
-        let curves = Curves::fit::<true>(
-            table,
-            &mut nodes,
-            &x,
-            whole(&bounds(low * low, high * high, peak)),
-        );
+        let curves =
+            Curves::fit::<true>(table, &mut nodes, &x, &bounds(low * low, high * high, peak));
         for part in [0.0, 0.1, 0.5, 0.77, 0.9, 1.0] {
             let q = low + (high - low) * part;
             let mut sums = [[0.0; LANES]; N_FIT];
@@ -87,12 +78,7 @@ fn without_a_signal_the_prior_is_left() {
     let (table, prior) = table(0.0);
     let mut nodes = Nodes::new(&table);
     for x in [narrow(1e-9_f64.ln()), -300.0] {
-        let curves = Curves::fit::<true>(
-            &table,
-            &mut nodes,
-            &[x; PADDED],
-            whole(&bounds(0.0, 0.0, 18.0)),
-        );
+        let curves = Curves::fit::<true>(&table, &mut nodes, &[x; PADDED], &bounds(0.0, 0.0, 18.0));
         let mut sums = [[0.0; LANES]; N_FIT];
         curves.add::<true>(0, &[0.0; LANES], &mut sums);
         let log = f64::from(sums[0][0]).ln() + 18.0;
@@ -107,7 +93,7 @@ fn an_angle_that_does_not_matter_adds_nothing() {
     let x = [narrow(700.0_f64.ln()); PADDED];
     let mut bounds = bounds(50.0, 64.0, 60.0);
     bounds.matters[1] = false;
-    let curves = Curves::fit::<true>(&table, &mut nodes, &x, whole(&bounds));
+    let curves = Curves::fit::<true>(&table, &mut nodes, &x, &bounds);
     let mut sums = [[0.0; LANES]; N_FIT];
     for g in [40.0, 50.0, 57.0, 64.0, 80.0] {
         curves.add::<true>(0, &[g; LANES], &mut sums);

@@ -112,8 +112,14 @@ fn by_definition(network: &Network, prior: &DistancePrior, kappa: f64, pixel: Pi
 
 #[track_caller]
 fn check(prefixes: &[&str], snr: f64, pixels: &[u64]) {
+    check_between((0.0, 500.0), prefixes, snr, pixels);
+}
+
+/// The same for a prior between two distances.
+#[track_caller]
+fn check_between((min, max): (f64, f64), prefixes: &[&str], snr: f64, pixels: &[u64]) {
     let network = network(prefixes, snr);
-    let prior = DistancePrior::new(0.0, 500.0, 2, false).expect("valid");
+    let prior = DistancePrior::new(min, max, 2, false).expect("valid");
     let rescale = 0.83;
     let power: f64 = network
         .channels
@@ -137,8 +143,11 @@ fn check(prefixes: &[&str], snr: f64, pixels: &[u64]) {
             likelihood.coherent::<false>(&mut scratch, pixel),
             likelihood.coherent::<true>(&mut scratch, pixel),
         ] {
+            // The table is coarse for an integral as steep as where the prior hardly allows
+            // anything.
+            let steep = 4e-4 * (-ln).max(0.0);
             assert!(
-                (found.ln - ln).abs() < 1e-3 + 1e-5 * ln.abs(),
+                (found.ln - ln).abs() < 2e-3 + 1e-5 * ln.abs() + steep,
                 "{prefixes:?} {nest}: {} {ln}",
                 found.ln
             );
@@ -180,6 +189,25 @@ fn a_pixel_is_what_the_definition_says_without_a_clear_signal() {
 #[test]
 fn a_pixel_is_what_the_definition_says_of_nothing() {
     check(&["H1", "L1", "V1"], 0.0, &[0, 77]);
+}
+
+/// Signals are too weak for how near the prior is: the peak is far below zero, which angles
+/// without weight must not notice.
+#[test]
+fn a_pixel_is_what_the_definition_says_when_all_distances_are_too_near() {
+    for max in [100.0, 30.0, 10.0, 5.0] {
+        check_between((0.0, max), &["H1", "L1"], 15.0, &[3, 50, 100, 191]);
+        check_between((0.0, max), &["H1", "L1", "V1"], 9.0, &[3, 50, 100, 191]);
+        check_between((0.0, max), &["V1"], 9.0, &[3, 191]);
+    }
+}
+
+#[test]
+fn a_pixel_is_what_the_definition_says_when_all_distances_are_too_far() {
+    for (min, max) in [(500.0, 1e3), (2e3, 1e4)] {
+        check_between((min, max), &["H1", "L1"], 15.0, &[3, 50, 100, 191]);
+        check_between((min, max), &["H1", "L1", "V1"], 30.0, &[3, 191]);
+    }
 }
 
 #[test]
