@@ -342,6 +342,16 @@ fn grouped_imports_name_each_of_their_modules() {
 }
 
 #[test]
+fn the_architecture_can_be_read_in_one_sitting() {
+    let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let lines = text.lines().count();
+    assert!(
+        lines <= 250,
+        "{lines} lines: put what is for few readers into docs/"
+    );
+}
+
+#[test]
 fn a_module_knows_only_those_that_its_room_allows() {
     let mut wrong = Vec::new();
     for file in files().iter().filter(|file| is_rust(file)) {
