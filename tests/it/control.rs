@@ -118,6 +118,11 @@ fn a_plugin_is_disabled_enabled_replaced_and_gone_back_from() {
 
     check_code(&stage.gwasp(&["plugin", "disable", "fermi-log"]), 0);
     assert_eq!(stage.plugin(), ("disabled".to_owned(), String::new()));
+    let status = stage.gwasp(&["status"]);
+    assert!(
+        status.stdout.contains("fermi-log is disabled"),
+        "{status:?}"
+    );
     check_code(&stage.gwasp(&["plugin", "enable", "fermi-log"]), 0);
     assert_eq!(stage.plugin(), ("active".to_owned(), first.clone()));
 

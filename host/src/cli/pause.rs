@@ -52,7 +52,7 @@ pub(super) struct PauseArgs {
     json: bool,
 }
 
-/// Ends a pause; what waited is run.
+/// Ends a pause, or with `--all` every pause; what waited is run.
 #[derive(Debug, clap::Args)]
 pub(super) struct UnpauseArgs {
     #[command(flatten)]

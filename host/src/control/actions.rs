@@ -208,12 +208,21 @@ pub(super) async fn pause(
     Ok(Json(paused.into()))
 }
 
-/// Ends a pause.
+/// Ends a pause; `all` ends every pause.
 #[utoipa::path(post, path = "/v1/unpause", request_body = UnpauseRequest, responses((status = 200, body = Vec<Pause>, description = "What is still paused."), (status = 404, body = Problem)))]
 pub(super) async fn unpause(
     State(control): State<Arc<Control>>,
     Json(wish): Json<UnpauseRequest>,
 ) -> Result<Json<Vec<Pause>>, Problem> {
+    // Who ends the pause of everything means all pauses.
+    if wish.scope == Scope::All {
+        for pause in control.broker.pauses()? {
+            control.broker.unpause(pause.scope).await?;
+        }
+        // One whose row is damaged pauses everything, and is in no list.
+        control.broker.unpause(broker::Scope::All).await?;
+        return pauses(State(control)).await;
+    }
     let scope: broker::Scope = wish.scope.try_into()?;
     if !control.broker.unpause(scope.clone()).await? {
         let paused: Vec<String> = control

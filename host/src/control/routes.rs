@@ -1,6 +1,7 @@
 //! The table of requests.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Request, State};
@@ -17,8 +18,10 @@ use utoipa_axum::routes;
 use super::caller::Caller;
 use super::{Control, Problem, Status, actions};
 use crate::packet::Digest;
-use crate::rollout::{PluginView, Reloaded};
+use crate::rollout::{PluginView, PluginsError, Reloaded};
 
+/// How long a status waits for what is said of plugins.
+const PLUGINS_SOON: Duration = Duration::from_secs(2);
 /// The longest body of a request, bytes.
 const MAX_BODY: usize = 1 << 20;
 
@@ -90,7 +93,12 @@ async fn check(
 /// How the host is.
 #[utoipa::path(get, path = "/v1/status", responses((status = 200, body = Status), (status = 500, body = Problem)))]
 async fn status(State(control): State<Arc<Control>>) -> Result<Json<Status>, Problem> {
-    let plugins = control.plugins.list().await?;
+    // While the host stops nobody answers for its plugins; how it is counts the more.
+    let plugins = match tokio::time::timeout(PLUGINS_SOON, control.plugins.list()).await {
+        Ok(Ok(plugins)) => plugins,
+        Ok(Err(PluginsError::Stopping)) | Err(_) => Vec::new(),
+        Ok(Err(error)) => return Err(error.into()),
+    };
     blocking(move || control.status(&plugins)).await.map(Json)
 }
 

@@ -204,6 +204,17 @@ fn of_plugins(plugins: &[PluginView]) -> Vec<Remark> {
             let text = format!("the file of plugin {name} is refused: {}", refused.reason);
             remarks.push(Remark::new(Verdict::Warning, text));
         }
+        if plugin.state == PluginState::Disabled {
+            let text = format!(
+                "plugin {name} is disabled: it gets no packets until `gwasp plugin enable {name}`"
+            );
+            remarks.push(Remark::new(Verdict::Warning, text));
+        }
+        if plugin.passed_over.is_some() {
+            let text =
+                format!("plugin {name} was rolled back: its file has a version that is not run");
+            remarks.push(Remark::new(Verdict::Warning, text));
+        }
         if plugin.state == PluginState::NotLoaded && plugin.current.is_some() {
             let text = format!(
                 "plugin {name} is not loaded: packets make tasks for it, and {} wait",

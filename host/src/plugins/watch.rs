@@ -18,6 +18,8 @@ use super::{DirectoryError, plugin_files};
 
 /// How long a file must stay the same before it counts.
 const SETTLED: Duration = Duration::from_millis(300);
+/// How long after a file could not be taken it is told of again.
+const AGAIN: Duration = Duration::from_secs(30);
 /// How long a plugin is kept whose file is gone.
 const GRACE: Duration = Duration::from_secs(60);
 
@@ -86,9 +88,16 @@ impl Watch {
     /// [`DirectoryError`]; nothing counts as gone then.
     pub fn look_now(&mut self, now: Instant) -> Result<Vec<Change>, DirectoryError> {
         let seen = self.seen()?;
-        self.compare(&seen, now);
-        let later = now + GRACE.max(SETTLED);
-        Ok(self.compare(&seen, later))
+        let mut changes = self.compare(&seen, now);
+        changes.extend(self.compare(&seen, now + GRACE.max(SETTLED)));
+        Ok(changes)
+    }
+
+    /// Tells of a file again after a while, though it stays as it is: it could not be taken.
+    pub fn tell_again(&mut self, path: &Path, now: Instant) {
+        if let Some(file) = self.files.get_mut(path) {
+            (file.told, file.since) = (false, now + AGAIN);
+        }
     }
 
     fn seen(&self) -> Result<BTreeMap<PathBuf, Stamp>, DirectoryError> {
@@ -100,6 +109,7 @@ impl Watch {
             .collect())
     }
 
+    #[must_use]
     fn compare(&mut self, seen: &BTreeMap<PathBuf, Stamp>, now: Instant) -> Vec<Change> {
         let mut changes = Vec::new();
         for (path, &stamp) in seen {

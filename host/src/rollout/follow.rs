@@ -71,6 +71,14 @@ struct Asked {
     reply: Reply<Vec<Reloaded>>,
 }
 
+/// Whether the broker may take later what it does not take now.
+const fn is_passing(error: &BrokerError) -> bool {
+    matches!(
+        error,
+        BrokerError::Full { .. } | BrokerError::Unavailable { .. }
+    )
+}
+
 impl Follower {
     /// Loads all plugins that are in `directory`, then reads the routing table for the first
     /// time. Where the directory has no version of a plugin that may run, the one that was there
@@ -105,10 +113,19 @@ impl Follower {
         while let Some(loaded) = follower.next_loaded().await {
             if let Err(refused) = &loaded.found
                 && let Refusal::Broker(error) = &refused.error
+                && !is_passing(error)
             {
                 return Err(error.clone().into());
             }
-            follower.finish(loaded).await?;
+            let (plugin, source) = (loaded.plugin.clone(), loaded.source.clone());
+            match follower.finish(loaded).await {
+                Ok(_fate) => {}
+                Err(error) if is_passing(&error) => {
+                    follower.failed(&plugin, &error);
+                    follower.try_again(&source);
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         for plugin in follower.publish_strictly()? {
             if follower.parts.registry.get(&plugin.plugin).is_none() {
@@ -309,9 +326,12 @@ impl Follower {
 
     /// Takes what came of a load, in a host that runs, and tells who waits for it.
     async fn settle(&mut self, loaded: Loaded) {
-        let plugin = loaded.plugin.clone();
+        let (plugin, source) = (loaded.plugin.clone(), loaded.source.clone());
         let finished = self.finish(loaded).await;
-        let fate = finished.unwrap_or_else(|error| Some(self.failed(&plugin, &error)));
+        let fate = finished.unwrap_or_else(|error| {
+            self.try_again(&source);
+            Some(self.failed(&plugin, &error))
+        });
         self.publish();
         if let Some(fate) = fate {
             self.tell(&reloaded(plugin, fate));
@@ -407,6 +427,12 @@ impl Follower {
                 error!(target: "gwasp::host", plugin, %version, stays, code, error = %reason, "former version of the plugin refused");
             }
         }
+        // What the broker could not keep just now is no fault of the file.
+        let is_passing = matches!(&error, Refusal::Broker(error) if is_passing(error));
+        if is_passing {
+            self.try_again(source);
+        }
+        let version = version.filter(|_| !is_passing);
         if matches!(aim, Aim::Newest) {
             let file = RefusedFile {
                 version,
@@ -442,6 +468,14 @@ impl Follower {
         let mut records = self.parts.broker.plugins()?.into_iter();
         let found = records.find(|record| record.plugin == plugin);
         Ok(found.unwrap_or_default())
+    }
+
+    /// Has the file be looked at again after a while.
+    fn try_again(&self, source: &Source) {
+        if let Source::File(path) = source {
+            let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+            watch.tell_again(path, Instant::now());
+        }
     }
 
     fn failed(&self, plugin: &str, error: &BrokerError) -> Fate {

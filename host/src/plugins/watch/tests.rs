@@ -192,3 +192,25 @@ fn who_cannot_wait_takes_everything_as_it_is() {
     assert_eq!(changes, place.written("a.wasm"));
     assert_eq!(place.settled(), []);
 }
+
+#[test]
+fn who_cannot_wait_is_told_of_what_had_settled_just_then() {
+    let mut place = Place::new();
+    place.write("a.wasm", b"one");
+    assert_eq!(place.look_after(Duration::ZERO), []);
+    place.now += SETTLED;
+    let changes = place.watch.look_now(place.now).expect("a directory");
+    assert_eq!(changes, place.written("a.wasm"));
+    assert_eq!(place.settled(), []);
+}
+
+#[test]
+fn a_file_that_could_not_be_taken_is_told_of_again() {
+    let mut place = Place::new();
+    place.write("a.wasm", b"one");
+    assert_eq!(place.settled(), place.written("a.wasm"));
+    place.watch.tell_again(&place.file("a.wasm"), place.now);
+    assert_eq!(place.settled(), []);
+    assert_eq!(place.look_after(AGAIN + SETTLED), place.written("a.wasm"));
+    assert_eq!(place.settled(), []);
+}
