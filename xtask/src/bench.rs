@@ -1,6 +1,8 @@
-//! `cargo xtask bench`: the host beside its floors, as a process, and beside other programs;
+//! `cargo xtask bench`: the host beside its floors, as a process, over an archive,
+//! and beside other programs;
 //! `cargo xtask bench bayestar`: sky localization beside ligo.skymap.
 
+mod archive;
 mod bayestar;
 mod beside;
 mod figures;
@@ -57,6 +59,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let directory = built.target.join("bench");
     step::say("measuring the host as a process");
     let mut found = process::figures(&built.gwasp(), &directory)?;
+    step::say("measuring a back-test");
+    found.extend(archive::figures(&built.gwasp(), &directory)?);
     if args.quick {
         step::say("skipped: Comet and pygcn; without `--quick` they are measured, too");
     } else {

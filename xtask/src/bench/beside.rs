@@ -86,7 +86,8 @@ pub(super) fn figures(
         venv,
         directory,
     };
-    let notices = stage.notices()?;
+    let notices = directory.join("notices");
+    self::notices(&notices, NOTICES)?;
     let mut turns = Subscriber::ALL.map(|subscriber| (subscriber, Vec::new()));
     for _ in 0..TURNS * scale {
         for (subscriber, took) in &mut turns {
@@ -117,6 +118,21 @@ fn figure(figure: String, value: f64, unit: &'static str) -> Figure {
     }
 }
 
+/// Fermi's notices over and over until there are `count`, each under an IVORN of its own.
+pub(super) fn notices(dir: &Path, count: usize) -> Result<()> {
+    fresh(dir)?;
+    let mut originals = sample::notices(&root()?.join("examples/notices"))?;
+    originals.retain(|notice| notice.handlers.contains(&"log_position"));
+    ensure!(
+        !originals.is_empty(),
+        "no example notice has the handler log_position"
+    );
+    for copy in 0..count / originals.len() {
+        sample::copies(&originals, dir, &format!("{copy:05}"))?;
+    }
+    Ok(())
+}
+
 /// Where it is played.
 struct Stage<'a> {
     gwasp: &'a Gwasp,
@@ -125,22 +141,6 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    /// Fermi's notices many times over, each under an IVORN of its own.
-    fn notices(&self) -> Result<PathBuf> {
-        let dir = self.directory.join("notices");
-        fresh(&dir)?;
-        let mut originals = sample::notices(&root()?.join("examples/notices"))?;
-        originals.retain(|notice| notice.handlers.contains(&"log_position"));
-        ensure!(
-            !originals.is_empty(),
-            "no example notice has the handler log_position"
-        );
-        for copy in 0..NOTICES / originals.len() {
-            sample::copies(&originals, &dir, &format!("{copy:05}"))?;
-        }
-        Ok(dir)
-    }
-
     fn turn(&self, subscriber: Subscriber, notices: &Path) -> Result<Took> {
         let mut replay = self
             .gwasp
