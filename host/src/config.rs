@@ -43,6 +43,9 @@ pub use secrets::{Hidden, SecretConfig, SecretSource, SecretSourceError};
 pub use services::{KeyPath, Lookup, Origin, ResolveConfig, ServiceConfig, ServiceError};
 pub use vtp::{BrokerAddress, NoAddress, TlsConfig, VtpConfig};
 
+/// The profile that goes without saying.
+pub const PRODUCTION: &str = "production";
+
 /// Everything that a host is told.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]

@@ -36,11 +36,14 @@ pub use actions::{
     MadeTask, Matching, Pause, PauseRequest, RedispatchAnswer, RedispatchRequest, ResumeRequest,
     Scope, Settled, TaskAnswer, Tasks, TasksRequest, UnpauseRequest,
 };
+pub use caller::own_name;
 pub use client::{Client, ClientError};
 pub use problem::Problem;
 pub use routes::{RollBack, description};
 pub use socket::{Socket, SocketError};
-pub use status::{PluginStatus, QueueStatus, Remark, RunningTask, Status, Verdict};
+pub use status::{
+    DiskStatus, Gap, PluginStatus, QueueStatus, Remark, RunningTask, Status, Verdict,
+};
 
 /// How long answers that are under way may take once the host has nothing more to say.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -62,6 +65,8 @@ pub struct Control {
     pub store: PathBuf,
     /// When the host started.
     pub started: Timestamp,
+    /// The profile of the configuration that is in force.
+    pub profile: Option<String>,
     /// Whether it is stopping.
     pub stop: StopSignal,
 }

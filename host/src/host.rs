@@ -133,6 +133,7 @@ pub struct Host {
     listeners: Vec<(String, VtpListener)>,
     control: Socket,
     store: PathBuf,
+    profile: Option<String>,
     ticker: Ticker,
     stop: StopSignal,
     workers_stop: CancellationToken,
@@ -206,6 +207,7 @@ impl Host {
             listeners: listeners(config)?,
             control: Socket::bind(&places.store)?,
             store: places.store.clone(),
+            profile: config.profile.clone(),
             ticker,
             stop,
             workers_stop,
@@ -236,6 +238,7 @@ impl Host {
             plugins: self.plugins,
             store: self.store,
             started: Timestamp::now(),
+            profile: self.profile,
             stop: self.stop.clone(),
         };
         let closing = CancellationToken::new();
@@ -260,7 +263,7 @@ impl Host {
 
         supervisor::tell_status(&*self.broker, &self.stop, listeners).await;
         supervisor::stopping(self.longest_stop, self.broker.open_tasks());
-        info!(target: "gwasp::host", "stopping: no more packets are taken; a second signal stops at once");
+        info!(target: "gwasp::host", "stopping: no more packets are taken; a second signal stops at once, and may leave external effects that are under way in doubt");
         while listening.join_next().await.is_some() {}
         if tokio::time::timeout(FOLLOWER_DEADLINE, following)
             .await
@@ -349,10 +352,10 @@ async fn drain(slots: Vec<JoinHandle<()>>, deadline: Duration, now: &Cancellatio
     } else {
         "the drain deadline"
     };
-    info!(target: "gwasp::host", reason, ?deadline, "giving back the tasks of handlers that still run; they run again at the next start");
+    info!(target: "gwasp::host", reason, ?deadline, "giving back the tasks of handlers that still run; they go on at the next start, but one with an external effect under way may be set aside as in doubt: see `gwasp explain E0304`");
     now.cancel();
     if tokio::time::timeout(CANCEL_DEADLINE, joined).await.is_err() {
-        warn!(target: "gwasp::host", "some handlers did not stop; their tasks are run again at the next start");
+        warn!(target: "gwasp::host", "some handlers did not stop; their tasks go on at the next start, and an external effect under way may be in doubt");
     }
     if hasty { End::Hasty } else { End::Clean }
 }

@@ -14,7 +14,7 @@ use tracing_subscriber::EnvFilter;
 use super::{exit, places};
 use crate::broker::BrokerError;
 use crate::complaint::Said;
-use crate::config::{ByteSize, Config, LimitsConfig};
+use crate::config::{ByteSize, Config, LimitsConfig, PRODUCTION};
 use crate::explain::code;
 use crate::host::{End, Host, HostError, Places, supervisor};
 use crate::rollout::{Fate, Plugins, StartError};
@@ -91,9 +91,6 @@ enum LogFormat {
     /// One JSON object a line.
     Json,
 }
-
-/// The profile that goes without saying.
-const PRODUCTION: &str = "production";
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     start_log(args)?;

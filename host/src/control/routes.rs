@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::caller::Caller;
-use super::{Control, Problem, Status, actions};
+use super::{Control, Problem, RunningTask, Status, actions};
 use crate::packet::Digest;
 use crate::rollout::{PluginView, PluginsError, Reloaded};
 
@@ -41,6 +41,7 @@ pub fn description() -> Description {
 fn table() -> OpenApiRouter<Arc<Control>> {
     OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(status))
+        .routes(routes!(running))
         .routes(routes!(plugins))
         .routes(routes!(reload))
         .routes(routes!(enable))
@@ -100,6 +101,12 @@ async fn status(State(control): State<Arc<Control>>) -> Result<Json<Status>, Pro
         Ok(Err(error)) => return Err(error.into()),
     };
     blocking(move || control.status(&plugins)).await.map(Json)
+}
+
+/// The tasks that a handler runs for, the longest first.
+#[utoipa::path(get, path = "/v1/tasks/running", responses((status = 200, body = Vec<RunningTask>)))]
+async fn running(State(control): State<Arc<Control>>) -> Json<Vec<RunningTask>> {
+    Json(control.running())
 }
 
 /// The plugins with their versions, and how many tasks and runs are on each.

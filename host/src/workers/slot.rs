@@ -221,6 +221,7 @@ fn finished(pool: &Pool, lease: &Lease, version: Digest, invoked: Invoked) -> Op
         kv: if succeeded { kv } else { Vec::new() },
         spawns: if succeeded { spawns } else { Vec::new() },
         blobs,
+        is_shadow: leg.is_shadow,
         ..bare(lease, *version.as_bytes(), step)
     })
 }
@@ -245,7 +246,7 @@ fn bare(lease: &Lease, version: [u8; 32], step: Step) -> Commit {
 async fn commit(pool: &Pool, lease: &Lease, mut commit: Commit) {
     loop {
         match pool.broker().commit(vec![commit.clone()]).await.pop() {
-            Some(Ok(())) => return report(pool, lease, &commit),
+            Some(Ok(())) => return report(lease, &commit),
             Some(Err(BrokerError::Full { .. } | BrokerError::Unavailable { .. })) => {
                 warn!(target: "gwasp::task", task = %lease.task, "the broker keeps nothing just now; trying again");
                 let now = &pool.shared.stop.now;
@@ -276,8 +277,8 @@ async fn commit(pool: &Pool, lease: &Lease, mut commit: Commit) {
 }
 
 /// Tells what became of a task, once it is on disk.
-fn report(pool: &Pool, lease: &Lease, commit: &Commit) {
-    let shadow = pool.is_shadow(&lease.plugin).then_some(true);
+fn report(lease: &Lease, commit: &Commit) {
+    let shadow = commit.is_shadow.then_some(true);
     let packet_id = match &lease.input {
         Input::Packet(record) => record.packet.id.as_str(),
         Input::Args(_) => "",

@@ -237,6 +237,8 @@ pub struct Depth {
     pub ready: usize,
     /// Tasks that are due, and paused or of a plugin that cannot run.
     pub paused: usize,
+    /// Tasks that are due, and wait for the turn of another task to end.
+    pub turn: usize,
     /// Tasks that are due later.
     pub later: usize,
     /// Tasks that are leased.

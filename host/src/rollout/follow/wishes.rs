@@ -10,7 +10,7 @@ use super::super::view::{self, PluginState, PluginView, RefusedView};
 use super::super::{Answer, Fate, PluginsError, Reloaded, Reply, Wish};
 use super::{Asked, Follower, reloaded};
 use crate::broker::{BrokerError, PluginRecord, RouteChange};
-use crate::packet::Digest;
+use crate::packet::{Digest, from_unix_nanos};
 use crate::plugins::Change;
 
 impl Follower {
@@ -159,7 +159,7 @@ impl Follower {
             plugin: record.plugin.clone(),
             state: self.state(record),
             is_shadow: self.parts.config.is_shadow(&record.plugin),
-            disabled: record.disabled.and_then(view::time),
+            disabled: record.disabled.map(from_unix_nanos),
             current: record.current.map(Digest::from_bytes),
             passed_over: record.passed_over.map(Digest::from_bytes),
             refused: self.refused.get(&record.plugin).map(|file| RefusedView {

@@ -19,8 +19,7 @@ impl Writer<'_> {
         &mut self,
         group: &mut Group,
         (id, ended): (TaskId, Option<Nanos>),
-        keep: u32,
-        replace: Option<JournalEntry>,
+        (keep, replace): (u32, Option<JournalEntry>),
         (what, who): (&str, &str),
     ) -> Written<bool> {
         let handlers = handlers(self.connection)?;

@@ -45,7 +45,7 @@ impl Writer<'_> {
                 reply,
             } => {
                 let by = (what.as_str(), who.as_str());
-                let written = self.apply_resume(group, (task, ended), keep, replace, by);
+                let written = self.apply_resume(group, (task, ended), (keep, replace), by);
                 settle(group, reply, written)
             }
             ValueOp::Route {
