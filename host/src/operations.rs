@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::broker::{
-    BrokerError, Operations, Origin, PacketRecord, PacketSeq, State, Submission, TaskId,
-    TaskSelection,
+    BrokerError, Operations, Origin, PacketRecord, PacketSeq, PluginRecord, State, Submission,
+    TaskId, TaskSelection,
 };
 use crate::dispatch::{archived, tasks_of};
 use crate::effects::{Decision, resumption};
@@ -136,7 +136,7 @@ pub async fn redispatch(
     let PacketRecord { packet: kept, .. } = record.ok_or(RedispatchError::Unknown(packet.0))?;
     let read = archived(&kept);
     let chosen = match handlers {
-        Some(names) => named(routes, names)?,
+        Some(names) => named(broker, routes, names)?,
         None => routes
             .matching(&read)
             .map_err(|reason| RedispatchError::Unmatched(reason.advice()))?,
@@ -165,6 +165,7 @@ pub async fn redispatch(
 
 /// The routes with these names.
 fn named(
+    broker: &dyn Operations,
     routes: &Routes,
     names: &[String],
 ) -> Result<Vec<std::sync::Arc<crate::routes::Route>>, RedispatchError> {
@@ -172,11 +173,24 @@ fn named(
         let (plugin, handler) = name.split_once('.').ok_or_else(|| {
             RedispatchError::Handler(format!("`{name}` is no handler; write PLUGIN.HANDLER"))
         })?;
-        routes
-            .task(plugin, handler)
-            .map_err(RedispatchError::Handler)
+        let known = routes.task(plugin, handler);
+        known.map_err(|nearest| why_none(broker, plugin, nearest))
     };
     names.iter().map(of).collect()
+}
+
+/// Why a plugin has no such route: a disabled one has none at all, and no other is meant.
+fn why_none(broker: &dyn Operations, plugin: &str, nearest: String) -> RedispatchError {
+    let plugins = match broker.plugins() {
+        Ok(plugins) => plugins,
+        Err(error) => return error.into(),
+    };
+    let is_disabled = |one: &PluginRecord| one.plugin == plugin && one.disabled.is_some();
+    RedispatchError::Handler(if plugins.iter().any(is_disabled) {
+        format!("plugin `{plugin}` is disabled; `gwasp plugin enable {plugin}` ends that")
+    } else {
+        nearest
+    })
 }
 
 #[cfg(test)]

@@ -47,6 +47,14 @@ impl Follower {
                 done.push(at_once);
             }
         }
+        // What is refused already is no change, and is no success either.
+        for (plugin, file) in &self.refused {
+            let is_told = done.iter().any(|one| one.plugin == *plugin);
+            if !is_told && !self.loading.contains_key(plugin) {
+                let reason = file.reason.clone();
+                done.push(reloaded(plugin.clone(), Fate::Refused { reason }));
+            }
+        }
         let asked = Asked {
             waits_for: self.loading.keys().cloned().collect(),
             reloaded: done,
