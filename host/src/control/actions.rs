@@ -13,10 +13,11 @@ use utoipa::ToSchema;
 
 use super::caller::Caller;
 use super::{Control, Problem};
-use crate::broker::{self, Acted, PacketSeq, TaskAction, TaskFilter, TaskId, TaskSelection};
+use crate::broker::{self, Acted, PacketSeq, TaskAction, TaskFilter, TaskId, TaskSelection, read};
 use crate::effects::Decision;
 use crate::operations::{self, Redispatched, Resumed};
 use crate::packet::unix_nanos;
+use crate::text::{is_meant, nearest};
 
 /// What is paused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -216,7 +217,7 @@ pub(super) async fn unpause(
 ) -> Result<Json<Vec<Pause>>, Problem> {
     // Who ends the pause of everything means all pauses.
     if wish.scope == Scope::All {
-        for pause in control.broker.pauses()? {
+        for pause in read(&control.broker, |broker| broker.pauses()).await? {
             control.broker.unpause(pause.scope).await?;
         }
         // One whose row is damaged pauses everything, and is in no list.
@@ -225,12 +226,8 @@ pub(super) async fn unpause(
     }
     let scope: broker::Scope = wish.scope.try_into()?;
     if !control.broker.unpause(scope.clone()).await? {
-        let paused: Vec<String> = control
-            .broker
-            .pauses()?
-            .iter()
-            .map(|pause| pause.scope.to_string())
-            .collect();
+        let paused = read(&control.broker, |broker| broker.pauses()).await?;
+        let paused: Vec<String> = paused.iter().map(|pause| pause.scope.to_string()).collect();
         let paused = if paused.is_empty() {
             "nothing is".to_owned()
         } else {
@@ -279,7 +276,7 @@ pub(super) async fn resume(
 ) -> Result<Json<Vec<TaskAnswer>>, Problem> {
     let decision = wish.decision.map(Decision::try_from).transpose()?;
     let tasks = wish.tasks.try_into()?;
-    let resumed = operations::resume(&*control.broker, tasks, decision.as_ref()).await?;
+    let resumed = operations::resume(&control.broker, tasks, decision.as_ref()).await?;
     Ok(Json(
         resumed.into_iter().map(TaskAnswer::of_resumed).collect(),
     ))
@@ -295,7 +292,7 @@ pub(super) async fn redispatch(
     let routes = Arc::clone(&control.routes.borrow());
     let packet = PacketSeq(packet);
     let handlers = wish.handlers.as_deref();
-    let made = operations::redispatch(&*control.broker, &routes, packet, handlers).await?;
+    let made = operations::redispatch(&control.broker, &routes, packet, handlers).await?;
     Ok(Json(made.into()))
 }
 
@@ -321,13 +318,11 @@ impl Control {
         if known.contains(name) {
             return Ok(());
         }
-        let near = crate::config::nearest(name, known.iter().map(String::as_str));
-        let near = near.map_or_else(
-            || format!("there are {}", known.join(", ")),
-            |near| format!("is `{near}` meant?"),
-        );
+        let near = nearest(name, known.iter().map(String::as_str));
+        let meant = is_meant(near.as_deref());
         Err(Problem::unknown(format!(
-            "there is no {kind} `{name}`; {near}"
+            "there is no {kind} `{name}`{meant}; there are: {}",
+            known.join(", ")
         )))
     }
 
@@ -338,7 +333,7 @@ impl Control {
         caller: Caller,
     ) -> Result<Json<Vec<TaskAnswer>>, Problem> {
         let who = caller.to_string();
-        let acted = self.broker.act(tasks.try_into()?, action, &who).await?;
+        let acted = operations::act(&self.broker, tasks.try_into()?, action, &who).await?;
         let acted = acted.into_iter();
         Ok(Json(acted.map(TaskAnswer::of_acted).collect()))
     }

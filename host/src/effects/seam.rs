@@ -351,6 +351,7 @@ impl Seam {
         }
         Leg {
             is_fenced: matches!(noted, Err(BrokerError::Fenced { .. })),
+            is_shadow: self.is_shadow(),
             keep_for_retry: if self.is_shadow() {
                 0
             } else {
@@ -388,6 +389,8 @@ impl Seam {
 pub struct Leg {
     /// The lease was lost while an entry was on its way to the disk.
     pub is_fenced: bool,
+    /// It is the run of a live task that made no effect.
+    pub is_shadow: bool,
     /// Entries that are not on disk yet.
     pub journal: Vec<JournalEntry>,
     /// How many entries a retry replays.

@@ -77,7 +77,8 @@ async fn run_lease(pool: &Pool, lease: Lease) {
         debug!(target: "gwasp::task", task = %lease.task, plugin = %lease.plugin, "plugin not loaded; task waits");
         let due = pool.now().saturating_add(nanos(NOT_LOADED_DELAY));
         let version = lease.pinned.unwrap_or_default();
-        commit(pool, &lease, bare(&lease, version, Step::GiveBack { due })).await;
+        let given_back = bare(&lease, version, Step::GiveBack { due });
+        commit(pool, &lease, given_back, None).await;
         return;
     };
     // A run with a journal stays on the version that wrote it.
@@ -87,6 +88,8 @@ async fn run_lease(pool: &Pool, lease: Lease) {
     let invoked = AssertUnwindSafe(execute(pool, &lease, &plugin, version))
         .catch_unwind()
         .await;
+    // Of what ran, whatever the configuration says by now.
+    let shadow = matches!(&invoked, Ok(Ok(invoked)) if invoked.leg.is_shadow).then_some(true);
     let commit_of = match invoked {
         Ok(Ok(invoked)) => finished(pool, &lease, version, invoked),
         Ok(Err(ended)) => without_run(pool, &lease, version, ended),
@@ -101,7 +104,7 @@ async fn run_lease(pool: &Pool, lease: Lease) {
         }
     };
     if let Some(commit_of) = commit_of {
-        commit(pool, &lease, commit_of).await;
+        commit(pool, &lease, commit_of, shadow).await;
     }
 }
 
@@ -109,7 +112,8 @@ async fn run_lease(pool: &Pool, lease: Lease) {
 async fn expire(pool: &Pool, lease: &Lease) {
     let reason = expired("its deadline passed before it could run".to_owned());
     let version = lease.pinned.unwrap_or_default();
-    commit(pool, lease, bare(lease, version, Step::Revoke { reason })).await;
+    let revoked = bare(lease, version, Step::Revoke { reason });
+    commit(pool, lease, revoked, None).await;
 }
 
 /// Runs the handler; an error is an end that came before it began.
@@ -242,10 +246,10 @@ fn bare(lease: &Lease, version: [u8; 32], step: Step) -> Commit {
 
 /// Commits, again and again while the broker may come back, unless told to stop at once. What it
 /// does not take because it is too large sets the task aside.
-async fn commit(pool: &Pool, lease: &Lease, mut commit: Commit) {
+async fn commit(pool: &Pool, lease: &Lease, mut commit: Commit, shadow: Option<bool>) {
     loop {
         match pool.broker().commit(vec![commit.clone()]).await.pop() {
-            Some(Ok(())) => return report(pool, lease, &commit),
+            Some(Ok(())) => return report(lease, &commit, shadow),
             Some(Err(BrokerError::Full { .. } | BrokerError::Unavailable { .. })) => {
                 warn!(target: "gwasp::task", task = %lease.task, "the broker keeps nothing just now; trying again");
                 let now = &pool.shared.stop.now;
@@ -275,9 +279,8 @@ async fn commit(pool: &Pool, lease: &Lease, mut commit: Commit) {
     }
 }
 
-/// Tells what became of a task, once it is on disk.
-fn report(pool: &Pool, lease: &Lease, commit: &Commit) {
-    let shadow = pool.is_shadow(&lease.plugin).then_some(true);
+/// Tells what became of a task, once it is on disk; `shadow` where it ran without any effect.
+fn report(lease: &Lease, commit: &Commit, shadow: Option<bool>) {
     let packet_id = match &lease.input {
         Input::Packet(record) => record.packet.id.as_str(),
         Input::Args(_) => "",
