@@ -200,7 +200,7 @@ impl Coded for ClientError {
     fn code(&self) -> Code {
         match self {
             Self::NoHost { .. } => code::NO_HOST,
-            Self::Refused(_) => code::REFUSED,
+            Self::Refused(problem) => Code::find(&problem.code).unwrap_or(code::REFUSED),
             Self::Late(_) | Self::Failed(_) => code::HOST_SILENT,
         }
     }

@@ -99,8 +99,10 @@ const MODULES: [(&str, &[&str]); 26] = [
         "control",
         &[
             "broker",
+            "complaint",
             "config",
             "effects",
+            "explain",
             "listeners",
             "operations",
             "packet",

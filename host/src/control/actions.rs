@@ -4,13 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{ConnectInfo, Path, State};
+use axum::extract::{ConnectInfo, State};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::body::{Body, Named};
 use super::caller::Caller;
 use super::{Control, Problem};
 use crate::broker::{self, Acted, PacketSeq, TaskAction, TaskFilter, TaskId, TaskSelection, read};
@@ -199,7 +200,7 @@ pub(super) async fn pauses(
 pub(super) async fn pause(
     State(control): State<Arc<Control>>,
     ConnectInfo(caller): ConnectInfo<Caller>,
-    Json(wish): Json<PauseRequest>,
+    Body(wish): Body<PauseRequest>,
 ) -> Result<Json<Pause>, Problem> {
     control.check_scope(&wish.scope)?;
     let until = wish.until.map(unix_nanos);
@@ -213,7 +214,7 @@ pub(super) async fn pause(
 #[utoipa::path(post, path = "/v1/unpause", request_body = UnpauseRequest, responses((status = 200, body = Vec<Pause>, description = "What is still paused."), (status = 404, body = Problem)))]
 pub(super) async fn unpause(
     State(control): State<Arc<Control>>,
-    Json(wish): Json<UnpauseRequest>,
+    Body(wish): Body<UnpauseRequest>,
 ) -> Result<Json<Vec<Pause>>, Problem> {
     // Who ends the pause of everything means all pauses.
     if wish.scope == Scope::All {
@@ -243,7 +244,7 @@ pub(super) async fn unpause(
 pub(super) async fn restart(
     State(control): State<Arc<Control>>,
     ConnectInfo(caller): ConnectInfo<Caller>,
-    Json(wish): Json<TasksRequest>,
+    Body(wish): Body<TasksRequest>,
 ) -> Result<Json<Vec<TaskAnswer>>, Problem> {
     control.act(wish.tasks, TaskAction::Restart, caller).await
 }
@@ -253,7 +254,7 @@ pub(super) async fn restart(
 pub(super) async fn drop_tasks(
     State(control): State<Arc<Control>>,
     ConnectInfo(caller): ConnectInfo<Caller>,
-    Json(wish): Json<TasksRequest>,
+    Body(wish): Body<TasksRequest>,
 ) -> Result<Json<Vec<TaskAnswer>>, Problem> {
     control.act(wish.tasks, TaskAction::Drop, caller).await
 }
@@ -263,7 +264,7 @@ pub(super) async fn drop_tasks(
 pub(super) async fn revoke(
     State(control): State<Arc<Control>>,
     ConnectInfo(caller): ConnectInfo<Caller>,
-    Json(wish): Json<TasksRequest>,
+    Body(wish): Body<TasksRequest>,
 ) -> Result<Json<Vec<TaskAnswer>>, Problem> {
     control.act(wish.tasks, TaskAction::Revoke, caller).await
 }
@@ -272,7 +273,7 @@ pub(super) async fn revoke(
 #[utoipa::path(post, path = "/v1/tasks/resume", request_body = ResumeRequest, responses((status = 200, body = Vec<TaskAnswer>), (status = 400, body = Problem)))]
 pub(super) async fn resume(
     State(control): State<Arc<Control>>,
-    Json(wish): Json<ResumeRequest>,
+    Body(wish): Body<ResumeRequest>,
 ) -> Result<Json<Vec<TaskAnswer>>, Problem> {
     let decision = wish.decision.map(Decision::try_from).transpose()?;
     let tasks = wish.tasks.try_into()?;
@@ -286,8 +287,8 @@ pub(super) async fn resume(
 #[utoipa::path(post, path = "/v1/packets/{packet}/redispatch", params(("packet" = i64, Path, description = "Its number, as `gwasp packet list` has it.")), request_body = RedispatchRequest, responses((status = 200, body = RedispatchAnswer), (status = 404, body = Problem)))]
 pub(super) async fn redispatch(
     State(control): State<Arc<Control>>,
-    Path(packet): Path<i64>,
-    Json(wish): Json<RedispatchRequest>,
+    Named(packet): Named<i64>,
+    Body(wish): Body<RedispatchRequest>,
 ) -> Result<Json<RedispatchAnswer>, Problem> {
     let routes = Arc::clone(&control.routes.borrow());
     let packet = PacketSeq(packet);
