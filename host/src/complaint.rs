@@ -200,7 +200,7 @@ impl Coded for ClientError {
     fn code(&self) -> Code {
         match self {
             Self::NoHost { .. } => code::NO_HOST,
-            Self::Refused(_) => code::REFUSED,
+            Self::Refused(problem) => Code::find(&problem.code).unwrap_or(code::REFUSED),
             Self::Late(_) | Self::Failed(_) => code::HOST_SILENT,
         }
     }
@@ -222,6 +222,7 @@ impl Coded for PluginsError {
 impl Coded for LoadError {
     fn code(&self) -> Code {
         match self {
+            Self::Permission(error) => error.code(),
             Self::Name(_) => code::PLUGIN_NAME,
             Self::Component(error) => error.code(),
             Self::Compile(error) => error.code(),
@@ -395,7 +396,9 @@ impl Coded for BackupError {
     fn code(&self) -> Code {
         match self {
             Self::Open(error) => error.code(),
+            Self::InUse { .. } => code::STORE_IN_USE,
             Self::Exists(_)
+            | Self::Unfinished(_)
             | Self::Io { .. }
             | Self::Database { .. }
             | Self::Missing(_)

@@ -36,7 +36,6 @@ pub use layers::{Layer, VARIABLES};
 pub use limits::LimitsConfig;
 pub use listeners::ListenerConfig;
 pub use mode::Mode;
-pub use names::{is_meant, nearest};
 pub use queues::{ByteSize, DefaultPool, QueueConfig, QueueError, Queues, SizeError};
 pub use retention::{RetentionConfig, RetentionError};
 pub use secrets::{Hidden, SecretConfig, SecretSource, SecretSourceError};

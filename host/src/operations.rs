@@ -3,12 +3,14 @@
 //!
 //! The control socket calls these; answers are plain values for it to pass on.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::broker::{
-    BrokerError, Operations, Origin, PacketRecord, PacketSeq, PluginRecord, State, Submission,
-    TaskId, TaskSelection,
+    Acted, BrokerError, Operations, Origin, PacketRecord, PacketSeq, PluginRecord, State,
+    Submission, TaskAction, TaskId, TaskSelection, read,
 };
 use crate::dispatch::{archived, tasks_of};
 use crate::effects::{Decision, resumption};
@@ -39,25 +41,31 @@ pub enum Resumed {
 /// # Errors
 /// When the broker does not answer. Tasks before that one are resumed.
 pub async fn resume(
-    broker: &dyn Operations,
+    broker: &Arc<dyn Operations>,
     tasks: TaskSelection,
     decision: Option<&Decision>,
     who: &str,
 ) -> Result<Vec<(TaskId, Resumed)>, BrokerError> {
     let mut resumed = Vec::new();
-    for task in broker.selected(tasks)? {
+    for task in read(broker, |broker| broker.selected(tasks)).await? {
         resumed.push((task, resume_one(broker, task, decision, who).await?));
     }
     Ok(resumed)
 }
 
 async fn resume_one(
-    broker: &dyn Operations,
+    broker: &Arc<dyn Operations>,
     task: TaskId,
     decision: Option<&Decision>,
     who: &str,
 ) -> Result<Resumed, BrokerError> {
-    let Some(detail) = broker.task(task)? else {
+    let found = read(broker, move |broker| {
+        let detail = broker.task(task)?;
+        detail
+            .map(|detail| Ok((detail, broker.journal(task)?)))
+            .transpose()
+    });
+    let Some((detail, journal)) = found.await? else {
         return Ok(Resumed::Unknown);
     };
     let view = detail.task;
@@ -67,15 +75,14 @@ async fn resume_one(
     let is_in_doubt = view
         .failure
         .is_some_and(|failure| failure.kind == "in-doubt");
-    let journal = broker.journal(task)?;
     let plan = match resumption(&journal, is_in_doubt, decision.cloned()) {
         Ok(plan) => plan,
         Err(error) => return Ok(Resumed::Refused(error.to_string())),
     };
     let replayed = plan.keep;
     let what = match decision.filter(|_| is_in_doubt) {
-        Some(Decision::Done(_)) => "resumed, saying that the effect in doubt was done,",
-        Some(Decision::NotDone) => "resumed, saying that the effect in doubt was not done,",
+        Some(Decision::Done(_)) => "resumed; the effect in doubt was done",
+        Some(Decision::NotDone) => "resumed; the effect in doubt was not done",
         None => "resumed",
     };
     let as_looked_at = (task, view.ended);
@@ -89,6 +96,22 @@ async fn resume_one(
             "somebody else resumed, restarted or dropped it just now; look at it again".to_owned(),
         )
     })
+}
+
+/// Does something to tasks and answers for each; at most [`MOST_TASKS`](crate::broker::MOST_TASKS)
+/// of those that match.
+///
+/// # Errors
+/// When the broker does not answer: nothing was done then.
+pub async fn act(
+    broker: &Arc<dyn Operations>,
+    tasks: TaskSelection,
+    action: TaskAction,
+    who: &str,
+) -> Result<Vec<(TaskId, Acted)>, BrokerError> {
+    let tasks = read(broker, |broker| broker.selected(tasks)).await?;
+    let acted = broker.act(tasks.clone(), action, who).await?;
+    Ok(tasks.into_iter().zip(acted).collect())
 }
 
 /// Why a packet is not dispatched again.
@@ -127,24 +150,27 @@ pub struct Redispatched {
 /// # Errors
 /// [`RedispatchError`]; nothing was made then.
 pub async fn redispatch(
-    broker: &dyn Operations,
+    broker: &Arc<dyn Operations>,
     routes: &Routes,
     packet: PacketSeq,
     handlers: Option<&[String]>,
 ) -> Result<Redispatched, RedispatchError> {
-    let record = broker.packet(packet)?;
+    let record = read(broker, move |broker| broker.packet(packet)).await?;
     let PacketRecord { packet: kept, .. } = record.ok_or(RedispatchError::Unknown(packet.0))?;
-    let read = archived(&kept);
+    let kept = archived(&kept);
     let chosen = match handlers {
-        Some(names) => named(broker, routes, names)?,
+        Some(names) => {
+            let plugins = read(broker, |broker| broker.plugins()).await?;
+            named(&plugins, routes, names)?
+        }
         None => routes
-            .matching(&read)
+            .matching(&kept)
             .map_err(|reason| RedispatchError::Unmatched(reason.advice()))?,
     };
     let dispatch = broker.next_dispatch(packet).await?;
-    let mut tasks = tasks_of(&read, &chosen, unix_nanos(Timestamp::now()));
+    let mut tasks = tasks_of(&kept, &chosen, unix_nanos(Timestamp::now()));
     for (task, route) in tasks.iter_mut().zip(&chosen) {
-        task.id = packet_task_id(&read.identity, &route.name(), dispatch);
+        task.id = packet_task_id(&kept.identity, &route.name(), dispatch);
         task.origin = Origin::Redispatch;
     }
     let made = tasks
@@ -165,26 +191,22 @@ pub async fn redispatch(
 
 /// The routes with these names.
 fn named(
-    broker: &dyn Operations,
+    plugins: &[PluginRecord],
     routes: &Routes,
     names: &[String],
-) -> Result<Vec<std::sync::Arc<crate::routes::Route>>, RedispatchError> {
+) -> Result<Vec<Arc<crate::routes::Route>>, RedispatchError> {
     let of = |name: &String| {
         let (plugin, handler) = name.split_once('.').ok_or_else(|| {
             RedispatchError::Handler(format!("`{name}` is no handler; write PLUGIN.HANDLER"))
         })?;
         let known = routes.task(plugin, handler);
-        known.map_err(|nearest| why_none(broker, plugin, nearest))
+        known.map_err(|nearest| why_none(plugins, plugin, nearest))
     };
     names.iter().map(of).collect()
 }
 
 /// Why a plugin has no such route: a disabled one has none at all, and no other is meant.
-fn why_none(broker: &dyn Operations, plugin: &str, nearest: String) -> RedispatchError {
-    let plugins = match broker.plugins() {
-        Ok(plugins) => plugins,
-        Err(error) => return error.into(),
-    };
+fn why_none(plugins: &[PluginRecord], plugin: &str, nearest: String) -> RedispatchError {
     let is_disabled = |one: &PluginRecord| one.plugin == plugin && one.disabled.is_some();
     RedispatchError::Handler(if plugins.iter().any(is_disabled) {
         format!("plugin `{plugin}` is disabled; `gwasp plugin enable {plugin}` ends that")

@@ -280,9 +280,9 @@ fn a_person_who_knows_that_an_upload_was_done_settles_it() {
     let shown = stage.shown(&task.id);
     assert!(shown.contains("in-doubt[E0304]"), "{shown}");
     let uid = rustix::process::geteuid().as_raw();
-    let decision = "resumed, saying that the effect in doubt was done, ";
-    let who = format!("by user {uid}, process ");
-    let is_told = |line: &str| line.starts_with(decision) && line.contains(&who);
+    let decision = "resumed; the effect in doubt was done";
+    let who = format!("(user {uid}, process ");
+    let is_told = |line: &str| line.contains(decision) && line.contains(&who);
     assert!(shown.lines().any(is_told), "{shown}");
     assert_eq!(
         (stage.service.uploads().len(), stage.service.done()),

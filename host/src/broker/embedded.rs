@@ -201,15 +201,11 @@ impl Operations for Embedded {
 
     fn act<'a>(
         &'a self,
-        tasks: TaskSelection,
+        tasks: Vec<TaskId>,
         action: TaskAction,
         who: &'a str,
-    ) -> Answer<'a, Result<Vec<(TaskId, Acted)>, BrokerError>> {
-        Box::pin(async move {
-            let tasks = self.selected(tasks)?;
-            let acted = self.store.act(tasks.clone(), action, who).await?;
-            Ok(tasks.into_iter().zip(acted).collect())
-        })
+    ) -> Answer<'a, Result<Vec<Acted>, BrokerError>> {
+        Box::pin(self.store.act(tasks, action, who))
     }
 
     fn resume<'a>(

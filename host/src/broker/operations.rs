@@ -44,14 +44,14 @@ pub trait Operations: Broker {
     /// When it cannot be read.
     fn pauses(&self) -> Result<Vec<Pause>, BrokerError>;
 
-    /// Does something to tasks and answers for each; at most [`MOST_TASKS`] in one call, which
-    /// change together. `who` stands in what the tasks say of it later.
+    /// Does something to tasks, which change together, and answers for each in order. `who`
+    /// stands in what the tasks say of it later.
     fn act<'a>(
         &'a self,
-        tasks: TaskSelection,
+        tasks: Vec<TaskId>,
         action: TaskAction,
         who: &'a str,
-    ) -> Answer<'a, Result<Vec<(TaskId, Acted)>, BrokerError>>;
+    ) -> Answer<'a, Result<Vec<Acted>, BrokerError>>;
 
     /// Puts a task that is set aside back into its queue, with the first `keep` entries of its
     /// journal, one of them replaced; `by` is what the person did and who, kept with the task. Answers false where it is not set aside any more, or was

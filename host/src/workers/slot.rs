@@ -77,7 +77,8 @@ async fn run_lease(pool: &Pool, lease: Lease) {
         debug!(target: "gwasp::task", task = %lease.task, plugin = %lease.plugin, "plugin not loaded; task waits");
         let due = pool.now().saturating_add(nanos(NOT_LOADED_DELAY));
         let version = lease.pinned.unwrap_or_default();
-        commit(pool, &lease, bare(&lease, version, Step::GiveBack { due })).await;
+        let given_back = bare(&lease, version, Step::GiveBack { due });
+        commit(pool, &lease, given_back).await;
         return;
     };
     // A run with a journal stays on the version that wrote it.
@@ -87,6 +88,7 @@ async fn run_lease(pool: &Pool, lease: Lease) {
     let invoked = AssertUnwindSafe(execute(pool, &lease, &plugin, version))
         .catch_unwind()
         .await;
+    // Of what ran, whatever the configuration says by now.
     let commit_of = match invoked {
         Ok(Ok(invoked)) => finished(pool, &lease, version, invoked),
         Ok(Err(ended)) => without_run(pool, &lease, version, ended),
@@ -109,7 +111,8 @@ async fn run_lease(pool: &Pool, lease: Lease) {
 async fn expire(pool: &Pool, lease: &Lease) {
     let reason = expired("its deadline passed before it could run".to_owned());
     let version = lease.pinned.unwrap_or_default();
-    commit(pool, lease, bare(lease, version, Step::Revoke { reason })).await;
+    let revoked = bare(lease, version, Step::Revoke { reason });
+    commit(pool, lease, revoked).await;
 }
 
 /// Runs the handler; an error is an end that came before it began.

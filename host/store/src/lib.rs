@@ -351,10 +351,10 @@ impl Store {
     /// Keeps bytes under their SHA-256 and returns it. Keeping them again is cheap.
     ///
     /// # Errors
-    /// [`StoreError::TooLarge`] beyond [`Options::max_payload`]; [`StoreError::Full`],
+    /// [`StoreError::TooLarge`] beyond [`Options::max_blob`]; [`StoreError::Full`],
     /// [`StoreError::Failed`] or [`StoreError::Closed`].
     pub async fn put_blob(&self, bytes: Bytes) -> Result<[u8; 32], StoreError> {
-        limits::check_length("a blob", bytes.len(), self.inner.options.max_payload)?;
+        limits::check_length("a blob", bytes.len(), self.inner.options.max_blob)?;
         let digest = segments::digest_of(&bytes);
         let permit = self.room(bytes.len()).await?;
         self.ask(permit, |reply| ValueOp::PutBlob {

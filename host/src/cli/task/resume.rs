@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
 use gwasp_store::{OpenError, Options, State, Store, TaskDetail};
 
 use super::decide::{Which, tell};
 use super::find;
-use crate::broker::{Broker as _, Embedded};
+use crate::broker::{Embedded, Operations};
 use crate::cli::control::{HostArgs, PATIENCE};
 use crate::cli::store::explained;
 use crate::cli::{complain, exit, table};
@@ -86,8 +87,8 @@ async fn resume_alone(
         removes: false,
         ..Options::default()
     };
-    let broker = match Store::open(directory, options) {
-        Ok(store) => Embedded::over(store),
+    let broker: Arc<dyn Operations> = match Store::open(directory, options) {
+        Ok(store) => Arc::new(Embedded::over(store)),
         Err(error @ OpenError::Locked { .. }) => {
             complain(&explained(error));
             return Ok(None);

@@ -222,9 +222,8 @@ fn print_history(out: &mut impl Write, history: &[Happened<'_>]) -> std::io::Res
         match happened {
             Happened::Failed(failed) => print_failed(out, failed, &history[..index])?,
             Happened::Decided(decided) => {
-                let at = table::moment(decided.at);
-                let (what, who) = (table::clean(&decided.what), table::clean(&decided.who));
-                writeln!(out, "{what} {at} by {who}")?;
+                let (at, what, who) = (table::moment(decided.at), &decided.what, &decided.who);
+                table::field(out, "decided", &format!("{at}  {what} ({who})"))?;
             }
         }
     }
@@ -353,7 +352,7 @@ mod tests {
             [
                 "attempt 1 failed 1970-01-01T00:00:00.000Z",
                 "  journal[E0310]: m",
-                "resumed 1970-01-01T00:00:02.000Z by user 7",
+                "decided   1970-01-01T00:00:02.000Z  resumed (user 7)",
                 "attempt 1 failed 1970-01-01T00:00:03.000Z, as attempt 1 of \
                  1970-01-01T00:00:00.000Z",
             ]

@@ -1,7 +1,6 @@
 //! What people ask for, done between two looks at the directory.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use tracing::{info, warn};
 
@@ -9,9 +8,10 @@ use super::super::load::{Aim, Source};
 use super::super::view::{self, PluginState, PluginView, RefusedView};
 use super::super::{Answer, Fate, PluginsError, Reloaded, Reply, Wish};
 use super::{Asked, Follower, reloaded};
-use crate::broker::{BrokerError, PluginRecord, RouteChange};
+use crate::broker::{PluginRecord, RouteChange, read};
 use crate::packet::{Digest, from_unix_nanos};
 use crate::plugins::Change;
+use crate::text::nearest;
 
 impl Follower {
     /// Does what a person asks for, or begins it.
@@ -25,7 +25,7 @@ impl Follower {
             Wish::Disable(plugin, reply) => {
                 let disabled = self.disable(&plugin).await;
                 let done = disabled.map(|fate| vec![reloaded(plugin, fate)]);
-                self.publish();
+                self.publish().await;
                 answer(reply, done);
             }
             Wish::Enable(plugin, reply) => {
@@ -33,7 +33,7 @@ impl Follower {
                 self.answer_after(begun, plugin, reply);
             }
             Wish::RollBack(plugin, to, reply) => {
-                let begun = self.roll_back(&plugin, to);
+                let begun = self.roll_back(&plugin, to).await;
                 self.answer_after(begun, plugin, reply);
             }
         }
@@ -76,12 +76,13 @@ impl Follower {
 
     async fn disable(&mut self, plugin: &str) -> Answer<Fate> {
         self.known(plugin)?;
-        self.give_up(plugin);
-        self.tell(&reloaded(plugin.to_owned(), Fate::Disabled));
         if self.disabled.contains(plugin) {
             return Ok(Fate::Disabled);
         }
+        // On disk first: where that fails all goes on as it was.
         self.parts.change(plugin, RouteChange::Disable).await?;
+        self.give_up(plugin);
+        self.tell(&reloaded(plugin.to_owned(), Fate::Disabled));
         self.parts.registry.remove(plugin);
         self.refused.remove(plugin);
         self.names.insert(plugin.to_owned());
@@ -96,15 +97,16 @@ impl Follower {
             self.parts.change(plugin, RouteChange::Enable).await?;
             self.disabled.remove(plugin);
             info!(target: "gwasp::host", plugin, "plugin enabled by a person");
-            self.publish();
+            self.publish().await;
         }
         let path = self.directory.join(format!("{plugin}.wasm"));
-        Ok(self.begin(plugin, Source::File(path), Aim::Newest, true)?)
+        let file = Source::File(path);
+        Ok(self.begin(plugin, file, Aim::Newest, true).await?)
     }
 
-    fn roll_back(&mut self, plugin: &str, to: Option<Digest>) -> Answer<()> {
+    async fn roll_back(&mut self, plugin: &str, to: Option<Digest>) -> Answer<()> {
         self.known(plugin)?;
-        let record = self.record(plugin)?;
+        let record = self.record(plugin).await?;
         let Some(current) = record.current else {
             return Err(PluginsError::NoRoutes(plugin.to_owned()));
         };
@@ -131,7 +133,7 @@ impl Follower {
                 instead_of: of_directory,
             }
         };
-        Ok(self.begin(plugin, Source::Kept(to), aim, true)?)
+        Ok(self.begin(plugin, Source::Kept(to), aim, true).await?)
     }
 
     fn known(&self, plugin: &str) -> Answer<()> {
@@ -139,20 +141,17 @@ impl Follower {
         if known().any(|known| known == plugin) {
             return Ok(());
         }
-        let nearest = known().min_by_key(|known| strsim::damerau_levenshtein(known, plugin));
         Err(PluginsError::Unknown {
             plugin: plugin.to_owned(),
-            nearest: nearest.cloned(),
+            nearest: nearest(plugin, known().map(String::as_str)),
         })
     }
 
     async fn list(&self) -> Answer<Vec<PluginView>> {
-        let broker = Arc::clone(&self.parts.broker);
-        let reading = tokio::task::spawn_blocking(move || {
-            Ok::<_, BrokerError>((broker.plugins()?, broker.tasks_by_version()?))
+        let known = read(&self.parts.broker, |broker| {
+            Ok((broker.plugins()?, broker.tasks_by_version()?))
         });
-        let read = reading.await.map_err(|_panic| PluginsError::Stopping)?;
-        let (mut records, tasks) = read?;
+        let (mut records, tasks) = known.await?;
         let runs = self.parts.registry.runs();
         for plugin in self.refused.keys() {
             if !records.iter().any(|record| record.plugin == *plugin) {
