@@ -153,7 +153,8 @@ fn print(read: &Events, args: &Args) -> anyhow::Result<()> {
             packet.unwrap_or_default(),
             row.task.unwrap_or_default(),
             cpu.unwrap_or_default(),
-            row.handler.unwrap_or_default() + if row.shadow { " (shadow)" } else { "" },
+            // In front: the end of a long name is cut.
+            if row.shadow { "(shadow) " } else { "" }.to_owned() + &row.handler.unwrap_or_default(),
         ];
         write(&mut out, &cells)?;
     }

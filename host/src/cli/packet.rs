@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::control::HostArgs;
 use super::store::{ListArgs, StoreArgs};
 use super::table::{self, Column};
-use super::task::{Live, STARTED};
+use super::task::{Live, SHORT_ID, STARTED};
 use crate::complaint::Said;
 use crate::control::{RedispatchAnswer, RedispatchRequest};
 use crate::explain::code;
@@ -351,7 +351,10 @@ fn print(shown: &Shown) -> anyhow::Result<()> {
             (_, true) => " (shadow)",
             (_, false) => "",
         };
-        writeln!(out, "{:<10} {id}  {state:<7}  {handler}{how}", "task")?;
+        let line = |id: &str| format!("{:<10} {id}  {state:<7}  {handler}{how}", "task");
+        let (line, short) = (line(id), line(id.get(..SHORT_ID).unwrap_or(id)));
+        let is_wide = line.chars().count() > table::edge();
+        writeln!(out, "{}", if is_wide { short } else { line })?;
     }
     Ok(())
 }

@@ -246,20 +246,47 @@ fn wrapped(text: &str, edge: usize) -> Vec<String> {
     lines(text, edge.saturating_sub(INDENT.len() + 1))
 }
 
-/// `text` in lines of at most so many characters, but for words that are longer.
+/// `text` in lines of at most so many characters, but for words that are longer. A command in
+/// backquotes stands in one line where it can: it is copied as it stands.
 pub(super) fn lines(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
+    for word in words(text, width) {
         match lines.last_mut() {
             Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
                 line.push(' ');
-                line.push_str(word);
+                line.push_str(&word);
             }
-            _ => lines.push(word.to_owned()),
+            _ => lines.push(word),
         }
     }
     lines.retain(|line| !line.is_empty());
     lines
+}
+
+/// The words of `text`; what is between backquotes is one, unless it is longer than a line.
+fn words(text: &str, width: usize) -> Vec<String> {
+    let is_open = |word: &str| word.matches('`').count() % 2 == 1;
+    let mut words: Vec<String> = Vec::new();
+    // How many words a quotation has so far that has not ended.
+    let mut quoted = 0_usize;
+    for word in text.split(' ') {
+        words.push(word.to_owned());
+        quoted = match (quoted, is_open(word)) {
+            (0, false) => 0,
+            (0, true) => 1,
+            (before, false) => before + 1,
+            (before, true) => {
+                let from = words.len() - (before + 1);
+                let joined = words[from..].join(" ");
+                if joined.chars().count() <= width {
+                    words.truncate(from);
+                    words.push(joined);
+                }
+                0
+            }
+        };
+    }
+    words
 }
 
 /// `text` in one line, whole, without what drives a terminal.
@@ -341,7 +368,7 @@ pub(super) fn day(days: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Column, cut, json, second, write};
+    use super::{Column, cut, json, lines, second, write};
 
     #[test]
     fn a_line_ends_at_the_edge() {
@@ -422,6 +449,17 @@ mod tests {
             told(200)
         );
         assert!(told(usize::MAX).ends_with("1      add [grants.p] kv = true\n"));
+    }
+
+    #[test]
+    fn a_command_is_not_broken_unless_it_is_longer_than_a_line() {
+        let text = "or until `gwasp unpause a.b`, now";
+        assert_eq!(lines(text, 20), ["or until", "`gwasp unpause a.b`,", "now"]);
+        assert_eq!(
+            lines(text, 12),
+            ["or until", "`gwasp", "unpause", "a.b`, now"]
+        );
+        assert_eq!(lines("it's a ` b", 6), ["it's a", "` b"]);
     }
 
     #[test]

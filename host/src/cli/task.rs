@@ -63,7 +63,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 pub(super) const STARTED: &str = "STARTED";
 
 /// How much of a task's id is told: commands take the beginning.
-const SHORT_ID: usize = 13;
+pub(super) const SHORT_ID: usize = 13;
 
 /// A task, as a program reads it.
 #[derive(Serialize)]
