@@ -76,65 +76,38 @@ struct Cli {
     command: Command,
 }
 
+// What a command is told of is beside its arguments: a text here would hide the longer one there.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs the host: listeners, broker and workers in one process.
     Run(run::Args),
-    /// Plays notices to VOEvent subscribers, as a broker.
     Replay(replay::Args),
-    /// Sends notices to a VOEvent broker, as an author.
     Send(send::Args),
-    /// Shows how a running host is.
     Status(status::Args),
-    /// Looks at the plugins of a running host, and decides about them.
     Plugin(plugin::Args),
-    /// Has a running host look at its plugin directory now.
     Reload(plugin::ReloadArgs),
-    /// Shows where every packet and task is, and whether that adds up.
     Ledger(ledger::Args),
-    /// Stops handlers of a running host for a while.
     Pause(pause::PauseArgs),
-    /// Ends a pause.
     Unpause(pause::UnpauseArgs),
-    /// Looks at tasks, and decides about them.
     Task(task::Args),
-    /// Looks at packets.
     Packet(packet::Args),
-    /// Checks, copies and writes out what is kept.
     Store(store::Args),
-    /// Answers a question in SQL from what is kept.
     Sql(sql::Args),
-    /// Shows what happened, in order, and goes on with what happens.
     Events(events::Args),
-    /// Shows packets and what becomes of them, a line each, as it happens.
     Tap(tap::Args),
-    /// Shows what notices say.
     Notice(notice::Args),
-    /// Makes, describes and converts gravitational-wave sky maps.
     Skymap(skymap::Args),
     /// Runs a plugin against notice files, without a host.
     Test(test::Args),
-    /// Runs a plugin over the archive of packets, beside what was.
     Backtest(backtest::Args),
-    /// Reads the configuration and the plugins, and starts nothing.
     Check(check::Args),
-    /// Shows the configuration that is in force, its schema, or one to begin with.
     Config(config::Args),
-    /// Tells what a code such as E0101 means, and what to do.
     Explain(explain::Args),
-    /// Writes a plugin to begin with.
     New(new::Args),
-    /// Builds plugins and puts them into a plugin directory.
     Build(build::Args),
-    /// Runs the host under systemd: writes the units.
     Systemd(systemd::Args),
-    /// Measures the host on this machine.
     Bench(bench::Args),
-    /// Shows the version of the host and of what must fit it.
     Version(version::Args),
-    /// Prints completions for a shell.
     Completions(shell::CompletionsArgs),
-    /// Writes manual pages.
     Man(shell::ManArgs),
     #[command(hide = true)]
     CompileWorker(compile_worker::Args),

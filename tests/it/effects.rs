@@ -256,6 +256,13 @@ fn in_doubt(reply: Reply) -> Stage {
         (task.state.as_str(), task.kind.as_str(), task.attempts),
         ("FAILURE", "in-doubt", 1)
     );
+    let status = stage.gwasp(&["status"]).stdout;
+    for part in [
+        "packets of gcn may be missing between",
+        "1 with an effect in doubt",
+    ] {
+        assert!(status.contains(part), "{status}");
+    }
     stage.stop(host);
     let refused = stage.resume(&[]);
     assert!(

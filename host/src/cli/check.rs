@@ -23,8 +23,10 @@ use crate::text::{is_meant, nearest};
 /// Most open tasks of a plugin that are counted.
 const COUNTED: u32 = 10_000;
 
-/// Reads the configuration, its files and the store, loads the plugins as `gwasp run` would, and
-/// starts nothing. What plugins call without a grant is noted, with the lines to add.
+/// Reads the configuration, its files and the store, and starts nothing.
+///
+/// Plugins are loaded as `gwasp run` would. What they call without a grant is noted, with the
+/// lines to add.
 ///
 /// Exit code 78 where the host would not start, 1 where something in it would not work.
 #[derive(Debug, clap::Args)]

@@ -37,7 +37,6 @@ enum Command {
     List(PacketListArgs),
     /// Shows one packet, or writes its exact bytes.
     Show(ShowArgs),
-    /// Has a running host make new tasks of a packet.
     Redispatch(RedispatchArgs),
 }
 

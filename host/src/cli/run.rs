@@ -22,7 +22,9 @@ use crate::services::check_secret;
 use crate::stop::StopSignal;
 use crate::text::chain;
 
-/// Runs the host until SIGTERM or Ctrl-C: the first ends it in order, the second at once.
+/// Runs the host: listeners, broker and workers in one process.
+///
+/// The first SIGTERM or Ctrl-C ends it in order, the second at once.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   gwasp run                            serves the plugins in ./plugins; listens to nothing

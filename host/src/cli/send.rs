@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use crate::config::BrokerAddress;
 use crate::listeners::vtp::author::{Receipt, submit};
 
-/// Gives events to a broker's author port and prints its receipts.
+/// Sends notices to a VOEvent broker, as an author, and prints its receipts.
 ///
 /// Exit code 0 when every one was acknowledged, else 1. A broker that closes without a receipt
 /// may or may not have taken the event; sending it again is safe, brokers know duplicates.

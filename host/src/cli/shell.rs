@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Command;
+use clap::builder::Resettable;
 
 /// Prints completions for a shell.
 #[derive(Debug, clap::Args)]
@@ -80,10 +81,42 @@ fn write_pages(directory: &Path, mut command: Command) -> anyhow::Result<usize> 
 }
 
 fn page(command: Command) -> anyhow::Result<(String, Vec<u8>)> {
-    let man = clap_mangen::Man::new(command);
+    let notes = command.get_after_help().map(ToString::to_string);
+    let command = command.after_help(Resettable::Reset);
+    let man = clap_mangen::Man::new(command)
+        .source(format!("gwasp {}", env!("CARGO_PKG_VERSION")))
+        .manual("GWASP");
     let mut page = Vec::new();
     man.render(&mut page)?;
+    page.extend(sections(&notes.unwrap_or_default()).into_bytes());
     Ok((man.get_filename(), page))
+}
+
+/// What stands under the options, with its lines as they are: examples are no running text.
+fn sections(notes: &str) -> String {
+    let mut text = String::new();
+    let mut last = "";
+    for paragraph in notes.split("\n\n").filter(|one| !one.trim().is_empty()) {
+        let (title, lines) = match paragraph.strip_prefix("Examples:\n") {
+            Some(examples) => ("EXAMPLES", examples),
+            None => ("NOTES", paragraph),
+        };
+        if title == last {
+            text.push_str(".PP\n");
+        } else {
+            text.push_str(&format!(".SH {title}\n"));
+        }
+        last = title;
+        let is_running = !lines.lines().any(|line| line.starts_with(' '));
+        text.push_str(if is_running { ".fi\n" } else { ".nf\n" });
+        for line in lines.lines() {
+            let line = line.replace('\\', "\\e").replace('-', "\\-");
+            // What begins a line of roff with a point or a quotation mark is a request.
+            text.push_str(&format!("\\&{line}\n"));
+        }
+        text.push_str(".fi\n");
+    }
+    text
 }
 
 #[cfg(test)]
@@ -122,6 +155,27 @@ mod tests {
             // In roff a hyphen is written `\-`.
             assert!(first.replace('\\', "").contains(&name), "{name}");
         }
+    }
+
+    #[test]
+    fn examples_keep_their_lines_in_the_manual() {
+        let text = sections("Exit codes:\n  0  well\n\nExamples:\n  gwasp run --log a\n  .b");
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                ".SH NOTES",
+                ".nf",
+                "\\&Exit codes:",
+                "\\&  0  well",
+                ".fi",
+                ".SH EXAMPLES",
+                ".nf",
+                "\\&  gwasp run \\-\\-log a",
+                "\\&  .b",
+                ".fi"
+            ]
+        );
     }
 
     #[test]

@@ -25,11 +25,8 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Localizes a candidate on the sky (BAYESTAR).
     Localize(localize::Args),
-    /// Shows what sky maps hold: areas, distance, most probable pixel, network.
     Info(info::Args),
-    /// Cuts a multi-order sky map to pixels of one size, for healpy and older programs.
     Flatten(flatten::Args),
 }
 

@@ -12,9 +12,9 @@ use super::task::read_effect;
 use crate::complaint::Said;
 use crate::explain::code;
 
-/// Answers a question in SQL from what is kept. A host may be running on the store.
+/// Answers a question in SQL from what is kept.
 ///
-/// The views are packets, tasks, effects and ledger; docs/sql.md has their columns. Nothing can
+/// A host may be running on the store. The views are packets, tasks, effects and ledger; docs/sql.md has their columns. Nothing can
 /// be changed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:

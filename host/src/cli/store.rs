@@ -25,15 +25,10 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Checks every row, counter and payload, and says what to do about what is wrong.
     Check(check::Args),
-    /// Gives space that the database does not need back to the disk; the host must be stopped.
     Compact(copies::CompactArgs),
-    /// Writes packets, tasks and events as JSON lines.
     Export(export::Args),
-    /// Copies the store to another directory while the host runs.
     Backup(copies::BackupArgs),
-    /// Brings a backup back, paused.
     Restore(copies::RestoreArgs),
 }
 

@@ -12,7 +12,7 @@ use anyhow::{Context as _, bail, ensure};
 
 use super::places;
 
-/// Runs the host under systemd.
+/// Runs the host under systemd: writes the units.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]

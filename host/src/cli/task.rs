@@ -34,11 +34,8 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Lists tasks, newest first.
     List(list::Args),
-    /// Shows one task: what it did, why it failed, who decided what, and what is next.
     Show(show::Args),
-    /// Puts a task in FAILURE back into its queue; it goes on where it failed.
     Resume(resume::Args),
     /// Has tasks in FAILURE begin anew: what they did is done again.
     Restart(decide::Args),

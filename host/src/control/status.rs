@@ -325,8 +325,8 @@ fn of_tasks(set_aside: u64, in_doubt: u64) -> Vec<Remark> {
     let mut remarks = Vec::new();
     if in_doubt > 0 {
         let text = format!(
-            "{in_doubt} of the tasks that are set aside have an effect in doubt: find out at the \
-             service whether it was made, then `gwasp task resume ID --done` or `--not-done`"
+            "of the tasks that are set aside, {in_doubt} with an effect in doubt: find out at \
+             the service whether it was made, then `gwasp task resume ID --done` or `--not-done`"
         );
         remarks.push(Remark::new(Verdict::Warning, text));
     }

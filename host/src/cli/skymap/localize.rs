@@ -16,7 +16,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{file, interrupt};
 
-/// Localizes a candidate on the sky: a coinc file in, a multi-order FITS sky map out.
+/// Localizes a candidate on the sky (BAYESTAR): a coinc file in, a multi-order FITS sky map out.
 ///
 /// The answers are those of ligo.skymap's BAYESTAR. Where no PSD file is given the spectra are
 /// taken from the coinc file, or from the file that its search was given as --reference-psd.

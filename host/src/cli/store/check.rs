@@ -9,9 +9,9 @@ use serde::Serialize;
 use super::StoreArgs;
 use crate::cli::table;
 
-/// Checks every row, counter and payload. A host may be running on the store.
+/// Checks every row, counter and payload, and says what to do about what is wrong.
 ///
-/// Exit code 1 where something is wrong; each finding says what to do.
+/// A host may be running on the store. Exit code 1 where something is wrong; each finding says what to do.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     #[command(flatten)]

@@ -18,10 +18,10 @@ use crate::packet::unix_nanos;
 /// Lists tasks, newest first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  gwasp task list --dead                        what is set aside, and why
+  gwasp task list --dead                      what is set aside, and why
   gwasp task list --handler fermi-log --since 2h
-  gwasp task list --dead --error 'may not'      what `gwasp task resume` with the same
-                                                options would resume")]
+  gwasp task list --dead --error 'may not'    what `gwasp task resume` resumes
+                                              with the same options")]
 pub(super) struct Args {
     #[command(flatten)]
     list: ListArgs,
