@@ -12,7 +12,7 @@ use toml::Table;
 use crate::harness::root;
 
 /// Modules of the host, and which others each may name.
-const MODULES: [(&str, &[&str]); 26] = [
+const MODULES: [(&str, &[&str]); 27] = [
     ("text", &[]),
     ("explain", &[]),
     ("complaint", &["*"]),
@@ -65,6 +65,7 @@ const MODULES: [(&str, &[&str]); 26] = [
             "workers",
         ],
     ),
+    ("settings", &["config", "explain", "rollout"]),
     (
         "dryrun",
         &[
@@ -101,11 +102,13 @@ const MODULES: [(&str, &[&str]); 26] = [
             "broker",
             "config",
             "effects",
+            "explain",
             "listeners",
             "operations",
             "packet",
             "rollout",
             "routes",
+            "settings",
             "stop",
             "text",
             "workers",

@@ -103,6 +103,11 @@ fn print(status: &Status, now: Timestamp) -> std::io::Result<()> {
         status.pid,
         status.open
     ))?;
+    let config = &status.config;
+    table::say(&format!(
+        "configuration of {:.0} ({})",
+        config.applied, config.by
+    ))?;
     for remark in &status.remarks {
         table::say(&format!("- {}", remark.text))?;
     }

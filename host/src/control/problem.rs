@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::broker::BrokerError;
+use crate::explain::Code;
 use crate::operations::RedispatchError;
 use crate::rollout::PluginsError;
+use crate::settings::SettingsError;
 use crate::text::chain;
 
 /// Why a request was not granted, for a person.
@@ -17,6 +19,9 @@ use crate::text::chain;
 pub struct Problem {
     /// What is wrong and what to do.
     pub error: String,
+    /// What `gwasp explain` knows it by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
     #[serde(skip)]
     #[schema(ignore)]
     status: u16,
@@ -46,8 +51,14 @@ impl Problem {
     fn new(status: StatusCode, error: impl Into<String>) -> Self {
         Self {
             error: error.into(),
+            code: None,
             status: status.as_u16(),
         }
+    }
+
+    /// Its code, where the host gave one that this program knows.
+    pub fn code(&self) -> Option<Code> {
+        Code::find(self.code.as_deref()?)
     }
 }
 
@@ -89,6 +100,21 @@ impl From<PluginsError> for Problem {
             }
         };
         Self::new(status, chain(&error))
+    }
+}
+
+impl From<SettingsError> for Problem {
+    fn from(error: SettingsError) -> Self {
+        match error {
+            SettingsError::Refused(refusal) => Self {
+                code: refusal.code.map(|code| code.as_str().to_owned()),
+                ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, refusal.text)
+            },
+            SettingsError::Plugins(error) => error.into(),
+            SettingsError::Stopping => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+            }
+        }
     }
 }
 

@@ -11,6 +11,10 @@ use crate::broker::Running;
 use crate::listeners::state::{Phase, Snapshot};
 use crate::packet::Digest;
 use crate::rollout::{PluginState, PluginView};
+use crate::settings::SettingsView;
+
+/// Keys of the configuration that a remark names.
+const MOST_KEYS: usize = 5;
 
 /// How a host is: its streams, queues and what runs.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -31,6 +35,8 @@ pub struct Status {
     /// Directory of its store.
     #[schema(value_type = String)]
     pub store: PathBuf,
+    /// The configuration in force, and what differs on disk.
+    pub config: SettingsView,
     /// Connections to streams.
     pub listeners: Vec<Snapshot>,
     /// Queues that have a pool.
@@ -144,12 +150,15 @@ impl Control {
             .set_aside()
             .map_err(|error| Problem::failed(&error))?;
         let pauses = self.pauses()?;
-        let listeners: Vec<Snapshot> = self.listeners.iter().map(|one| one.snapshot()).collect();
+        let listeners = self.listeners.borrow().clone();
+        let listeners: Vec<Snapshot> = listeners.iter().map(|one| one.snapshot()).collect();
+        let config = self.settings.view();
         let is_stopping = self.stop.drain.is_cancelled();
         let mut remarks = of_plugins(plugins);
         remarks.extend(of_listeners(&listeners));
         remarks.extend(pauses.iter().map(of_pause));
         remarks.extend(of_tasks(set_aside, is_stopping));
+        remarks.extend(of_config(&config));
         remarks.sort_by_key(|remark| std::cmp::Reverse(remark.verdict));
         Ok(Status {
             verdict: remarks.first().map_or(Verdict::Ok, |worst| worst.verdict),
@@ -159,6 +168,7 @@ impl Control {
             started: self.started,
             is_stopping,
             store: self.store.clone(),
+            config,
             listeners,
             queues: self.queues(),
             plugins: plugins.iter().map(PluginStatus::of).collect(),
@@ -260,6 +270,43 @@ fn of_tasks(set_aside: u64, is_stopping: bool) -> Vec<Remark> {
         remarks.push(Remark::new(Verdict::Warning, text));
     }
     remarks
+}
+
+fn of_config(config: &SettingsView) -> Vec<Remark> {
+    let SettingsView {
+        differs, unusable, ..
+    } = config;
+    let mut texts = Vec::new();
+    if let Some(unusable) = unusable {
+        let first = unusable.lines().next().unwrap_or_default();
+        texts.push(format!("the configuration on disk cannot be used, and a restart would fail: {first}; see `gwasp check`"));
+    }
+    if !differs.applied.is_empty() {
+        let keys = named(&differs.applied);
+        texts.push(format!(
+            "the configuration on disk is not applied: {keys}; `gwasp reload`"
+        ));
+    }
+    if !differs.needs_restart.is_empty() {
+        let keys = named(&differs.needs_restart);
+        texts.push(format!(
+            "a change of the configuration needs a restart: {keys}"
+        ));
+    }
+    let texts = texts.into_iter();
+    texts
+        .map(|text| Remark::new(Verdict::Warning, text))
+        .collect()
+}
+
+/// The first of some keys.
+fn named(keys: &[String]) -> String {
+    let more = keys.len().saturating_sub(MOST_KEYS);
+    let mut text = keys[..keys.len() - more].join(", ");
+    if more > 0 {
+        text.push_str(&format!(" and {more} more"));
+    }
+    text
 }
 
 const fn is_up(listener: &Snapshot) -> bool {
