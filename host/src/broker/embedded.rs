@@ -182,6 +182,14 @@ impl Broker for Embedded {
 }
 
 impl Operations for Embedded {
+    fn keep(&self, retention: Retention) {
+        self.store.keep(retention);
+    }
+
+    fn serve_serially(&self, queues: BTreeSet<String>) {
+        self.store.serve_serially(queues);
+    }
+
     fn pause<'a>(
         &'a self,
         scope: Scope,

@@ -3,6 +3,9 @@
 //! Each operation is durable before it answers. The parts of a host know [`Broker`] and nothing
 //! of this.
 
+use std::collections::BTreeSet;
+
+use gwasp_store::Retention;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -25,6 +28,13 @@ pub enum TaskSelection {
 
 /// A broker that a person controls.
 pub trait Operations: Broker {
+    /// Keeps what is kept so long from now on.
+    fn keep(&self, retention: Retention);
+
+    /// Has the tasks of `queues` run one after another, each to its end. Those that wait in one
+    /// that was none of these are not in a line.
+    fn serve_serially(&self, queues: BTreeSet<String>);
+
     /// Leases nothing of `scope` from now on, until the moment `until` (nanoseconds since the
     /// Unix epoch) where there is one; intake and accept go on. It takes the place of an earlier
     /// pause of the same scope.

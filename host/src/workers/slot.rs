@@ -47,12 +47,13 @@ pub(super) fn run(pool: &Pool, number: u32) {
     });
 }
 
-/// The next task; none once the pool stops.
+/// The next task; none once the pool stops, or is not the one of its queue any more.
 async fn next(pool: &Pool, number: u32) -> Option<Lease> {
     loop {
         let leased = tokio::select! {
             biased;
             () = pool.shared.stopping.cancelled() => return None,
+            () = pool.retired.cancelled() => return None,
             leased = pool.broker().lease(&pool.queue, number) => leased,
         };
         match leased {
@@ -175,6 +176,7 @@ fn driver(
         }
         (false, None | Some(false)) => Ok(Driver::Live(Arc::new(LiveRun {
             world: Arc::clone(world),
+            http: Arc::clone(&world.http.borrow()),
             task: lease.task,
             token: lease.token,
             version,
