@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::broker::{
-    Acted, BrokerError, Operations, Origin, PacketRecord, PacketSeq, State, Submission, TaskAction,
-    TaskId, TaskSelection, read,
+    Acted, BrokerError, Operations, Origin, PacketRecord, PacketSeq, PluginRecord, State,
+    Submission, TaskAction, TaskId, TaskSelection, read,
 };
 use crate::dispatch::{archived, tasks_of};
 use crate::effects::{Decision, resumption};
@@ -81,8 +81,8 @@ async fn resume_one(
     };
     let replayed = plan.keep;
     let what = match decision.filter(|_| is_in_doubt) {
-        Some(Decision::Done(_)) => "resumed, saying that the effect in doubt was done,",
-        Some(Decision::NotDone) => "resumed, saying that the effect in doubt was not done,",
+        Some(Decision::Done(_)) => "resumed; the effect in doubt was done",
+        Some(Decision::NotDone) => "resumed; the effect in doubt was not done",
         None => "resumed",
     };
     let as_looked_at = (task, view.ended);
@@ -159,7 +159,10 @@ pub async fn redispatch(
     let PacketRecord { packet: kept, .. } = record.ok_or(RedispatchError::Unknown(packet.0))?;
     let kept = archived(&kept);
     let chosen = match handlers {
-        Some(names) => named(routes, names)?,
+        Some(names) => {
+            let plugins = read(broker, |broker| broker.plugins()).await?;
+            named(&plugins, routes, names)?
+        }
         None => routes
             .matching(&kept)
             .map_err(|reason| RedispatchError::Unmatched(reason.advice()))?,
@@ -188,6 +191,7 @@ pub async fn redispatch(
 
 /// The routes with these names.
 fn named(
+    plugins: &[PluginRecord],
     routes: &Routes,
     names: &[String],
 ) -> Result<Vec<Arc<crate::routes::Route>>, RedispatchError> {
@@ -195,11 +199,20 @@ fn named(
         let (plugin, handler) = name.split_once('.').ok_or_else(|| {
             RedispatchError::Handler(format!("`{name}` is no handler; write PLUGIN.HANDLER"))
         })?;
-        routes
-            .task(plugin, handler)
-            .map_err(RedispatchError::Handler)
+        let known = routes.task(plugin, handler);
+        known.map_err(|nearest| why_none(plugins, plugin, nearest))
     };
     names.iter().map(of).collect()
+}
+
+/// Why a plugin has no such route: a disabled one has none at all, and no other is meant.
+fn why_none(plugins: &[PluginRecord], plugin: &str, nearest: String) -> RedispatchError {
+    let is_disabled = |one: &PluginRecord| one.plugin == plugin && one.disabled.is_some();
+    RedispatchError::Handler(if plugins.iter().any(is_disabled) {
+        format!("plugin `{plugin}` is disabled; `gwasp plugin enable {plugin}` ends that")
+    } else {
+        nearest
+    })
 }
 
 #[cfg(test)]
