@@ -15,7 +15,7 @@ use crate::effects::ResumeError;
 use crate::explain::{Code, code};
 use crate::guest_build::BuildError;
 use crate::guest_build::packages::PackagesError;
-use crate::host::HostError;
+use crate::host::{HostError, ReloadError};
 use crate::listeners::vtp::author::SubmitError;
 use crate::listeners::vtp::{DialError, ProbeError, TlsSetupError, replay};
 use crate::operations::RedispatchError;
@@ -92,6 +92,7 @@ fn own_code(error: &(dyn Error + 'static)) -> Option<Code> {
         SecretError,
         TlsSetupError,
         HostError,
+        ReloadError,
         PluginsError,
         StartError,
         LoadError,
@@ -179,6 +180,15 @@ impl Coded for HostError {
     }
 }
 
+impl Coded for ReloadError {
+    fn code(&self) -> Code {
+        match self {
+            Self::QueueHasTasks { .. } | Self::QueueIsNamed { .. } => code::QUEUE_IN_USE,
+            Self::Part(error) => error.code(),
+        }
+    }
+}
+
 impl Coded for StartError {
     fn code(&self) -> Code {
         match self {
@@ -200,7 +210,7 @@ impl Coded for ClientError {
     fn code(&self) -> Code {
         match self {
             Self::NoHost { .. } => code::NO_HOST,
-            Self::Refused(problem) => Code::find(&problem.code).unwrap_or(code::REFUSED),
+            Self::Refused(problem) => problem.code().unwrap_or(code::REFUSED),
             Self::Late(_) | Self::Failed(_) => code::HOST_SILENT,
         }
     }

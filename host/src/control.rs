@@ -30,6 +30,7 @@ use crate::broker::Operations;
 use crate::listeners::state::ListenerState;
 use crate::rollout::Plugins;
 use crate::routes::Routes;
+use crate::settings::Settings;
 use crate::stop::StopSignal;
 use crate::workers::Pools;
 
@@ -38,11 +39,14 @@ pub use actions::{
     RedispatchRequest, ResumeRequest, Scope, Settled, TaskAnswer, Tasks, TasksRequest,
     UnpauseRequest,
 };
+pub use caller::own_name;
 pub use client::{Client, ClientError};
 pub use problem::Problem;
 pub use routes::{RollBack, description};
 pub use socket::{Socket, SocketError};
-pub use status::{PluginStatus, QueueStatus, Remark, RunningTask, Status, Verdict};
+pub use status::{
+    DiskStatus, Gap, PluginStatus, QueueStatus, Remark, RunningTask, Status, Verdict,
+};
 
 /// How long answers that are under way may take once the host has nothing more to say.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -55,11 +59,13 @@ pub struct Control {
     /// Which handlers a packet matches now.
     pub routes: watch::Receiver<Arc<Routes>>,
     /// One for each connection to a stream.
-    pub listeners: Vec<Arc<ListenerState>>,
+    pub listeners: watch::Receiver<Vec<Arc<ListenerState>>>,
     /// Where tasks run.
     pub pools: Arc<Pools>,
     /// What is run.
     pub plugins: Plugins,
+    /// The configuration in force.
+    pub settings: Settings,
     /// The store's directory.
     pub store: PathBuf,
     /// When the host started.

@@ -122,6 +122,8 @@ codes! {
     SECRET = "E0105";
     /// Certificates cannot be used.
     CERTIFICATES = "E0106";
+    /// A queue that is in use would go.
+    QUEUE_IN_USE = "E0107";
     /// A plugin's file has a name that cannot be one.
     PLUGIN_NAME = "E0201";
     /// A file is no plugin.

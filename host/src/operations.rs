@@ -41,7 +41,7 @@ pub enum Resumed {
 }
 
 /// Puts tasks that are set aside back into their queues: each goes on where it failed. `decision`
-/// is about the effect of each that is in doubt.
+/// is about the effect of each that is in doubt; `who` decides, in words for a person.
 ///
 /// # Errors
 /// When the broker does not answer. Tasks before that one are resumed.
@@ -49,10 +49,11 @@ pub async fn resume(
     broker: &Arc<dyn Operations>,
     tasks: TaskSelection,
     decision: Option<&Decision>,
+    who: &str,
 ) -> Result<Vec<(TaskId, Resumed)>, BrokerError> {
     let mut resumed = Vec::new();
     for task in read(broker, |broker| broker.selected(tasks)).await? {
-        resumed.push((task, resume_one(broker, task, decision).await?));
+        resumed.push((task, resume_one(broker, task, decision, who).await?));
     }
     Ok(resumed)
 }
@@ -61,6 +62,7 @@ async fn resume_one(
     broker: &Arc<dyn Operations>,
     task: TaskId,
     decision: Option<&Decision>,
+    who: &str,
 ) -> Result<Resumed, BrokerError> {
     let found = read(broker, move |broker| {
         let detail = broker.task(task)?;
@@ -83,8 +85,14 @@ async fn resume_one(
         Err(error) => return Ok(Resumed::Refused(error.to_string())),
     };
     let replayed = plan.keep;
+    let what = match decision.filter(|_| is_in_doubt) {
+        Some(Decision::Done(_)) => "resumed, saying that the effect in doubt was done,",
+        Some(Decision::NotDone) => "resumed, saying that the effect in doubt was not done,",
+        None => "resumed",
+    };
+    let as_looked_at = (task, view.ended);
     let is_resumed = broker
-        .resume((task, view.ended), plan.keep, plan.replace)
+        .resume(as_looked_at, plan.keep, plan.replace, (what, who))
         .await?;
     Ok(if is_resumed {
         Resumed::Waits { replayed }

@@ -186,6 +186,13 @@ impl Routes {
         self.names.keys().cloned().collect()
     }
 
+    /// The first entry whose tasks wait in `queue`, `PLUGIN.NAME`.
+    pub fn in_queue(&self, queue: &str) -> Option<&str> {
+        let mut routes = self.names.iter();
+        let found = routes.find(|(_, route)| route.entry.options.queue == queue);
+        found.map(|(name, _)| name.as_str())
+    }
+
     /// The entry `name` of `plugin`.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use toml::Table;
 use crate::harness::root;
 
 /// Modules of the host, and which others each may name.
-const MODULES: [(&str, &[&str]); 26] = [
+const MODULES: [(&str, &[&str]); 27] = [
     ("text", &[]),
     ("explain", &[]),
     ("complaint", &["*"]),
@@ -65,6 +65,7 @@ const MODULES: [(&str, &[&str]); 26] = [
             "workers",
         ],
     ),
+    ("settings", &["config", "explain", "rollout"]),
     (
         "dryrun",
         &[
@@ -108,6 +109,7 @@ const MODULES: [(&str, &[&str]); 26] = [
             "packet",
             "rollout",
             "routes",
+            "settings",
             "stop",
             "text",
             "workers",

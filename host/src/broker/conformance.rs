@@ -355,9 +355,14 @@ pub(super) async fn a_task_is_resumed_only_as_it_was_looked_at(fixture: Fixture)
     accept(broker, vec![offer(1, vec![task(1)])]).await;
     let task = set_aside(broker, "m").await;
     let ended = broker.task(task).unwrap().unwrap().task.ended.unwrap();
-    let resumed = broker.resume((task, Some(ended - 1)), 0, None).await;
+    let by = ("resumed", "alice");
+    let resumed = broker.resume((task, Some(ended - 1)), 0, None, by).await;
     assert!(!resumed.unwrap());
-    assert!(broker.resume((task, Some(ended)), 0, None).await.unwrap());
+    let resumed = broker.resume((task, Some(ended)), 0, None, by).await;
+    assert!(resumed.unwrap());
+    let found = broker.task(task).unwrap().unwrap();
+    assert_eq!((found.past.len(), found.decisions.len()), (1, 1));
+    assert_eq!(found.decisions[0].who, "alice");
     assert_eq!(lease(broker).await.unwrap().task, task);
 }
 

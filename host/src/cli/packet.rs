@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use gwasp_store::{PacketFilter, PacketSeq, PacketView, Reader, StoreError, TaskFilter, TaskView};
-use jiff::Timestamp;
 use serde::Serialize;
 
 use super::control::HostArgs;
@@ -15,7 +14,7 @@ use super::when;
 use crate::complaint::Said;
 use crate::control::{Held, HeldAnswer, HeldRequest, RedispatchAnswer, RedispatchRequest};
 use crate::explain::code;
-use crate::packet::Digest;
+use crate::packet::{Digest, from_unix_nanos};
 use crate::routes::{Manifest, Unmatched};
 use crate::task::packet_task_id;
 use crate::text::chain;
@@ -131,7 +130,7 @@ async fn redispatch_held(
 ) -> anyhow::Result<ExitCode> {
     let wish = HeldRequest {
         held,
-        since: Timestamp::from_nanosecond(since.into())?,
+        since: from_unix_nanos(since),
         handlers: (!args.to.is_empty()).then(|| args.to.clone()),
     };
     let done: HeldAnswer = args.host.post("/v1/packets/redispatch", &wish).await?;

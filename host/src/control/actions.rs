@@ -18,7 +18,7 @@ use super::{Control, Problem};
 use crate::broker::{self, Acted, PacketSeq, TaskAction, TaskFilter, TaskId, TaskSelection, read};
 use crate::effects::Decision;
 use crate::operations::{self, HeldDispatched, Redispatched, Resumed};
-use crate::packet::unix_nanos;
+use crate::packet::{from_unix_nanos, unix_nanos};
 use crate::routes::Unmatched;
 use crate::text::{is_meant, nearest};
 
@@ -78,16 +78,36 @@ impl fmt::Display for Scope {
     }
 }
 
+impl Scope {
+    /// What ends a pause of it.
+    fn end(&self) -> String {
+        let name = match self {
+            Self::All => "--all",
+            Self::Queue(name) | Self::Handler(name) => name,
+        };
+        format!("`gwasp unpause {name}`")
+    }
+
+    /// Whether tasks of this handler and queue are meant.
+    pub fn covers(&self, plugin: &str, handler: &str, queue: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Queue(name) => name == queue,
+            Self::Handler(name) => name.split_once('.') == Some((plugin, handler)),
+        }
+    }
+}
+
 impl fmt::Display for Pause {
-    /// Says what is paused, since when, by whom and until when.
+    /// Says what is paused, since when, by whom, until when, and what ends it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             scope, since, who, ..
         } = self;
         write!(f, "{scope} is paused since {since:.0} by {who}, ")?;
         match self.until {
-            Some(until) => write!(f, "until {until:.0}"),
-            None => f.write_str("until somebody ends it with `gwasp unpause`"),
+            Some(until) => write!(f, "until {until:.0}, or until {}", scope.end()),
+            None => write!(f, "until {}", scope.end()),
         }
     }
 }
@@ -314,11 +334,18 @@ pub(super) async fn revoke(
 #[utoipa::path(post, path = "/v1/tasks/resume", request_body = ResumeRequest, responses((status = 200, body = Vec<TaskAnswer>), (status = 400, body = Problem)))]
 pub(super) async fn resume(
     State(control): State<Arc<Control>>,
+    ConnectInfo(caller): ConnectInfo<Caller>,
     Body(wish): Body<ResumeRequest>,
 ) -> Result<Json<Vec<TaskAnswer>>, Problem> {
     let decision = wish.decision.map(Decision::try_from).transpose()?;
     let tasks = wish.tasks.try_into()?;
-    let resumed = operations::resume(&control.broker, tasks, decision.as_ref()).await?;
+    let resumed = operations::resume(
+        &control.broker,
+        tasks,
+        decision.as_ref(),
+        &caller.to_string(),
+    )
+    .await?;
     Ok(Json(
         resumed.into_iter().map(TaskAnswer::of_resumed).collect(),
     ))
@@ -429,8 +456,8 @@ impl From<broker::Pause> for Pause {
                     Scope::Handler(format!("{plugin}.{handler}"))
                 }
             },
-            since: moment(pause.since),
-            until: pause.until.map(moment),
+            since: from_unix_nanos(pause.since),
+            until: pause.until.map(from_unix_nanos),
             who: pause.who,
         }
     }
@@ -448,16 +475,22 @@ impl TryFrom<Tasks> for TaskSelection {
                 };
                 Self::Ids(ids.iter().map(id).collect::<Result<_, _>>()?)
             }
-            Tasks::Matching(matching) => Self::Matching(TaskFilter {
-                state: matching.dead.then_some(broker::State::Failure),
-                queue: matching.queue,
-                plugin: matching.plugin,
-                handler: matching.handler,
-                since: matching.since.map(unix_nanos),
-                error: matching.error,
-                ..TaskFilter::default()
-            }),
+            Tasks::Matching(matching) => Self::Matching(matching.into()),
         })
+    }
+}
+
+impl From<Matching> for TaskFilter {
+    fn from(matching: Matching) -> Self {
+        Self {
+            state: matching.dead.then_some(broker::State::Failure),
+            queue: matching.queue,
+            plugin: matching.plugin,
+            handler: matching.handler,
+            since: matching.since.map(unix_nanos),
+            error: matching.error,
+            ..Self::default()
+        }
     }
 }
 
@@ -560,8 +593,4 @@ impl From<(TaskId, String)> for MadeTask {
             handler,
         }
     }
-}
-
-fn moment(nanos: i64) -> Timestamp {
-    Timestamp::from_nanosecond(nanos.into()).unwrap_or_default()
 }

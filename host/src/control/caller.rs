@@ -31,6 +31,15 @@ impl Caller {
     }
 }
 
+/// Names this process as one that asks, where no host is there to be asked.
+pub fn own_name() -> String {
+    let caller = Caller {
+        uid: Some(rustix::process::geteuid().as_raw()),
+        pid: i32::try_from(std::process::id()).ok(),
+    };
+    caller.to_string()
+}
+
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.uid, self.pid) {

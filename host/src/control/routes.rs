@@ -17,9 +17,10 @@ use utoipa_axum::routes;
 
 use super::body::{Body, Named};
 use super::caller::Caller;
-use super::{Control, Problem, Status, actions};
+use super::{Control, Problem, RunningTask, Status, actions};
 use crate::packet::Digest;
 use crate::rollout::{PluginView, PluginsError, Reloaded};
+use crate::settings::ReloadAnswer;
 
 /// How long a status waits for what is said of plugins.
 const PLUGINS_SOON: Duration = Duration::from_secs(2);
@@ -42,8 +43,10 @@ pub fn description() -> Description {
 fn table() -> OpenApiRouter<Arc<Control>> {
     OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(status))
+        .routes(routes!(running))
         .routes(routes!(plugins))
         .routes(routes!(reload))
+        .routes(routes!(reload_plugins))
         .routes(routes!(enable))
         .routes(routes!(disable))
         .routes(routes!(roll_back))
@@ -106,6 +109,12 @@ async fn status(State(control): State<Arc<Control>>) -> Result<Json<Status>, Pro
     blocking(move || control.status(&plugins)).await.map(Json)
 }
 
+/// The tasks that a handler runs for, the longest first.
+#[utoipa::path(get, path = "/v1/tasks/running", responses((status = 200, body = Vec<RunningTask>)))]
+async fn running(State(control): State<Arc<Control>>) -> Json<Vec<RunningTask>> {
+    Json(control.running())
+}
+
 /// The plugins with their versions, and how many tasks and runs are on each.
 #[utoipa::path(get, path = "/v1/plugins", responses((status = 200, body = Vec<PluginView>), (status = 500, body = Problem)))]
 async fn plugins(State(control): State<Arc<Control>>) -> Result<Json<Vec<PluginView>>, Problem> {
@@ -114,8 +123,20 @@ async fn plugins(State(control): State<Arc<Control>>) -> Result<Json<Vec<PluginV
 
 /// Looks at the plugin directory now, and answers when each file is loaded or refused.
 #[utoipa::path(post, path = "/v1/plugins/reload", responses((status = 200, body = Vec<Reloaded>), (status = 500, body = Problem)))]
-async fn reload(State(control): State<Arc<Control>>) -> Result<Json<Vec<Reloaded>>, Problem> {
+async fn reload_plugins(
+    State(control): State<Arc<Control>>,
+) -> Result<Json<Vec<Reloaded>>, Problem> {
     Ok(Json(control.plugins.reload().await?))
+}
+
+/// Reads the configuration again and applies it, all or nothing, then looks at the plugin
+/// directory; answers when both are done.
+#[utoipa::path(post, path = "/v1/reload", responses((status = 200, body = ReloadAnswer), (status = 422, body = Problem, description = "It cannot be used; nothing changed.")))]
+async fn reload(
+    State(control): State<Arc<Control>>,
+    ConnectInfo(caller): ConnectInfo<Caller>,
+) -> Result<Json<ReloadAnswer>, Problem> {
+    Ok(Json(control.settings.reload(&caller.to_string()).await?))
 }
 
 /// Takes a plugin that was disabled as the plugin directory has it.

@@ -112,7 +112,7 @@ async fn a_task_that_is_set_aside_is_resumed_while_the_host_runs() {
     let (_keep, broker, _, _, lease) = stage().await;
     let task = lease.task;
     let one = || TaskSelection::Ids(vec![task, TaskId([0; 16])]);
-    let resumed = resume(&broker, one(), None).await.unwrap();
+    let resumed = resume(&broker, one(), None, "alice").await.unwrap();
     let expected = [
         (task, Resumed::Not(State::Pending)),
         (TaskId([0; 16]), Resumed::Unknown),
@@ -126,9 +126,11 @@ async fn a_task_that_is_set_aside_is_resumed_while_the_host_runs() {
     };
     end(&broker, &lease, Step::Fail { failure }).await;
     let decision = crate::effects::Decision::NotDone;
-    let refused = resume(&broker, one(), Some(&decision)).await.unwrap();
+    let refused = resume(&broker, one(), Some(&decision), "alice")
+        .await
+        .unwrap();
     assert!(matches!(&refused[0].1, Resumed::Refused(why) if why.contains("no effect")));
-    let resumed = resume(&broker, one(), None).await.unwrap();
+    let resumed = resume(&broker, one(), None, "alice").await.unwrap();
     assert_eq!(resumed[0].1, Resumed::Waits { replayed: 0 });
     assert_eq!(broker.lease("general", 0).await.unwrap().task, task);
 }

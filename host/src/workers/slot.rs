@@ -47,12 +47,13 @@ pub(super) fn run(pool: &Pool, number: u32) {
     });
 }
 
-/// The next task; none once the pool stops.
+/// The next task; none once the pool stops, or is not the one of its queue any more.
 async fn next(pool: &Pool, number: u32) -> Option<Lease> {
     loop {
         let leased = tokio::select! {
             biased;
             () = pool.shared.stopping.cancelled() => return None,
+            () = pool.retired.cancelled() => return None,
             leased = pool.broker().lease(&pool.queue, number) => leased,
         };
         match leased {
@@ -78,7 +79,7 @@ async fn run_lease(pool: &Pool, lease: Lease) {
         let due = pool.now().saturating_add(nanos(NOT_LOADED_DELAY));
         let version = lease.pinned.unwrap_or_default();
         let given_back = bare(&lease, version, Step::GiveBack { due });
-        commit(pool, &lease, given_back, None).await;
+        commit(pool, &lease, given_back).await;
         return;
     };
     // A run with a journal stays on the version that wrote it.
@@ -89,7 +90,6 @@ async fn run_lease(pool: &Pool, lease: Lease) {
         .catch_unwind()
         .await;
     // Of what ran, whatever the configuration says by now.
-    let shadow = matches!(&invoked, Ok(Ok(invoked)) if invoked.leg.is_shadow).then_some(true);
     let commit_of = match invoked {
         Ok(Ok(invoked)) => finished(pool, &lease, version, invoked),
         Ok(Err(ended)) => without_run(pool, &lease, version, ended),
@@ -104,7 +104,7 @@ async fn run_lease(pool: &Pool, lease: Lease) {
         }
     };
     if let Some(commit_of) = commit_of {
-        commit(pool, &lease, commit_of, shadow).await;
+        commit(pool, &lease, commit_of).await;
     }
 }
 
@@ -113,7 +113,7 @@ async fn expire(pool: &Pool, lease: &Lease) {
     let reason = expired("its deadline passed before it could run".to_owned());
     let version = lease.pinned.unwrap_or_default();
     let revoked = bare(lease, version, Step::Revoke { reason });
-    commit(pool, lease, revoked, None).await;
+    commit(pool, lease, revoked).await;
 }
 
 /// Runs the handler; an error is an end that came before it began.
@@ -176,6 +176,7 @@ fn driver(
         }
         (false, None | Some(false)) => Ok(Driver::Live(Arc::new(LiveRun {
             world: Arc::clone(world),
+            http: Arc::clone(&world.http.borrow()),
             task: lease.task,
             token: lease.token,
             version,
@@ -225,6 +226,7 @@ fn finished(pool: &Pool, lease: &Lease, version: Digest, invoked: Invoked) -> Op
         kv: if succeeded { kv } else { Vec::new() },
         spawns: if succeeded { spawns } else { Vec::new() },
         blobs,
+        is_shadow: leg.is_shadow,
         ..bare(lease, *version.as_bytes(), step)
     })
 }
@@ -246,10 +248,10 @@ fn bare(lease: &Lease, version: [u8; 32], step: Step) -> Commit {
 
 /// Commits, again and again while the broker may come back, unless told to stop at once. What it
 /// does not take because it is too large sets the task aside.
-async fn commit(pool: &Pool, lease: &Lease, mut commit: Commit, shadow: Option<bool>) {
+async fn commit(pool: &Pool, lease: &Lease, mut commit: Commit) {
     loop {
         match pool.broker().commit(vec![commit.clone()]).await.pop() {
-            Some(Ok(())) => return report(lease, &commit, shadow),
+            Some(Ok(())) => return report(lease, &commit),
             Some(Err(BrokerError::Full { .. } | BrokerError::Unavailable { .. })) => {
                 warn!(target: "gwasp::task", task = %lease.task, "the broker keeps nothing just now; trying again");
                 let now = &pool.shared.stop.now;
@@ -279,8 +281,9 @@ async fn commit(pool: &Pool, lease: &Lease, mut commit: Commit, shadow: Option<b
     }
 }
 
-/// Tells what became of a task, once it is on disk; `shadow` where it ran without any effect.
-fn report(lease: &Lease, commit: &Commit, shadow: Option<bool>) {
+/// Tells what became of a task, once it is on disk.
+fn report(lease: &Lease, commit: &Commit) {
+    let shadow = commit.is_shadow.then_some(true);
     let packet_id = match &lease.input {
         Input::Packet(record) => record.packet.id.as_str(),
         Input::Args(_) => "",

@@ -14,7 +14,7 @@ use crate::cli::control::{HostArgs, PATIENCE};
 use crate::cli::store::explained;
 use crate::cli::{complain, exit, table};
 use crate::complaint::Said;
-use crate::control::{ResumeRequest, Settled, TaskAnswer, Tasks};
+use crate::control::{ResumeRequest, Settled, TaskAnswer, Tasks, own_name};
 use crate::effects::Decision;
 use crate::explain::code;
 use crate::operations;
@@ -95,7 +95,7 @@ async fn resume_alone(
         }
         Err(error) => return Err(error.into()),
     };
-    let resumed = operations::resume(&broker, tasks.try_into()?, decision).await;
+    let resumed = operations::resume(&broker, tasks.try_into()?, decision, &own_name()).await;
     broker.close().await?;
     Ok(Some(
         resumed?.into_iter().map(TaskAnswer::of_resumed).collect(),

@@ -115,6 +115,26 @@ impl Writer<'_> {
         let Some(state) = state_of(moving.state) else {
             return Ok(Acted::Damaged);
         };
+        let seq = task.seq;
+        let acted = self.act_in(group, (moving, state, task), action, who)?;
+        if matches!(acted, Acted::Done(_) | Acted::Asked) {
+            let what = match action {
+                TaskAction::Restart => "restarted",
+                TaskAction::Drop => "dropped",
+                TaskAction::Revoke => "revoked",
+            };
+            self.note_decision(group, seq, (what, who))?;
+        }
+        Ok(acted)
+    }
+
+    fn act_in(
+        &mut self,
+        group: &mut Group,
+        (moving, state, task): (Moving, State, OpenTask),
+        action: TaskAction,
+        who: &str,
+    ) -> Result<Acted, StoreError> {
         match (action, state) {
             (TaskAction::Restart, State::Failure) => {
                 self.books.count_many(task.account, failed(task.origin), -1);
