@@ -226,6 +226,7 @@ impl Coded for PluginsError {
 impl Coded for LoadError {
     fn code(&self) -> Code {
         match self {
+            Self::Permission(error) => error.code(),
             Self::Name(_) => code::PLUGIN_NAME,
             Self::Component(error) => error.code(),
             Self::Compile(error) => error.code(),
@@ -399,7 +400,9 @@ impl Coded for BackupError {
     fn code(&self) -> Code {
         match self {
             Self::Open(error) => error.code(),
+            Self::InUse { .. } => code::STORE_IN_USE,
             Self::Exists(_)
+            | Self::Unfinished(_)
             | Self::Io { .. }
             | Self::Database { .. }
             | Self::Missing(_)

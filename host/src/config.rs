@@ -39,13 +39,15 @@ pub use limits::LimitsConfig;
 pub use listeners::ListenerConfig;
 pub use log::{LogConfig, LogFormat};
 pub use mode::Mode;
-pub use names::{is_meant, nearest};
 pub use queues::{ByteSize, DefaultPool, QueueConfig, QueueError, Queues, SizeError};
 pub use retention::{RetentionConfig, RetentionError};
 pub use rights::Rights;
 pub use secrets::{Hidden, SecretConfig, SecretSource, SecretSourceError};
 pub use services::{KeyPath, Lookup, Origin, ResolveConfig, ServiceConfig, ServiceError};
 pub use vtp::{BrokerAddress, NoAddress, TlsConfig, VtpConfig};
+
+/// The profile that goes without saying.
+pub const PRODUCTION: &str = "production";
 
 /// Everything that a host is told.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]

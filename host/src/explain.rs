@@ -250,6 +250,8 @@ codes! {
     HOST_SILENT = "E0708";
     /// The host cannot be controlled.
     CONTROL_SOCKET = "E0709";
+    /// A request to the control socket cannot be read.
+    CONTROL_REQUEST = "E0710";
     /// A plugin could not be built.
     BUILD = "E0801";
 }

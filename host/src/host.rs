@@ -273,7 +273,7 @@ impl Host {
         supervisor::tell_status(&*self.broker, &stop, &self.settings).await;
         let config = &self.settings.in_force().config;
         supervisor::stopping(longest_stop(config), self.broker.open_tasks());
-        info!(target: "gwasp::host", "stopping: no more packets are taken; a second signal stops at once");
+        info!(target: "gwasp::host", "stopping: no more packets are taken; a second signal stops at once, and may leave external effects that are under way in doubt");
         for ending in [watching, reloading] {
             drop(ending.await);
         }
@@ -364,10 +364,10 @@ async fn drain(slots: Vec<JoinHandle<()>>, deadline: Duration, now: &Cancellatio
     } else {
         "the drain deadline"
     };
-    info!(target: "gwasp::host", reason, ?deadline, "giving back the tasks of handlers that still run; they run again at the next start");
+    info!(target: "gwasp::host", reason, ?deadline, "giving back the tasks of handlers that still run; they go on at the next start, but one with an external effect under way may be set aside as in doubt: see `gwasp explain E0304`");
     now.cancel();
     if tokio::time::timeout(CANCEL_DEADLINE, joined).await.is_err() {
-        warn!(target: "gwasp::host", "some handlers did not stop; their tasks are run again at the next start");
+        warn!(target: "gwasp::host", "some handlers did not stop; their tasks go on at the next start, and an external effect under way may be in doubt");
     }
     if hasty { End::Hasty } else { End::Clean }
 }

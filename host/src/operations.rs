@@ -3,12 +3,14 @@
 //!
 //! The control socket calls these; answers are plain values for it to pass on.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::broker::{
-    BrokerError, Operations, Origin, PacketRecord, PacketSeq, State, Submission, TaskId,
-    TaskSelection,
+    Acted, BrokerError, Operations, Origin, PacketRecord, PacketSeq, State, Submission, TaskAction,
+    TaskId, TaskSelection, read,
 };
 use crate::dispatch::{archived, tasks_of};
 use crate::effects::{Decision, resumption};
@@ -34,28 +36,36 @@ pub enum Resumed {
 }
 
 /// Puts tasks that are set aside back into their queues: each goes on where it failed. `decision`
-/// is about the effect of each that is in doubt.
+/// is about the effect of each that is in doubt; `who` decides, in words for a person.
 ///
 /// # Errors
 /// When the broker does not answer. Tasks before that one are resumed.
 pub async fn resume(
-    broker: &dyn Operations,
+    broker: &Arc<dyn Operations>,
     tasks: TaskSelection,
     decision: Option<&Decision>,
+    who: &str,
 ) -> Result<Vec<(TaskId, Resumed)>, BrokerError> {
     let mut resumed = Vec::new();
-    for task in broker.selected(tasks)? {
-        resumed.push((task, resume_one(broker, task, decision).await?));
+    for task in read(broker, |broker| broker.selected(tasks)).await? {
+        resumed.push((task, resume_one(broker, task, decision, who).await?));
     }
     Ok(resumed)
 }
 
 async fn resume_one(
-    broker: &dyn Operations,
+    broker: &Arc<dyn Operations>,
     task: TaskId,
     decision: Option<&Decision>,
+    who: &str,
 ) -> Result<Resumed, BrokerError> {
-    let Some(detail) = broker.task(task)? else {
+    let found = read(broker, move |broker| {
+        let detail = broker.task(task)?;
+        detail
+            .map(|detail| Ok((detail, broker.journal(task)?)))
+            .transpose()
+    });
+    let Some((detail, journal)) = found.await? else {
         return Ok(Resumed::Unknown);
     };
     let view = detail.task;
@@ -65,14 +75,19 @@ async fn resume_one(
     let is_in_doubt = view
         .failure
         .is_some_and(|failure| failure.kind == "in-doubt");
-    let journal = broker.journal(task)?;
     let plan = match resumption(&journal, is_in_doubt, decision.cloned()) {
         Ok(plan) => plan,
         Err(error) => return Ok(Resumed::Refused(error.to_string())),
     };
     let replayed = plan.keep;
+    let what = match decision.filter(|_| is_in_doubt) {
+        Some(Decision::Done(_)) => "resumed, saying that the effect in doubt was done,",
+        Some(Decision::NotDone) => "resumed, saying that the effect in doubt was not done,",
+        None => "resumed",
+    };
+    let as_looked_at = (task, view.ended);
     let is_resumed = broker
-        .resume((task, view.ended), plan.keep, plan.replace)
+        .resume(as_looked_at, plan.keep, plan.replace, (what, who))
         .await?;
     Ok(if is_resumed {
         Resumed::Waits { replayed }
@@ -81,6 +96,22 @@ async fn resume_one(
             "somebody else resumed, restarted or dropped it just now; look at it again".to_owned(),
         )
     })
+}
+
+/// Does something to tasks and answers for each; at most [`MOST_TASKS`](crate::broker::MOST_TASKS)
+/// of those that match.
+///
+/// # Errors
+/// When the broker does not answer: nothing was done then.
+pub async fn act(
+    broker: &Arc<dyn Operations>,
+    tasks: TaskSelection,
+    action: TaskAction,
+    who: &str,
+) -> Result<Vec<(TaskId, Acted)>, BrokerError> {
+    let tasks = read(broker, |broker| broker.selected(tasks)).await?;
+    let acted = broker.act(tasks.clone(), action, who).await?;
+    Ok(tasks.into_iter().zip(acted).collect())
 }
 
 /// Why a packet is not dispatched again.
@@ -119,24 +150,24 @@ pub struct Redispatched {
 /// # Errors
 /// [`RedispatchError`]; nothing was made then.
 pub async fn redispatch(
-    broker: &dyn Operations,
+    broker: &Arc<dyn Operations>,
     routes: &Routes,
     packet: PacketSeq,
     handlers: Option<&[String]>,
 ) -> Result<Redispatched, RedispatchError> {
-    let record = broker.packet(packet)?;
+    let record = read(broker, move |broker| broker.packet(packet)).await?;
     let PacketRecord { packet: kept, .. } = record.ok_or(RedispatchError::Unknown(packet.0))?;
-    let read = archived(&kept);
+    let kept = archived(&kept);
     let chosen = match handlers {
         Some(names) => named(routes, names)?,
         None => routes
-            .matching(&read)
+            .matching(&kept)
             .map_err(|reason| RedispatchError::Unmatched(reason.advice()))?,
     };
     let dispatch = broker.next_dispatch(packet).await?;
-    let mut tasks = tasks_of(&read, &chosen, unix_nanos(Timestamp::now()));
+    let mut tasks = tasks_of(&kept, &chosen, unix_nanos(Timestamp::now()));
     for (task, route) in tasks.iter_mut().zip(&chosen) {
-        task.id = packet_task_id(&read.identity, &route.name(), dispatch);
+        task.id = packet_task_id(&kept.identity, &route.name(), dispatch);
         task.origin = Origin::Redispatch;
     }
     let made = tasks
@@ -159,7 +190,7 @@ pub async fn redispatch(
 fn named(
     routes: &Routes,
     names: &[String],
-) -> Result<Vec<std::sync::Arc<crate::routes::Route>>, RedispatchError> {
+) -> Result<Vec<Arc<crate::routes::Route>>, RedispatchError> {
     let of = |name: &String| {
         let (plugin, handler) = name.split_once('.').ok_or_else(|| {
             RedispatchError::Handler(format!("`{name}` is no handler; write PLUGIN.HANDLER"))

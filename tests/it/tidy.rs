@@ -18,9 +18,12 @@ const MODULES: [(&str, &[&str]); 27] = [
     ("complaint", &["*"]),
     ("packet", &[]),
     ("intake", &["packet"]),
-    ("config", &[]),
-    ("routes", &["packet"]),
-    ("listeners", &["packet", "intake", "config", "explain", "text"]),
+    ("config", &["text"]),
+    ("routes", &["packet", "text"]),
+    (
+        "listeners",
+        &["packet", "intake", "config", "explain", "text"],
+    ),
     ("broker", &[]),
     ("stop", &["broker", "explain", "text"]),
     ("task", &["broker", "packet", "routes"]),
@@ -100,6 +103,7 @@ const MODULES: [(&str, &[&str]); 27] = [
         "control",
         &[
             "broker",
+            "complaint",
             "config",
             "effects",
             "explain",

@@ -11,13 +11,14 @@ use anyhow::anyhow;
 use gwasp_store::{Reader, State, TaskFilter};
 
 use super::{exit, places, table};
-use crate::config::{Config, ListenerConfig, Rights, is_meant, nearest};
+use crate::config::{Config, ListenerConfig, Rights};
 use crate::effects;
 use crate::host::Places;
 use crate::listeners::vtp::VtpListener;
 use crate::plugins::{Compiler, DirectoryError, Loader, Plugin, Ticker, plugin_files};
 use crate::routes::{EntryKind, Schedule};
 use crate::services::check_secret;
+use crate::text::{is_meant, nearest};
 
 /// Most open tasks of a plugin that are counted.
 const COUNTED: u32 = 10_000;

@@ -15,7 +15,7 @@ use super::log::Log;
 use super::{exit, places};
 use crate::broker::BrokerError;
 use crate::complaint::{Said, code_of};
-use crate::config::{ByteSize, Config, LimitsConfig, LogConfig, LogFormat};
+use crate::config::{ByteSize, Config, LimitsConfig, LogConfig, LogFormat, PRODUCTION};
 use crate::explain::code;
 use crate::host::{End, Host, HostError, Places, supervisor, warn_of_secrets};
 use crate::rollout::StartError;
@@ -153,9 +153,6 @@ impl ConfigSource for Layers {
         }
     }
 }
-
-/// The profile that goes without saying.
-const PRODUCTION: &str = "production";
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let layers = Arc::new(Layers::new(args));

@@ -350,6 +350,7 @@ impl Seam {
             self.journal.mark_dry();
         }
         Leg {
+            is_shadow: self.is_shadow(),
             is_fenced: matches!(noted, Err(BrokerError::Fenced { .. })),
             keep_for_retry: if self.is_shadow() {
                 0
@@ -386,6 +387,8 @@ impl Seam {
 /// What a run left at its end.
 #[derive(Debug)]
 pub struct Leg {
+    /// It was the run of a live task that made no effect.
+    pub is_shadow: bool,
     /// The lease was lost while an entry was on its way to the disk.
     pub is_fenced: bool,
     /// Entries that are not on disk yet.

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use super::StartError;
 use super::load::Aim;
-use crate::broker::{Broker, BrokerError, RouteChange, RouteRecord};
+use crate::broker::{Broker, BrokerError, RouteChange, RouteRecord, read};
 use crate::config::Rights;
 use crate::packet::Digest;
 use crate::plugins::{Loader, Plugin};
@@ -40,7 +40,7 @@ impl std::fmt::Debug for Parts {
 impl Parts {
     /// Has new runs use `plugin`; its code is in the engines. [`Parts::publish`] comes after.
     pub(super) async fn take(&self, plugin: Plugin, aim: Aim) -> Result<(), BrokerError> {
-        if !self.is_in_table(&plugin, aim)? {
+        if !self.is_in_table(&plugin, aim).await? {
             let digest = *plugin.digest.as_bytes();
             let manifest = plugin.manifest_json.clone();
             let change = match aim {
@@ -80,9 +80,9 @@ impl Parts {
     }
 
     /// Whether the routing table has this version, with nothing else to be said of it.
-    fn is_in_table(&self, plugin: &Plugin, aim: Aim) -> Result<bool, BrokerError> {
+    async fn is_in_table(&self, plugin: &Plugin, aim: Aim) -> Result<bool, BrokerError> {
         let digest = *plugin.digest.as_bytes();
-        let plugins = self.broker.plugins()?;
+        let plugins = read(&self.broker, |broker| broker.plugins()).await?;
         let found = plugins.iter().find(|found| found.plugin == plugin.name);
         Ok(found.is_some_and(|found| {
             let is_current = found.current == Some(digest);
@@ -97,12 +97,12 @@ impl Parts {
 
     /// Has dispatch match by the table as it is on disk, and frees code that new runs do not
     /// use. Tasks of those of `names` that are not loaded are held: they wait, and cost nothing.
-    pub(super) fn publish(
+    pub(super) async fn publish(
         &self,
         names: &BTreeSet<String>,
         refused: &[(String, Manifest)],
     ) -> Result<Vec<PluginRoutes>, StartError> {
-        let (generation, records) = self.broker.routes()?;
+        let (generation, records) = read(&self.broker, |broker| broker.routes()).await?;
         let plugins: Vec<PluginRoutes> = records
             .iter()
             .map(plugin_routes)

@@ -86,8 +86,8 @@ pub use record::{
 pub use revocation::Revocation;
 pub use sql::{Answer, Cell, EffectColumns, ReadEffect, SqlError, select};
 pub use view::{
-    ArchiveFilter, Depth, FailedAttempt, GapMark, KvEntry, PacketFilter, PacketView, RefusalView,
-    Removed, Running, TaskDetail, TaskFilter, TaskFound, TaskView,
+    ArchiveFilter, Decided, Depth, FailedAttempt, GapMark, KvEntry, PacketFilter, PacketView,
+    RefusalView, Removed, Running, TaskDetail, TaskFilter, TaskFound, TaskView,
 };
 
 /// Operations smaller than this do not wait for [`Options::waiting_bytes`]: their number is
@@ -352,10 +352,10 @@ impl Store {
     /// Keeps bytes under their SHA-256 and returns it. Keeping them again is cheap.
     ///
     /// # Errors
-    /// [`StoreError::TooLarge`] beyond [`Options::max_payload`]; [`StoreError::Full`],
+    /// [`StoreError::TooLarge`] beyond [`Options::max_blob`]; [`StoreError::Full`],
     /// [`StoreError::Failed`] or [`StoreError::Closed`].
     pub async fn put_blob(&self, bytes: Bytes) -> Result<[u8; 32], StoreError> {
-        limits::check_length("a blob", bytes.len(), self.inner.options.max_payload)?;
+        limits::check_length("a blob", bytes.len(), self.inner.options.max_blob)?;
         let digest = segments::digest_of(&bytes);
         let permit = self.room(bytes.len()).await?;
         self.ask(permit, |reply| ValueOp::PutBlob {
@@ -403,7 +403,7 @@ impl Store {
 
     /// Puts a task that was set aside back into its queue, with the first `keep` entries of its
     /// journal; `replace` takes the place of one of them. Its attempts count from 0 again, and
-    /// its failures are forgotten. Answers false where no task is set aside under this id, or
+    /// its failures are past. `what` a person did, and `who`, is kept with it. Answers false where no task is set aside under this id, or
     /// where it was since `ended`: the journal is not the one that was looked at.
     ///
     /// # Errors
@@ -414,7 +414,9 @@ impl Store {
         (task, ended): (TaskId, Option<Nanos>),
         keep: u32,
         replace: Option<JournalEntry>,
+        (what, who): (&str, &str),
     ) -> Result<bool, StoreError> {
+        limits::check_length("a name", what.len() + who.len(), MAX_KEY)?;
         let bytes = replace.as_ref().map_or(0, |entry| entry.bytes.len());
         limits::check_length("an entry of a journal", bytes, MAX_VALUE)?;
         let permit = self.room(bytes).await?;
@@ -423,6 +425,8 @@ impl Store {
             ended,
             keep,
             replace,
+            what: what.to_owned(),
+            who: who.to_owned(),
             reply,
         })
         .await

@@ -244,6 +244,27 @@ pub(crate) fn lock(dir: &Path, now: Nanos) -> Result<File, OpenError> {
     Ok(file)
 }
 
+/// Keeps others from writing to a store while it is read; no lock where nobody can write.
+pub(crate) fn lock_shared(dir: &Path) -> Result<Option<File>, OpenError> {
+    let path = dir.join(LOCK);
+    let opened = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .or_else(|_read_only| File::open(&path));
+    let Ok(mut file) = opened else {
+        return Ok(None);
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Err(locked(dir, &mut file)),
+        Err(TryLockError::Error(source)) => Err(io_error("lock", &path, source)),
+    }
+}
+
 fn locked(dir: &Path, file: &mut File) -> OpenError {
     let mut holder = String::new();
     if file.read_to_string(&mut holder).is_err() {

@@ -272,6 +272,7 @@ impl Queues {
                 plugin: leased.task.handler.plugin.clone(),
                 handler: leased.task.handler.handler.clone(),
                 queue: leased.task.handler.queue.clone(),
+                attempt: leased.task.attempts.saturating_add(1),
                 worker: leased.worker,
                 since: leased.since,
             })

@@ -11,7 +11,7 @@ use crate::harness::root;
 pub(crate) const NOTICE: u16 = 60_200;
 
 /// A manifest with one handler.
-pub(super) fn manifest() -> String {
+pub(crate) fn manifest() -> String {
     format!(
         "{{\"format\":1,\"sdk\":\"0.1.0\",\"entries\":[{{\"name\":\"run\",\"kind\":\"handler\",\
          \"keys\":[{{\"notice\":{NOTICE}}}],\"options\":[[\"retries\",\"0\"]]}}]}}"
@@ -30,7 +30,7 @@ pub(super) fn module(name: &str) -> Vec<u8> {
 }
 
 /// The same with another manifest.
-pub(super) fn describing(name: &str, manifest: &str) -> Vec<u8> {
+pub(crate) fn describing(name: &str, manifest: &str) -> Vec<u8> {
     in_world(&described(&text(name), manifest), &wit())
 }
 
