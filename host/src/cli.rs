@@ -16,12 +16,14 @@ mod explain;
 mod glob;
 mod layers;
 mod ledger;
+mod log;
 mod new;
 mod notice;
 mod packet;
 mod pause;
 mod places;
 mod plugin;
+mod reload;
 mod replay;
 mod run;
 mod send;
@@ -84,7 +86,7 @@ enum Command {
     Send(send::Args),
     Status(status::Args),
     Plugin(plugin::Args),
-    Reload(plugin::ReloadArgs),
+    Reload(reload::Args),
     Ledger(ledger::Args),
     Pause(pause::PauseArgs),
     Unpause(pause::UnpauseArgs),
@@ -122,7 +124,7 @@ pub fn main() -> ExitCode {
         Command::Send(args) => asynchronous(send::run(args)),
         Command::Status(args) => asynchronous(status::run(args)),
         Command::Plugin(args) => asynchronous(plugin::run(args)),
-        Command::Reload(args) => asynchronous(plugin::reload(args)),
+        Command::Reload(args) => asynchronous(reload::run(args)),
         Command::Ledger(args) => ledger::run(&args),
         Command::Pause(args) => asynchronous(pause::pause(args)),
         Command::Unpause(args) => asynchronous(pause::unpause(args)),

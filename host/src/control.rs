@@ -30,12 +30,14 @@ use crate::broker::Operations;
 use crate::listeners::state::ListenerState;
 use crate::rollout::Plugins;
 use crate::routes::Routes;
+use crate::settings::Settings;
 use crate::stop::StopSignal;
 use crate::workers::Pools;
 
 pub use actions::{
-    MadeTask, Matching, Pause, PauseRequest, RedispatchAnswer, RedispatchRequest, ResumeRequest,
-    Scope, Settled, TaskAnswer, Tasks, TasksRequest, UnpauseRequest,
+    Held, HeldAnswer, HeldRequest, MadeTask, Matching, Pause, PauseRequest, RedispatchAnswer,
+    RedispatchRequest, ResumeRequest, Scope, Settled, TaskAnswer, Tasks, TasksRequest,
+    UnpauseRequest,
 };
 pub use caller::own_name;
 pub use client::{Client, ClientError};
@@ -57,17 +59,17 @@ pub struct Control {
     /// Which handlers a packet matches now.
     pub routes: watch::Receiver<Arc<Routes>>,
     /// One for each connection to a stream.
-    pub listeners: Vec<Arc<ListenerState>>,
+    pub listeners: watch::Receiver<Vec<Arc<ListenerState>>>,
     /// Where tasks run.
     pub pools: Arc<Pools>,
     /// What is run.
     pub plugins: Plugins,
+    /// The configuration in force.
+    pub settings: Settings,
     /// The store's directory.
     pub store: PathBuf,
     /// When the host started.
     pub started: Timestamp,
-    /// The profile of the configuration that is in force.
-    pub profile: Option<String>,
     /// Whether it is stopping.
     pub stop: StopSignal,
 }

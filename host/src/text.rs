@@ -31,6 +31,11 @@ pub(crate) fn printable(text: &str) -> String {
     shown
 }
 
+/// `text` without its ends of lines and wide gaps: what is shown below a line stands behind it.
+pub(crate) fn joined(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// Whether a character moves a terminal's cursor, ends a line, or turns the order of what follows
 /// (Unicode Standard Annex 9), so that a line seems to say something else.
 pub(crate) fn drives(character: char) -> bool {

@@ -194,3 +194,19 @@ fn only_the_owner_may_ask_and_each_action_is_logged_with_who_asked() {
     let host = &stage.host;
     host.wait_for("the log line", START_LIMIT, logged).unwrap();
 }
+
+#[test]
+fn what_was_held_back_is_dispatched_by_its_reason_and_since_a_moment() {
+    let stage = Stage::new();
+    let held = ["packet", "redispatch", "--held", "role", "--since", "1d"];
+    let none = stage.gwasp(&held);
+    check_code(&none, 0);
+    assert!(
+        none.stdout.starts_with("0 packets were held back"),
+        "{none:?}"
+    );
+    check_code(&stage.gwasp(&held[..4]), 2);
+    check_code(&stage.gwasp(&held[..2]), 2);
+    let both = [&held[..], &["7"]].concat();
+    check_code(&stage.gwasp(&both), 2);
+}

@@ -3,6 +3,9 @@
 //! Each operation is durable before it answers. The parts of a host know [`Broker`] and nothing
 //! of this.
 
+use std::collections::BTreeSet;
+
+use gwasp_store::Retention;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -25,6 +28,13 @@ pub enum TaskSelection {
 
 /// A broker that a person controls.
 pub trait Operations: Broker {
+    /// Keeps what is kept so long from now on.
+    fn keep(&self, retention: Retention);
+
+    /// Has the tasks of `queues` run one after another, each to its end. Those that wait in one
+    /// that was none of these are not in a line.
+    fn serve_serially(&self, queues: BTreeSet<String>);
+
     /// Leases nothing of `scope` from now on, until the moment `until` (nanoseconds since the
     /// Unix epoch) where there is one; intake and accept go on. It takes the place of an earlier
     /// pause of the same scope.
@@ -113,6 +123,18 @@ pub trait Operations: Broker {
     /// # Errors
     /// When it cannot be read, or its payload is not kept any more.
     fn packet(&self, packet: PacketSeq) -> Result<Option<PacketRecord>, BrokerError>;
+
+    /// The newest packets, at most `most` and the newest first, that were received since a moment
+    /// (nanoseconds since the Unix epoch) and made no task for this reason.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn unmatched(
+        &self,
+        reason: &str,
+        since: i64,
+        most: usize,
+    ) -> Result<Vec<PacketSeq>, BrokerError>;
 
     /// Counts a dispatch of a packet by a person; answers its number, from 1.
     fn next_dispatch(&self, packet: PacketSeq) -> Answer<'_, Result<u32, BrokerError>>;

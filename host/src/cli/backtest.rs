@@ -120,6 +120,7 @@ fn settings(args: &Args) -> anyhow::Result<Settings> {
             key: args.key.clone(),
             since: args.since,
             until: args.until,
+            unmatched: None,
         },
         limit: args.limit,
         jobs: args.jobs.unwrap_or(jobs),

@@ -11,7 +11,7 @@ use anyhow::anyhow;
 use gwasp_store::{Reader, State, TaskFilter};
 
 use super::{exit, places, table};
-use crate::config::{Config, ListenerConfig};
+use crate::config::{Config, ListenerConfig, Rights};
 use crate::effects;
 use crate::host::Places;
 use crate::listeners::vtp::VtpListener;
@@ -212,8 +212,9 @@ fn grants(config: &Config, plugins: &[Plugin], directory: &Path) -> anyhow::Resu
             "note      [grants.{plugin}]: no such plugin loads from {directory}{meant}"
         )?;
     }
+    let rights = Rights::of(config);
     for plugin in plugins {
-        let lacks = config.lacks(&plugin.name, &plugin.calls);
+        let lacks = rights.grant(&plugin.name).lacks(&plugin.calls);
         if !lacks.is_empty() {
             let (name, lines) = (&plugin.name, lacks.join("\n    "));
             writeln!(

@@ -13,10 +13,11 @@ use super::control::HostArgs;
 use super::store::{ListArgs, StoreArgs};
 use super::table::{self, Column};
 use super::task::{Live, SHORT_ID, STARTED};
+use super::when;
 use crate::complaint::Said;
-use crate::control::{RedispatchAnswer, RedispatchRequest};
+use crate::control::{Held, HeldAnswer, HeldRequest, RedispatchAnswer, RedispatchRequest};
 use crate::explain::code;
-use crate::packet::Digest;
+use crate::packet::{Digest, from_unix_nanos};
 use crate::routes::{Manifest, Unmatched};
 use crate::task::packet_task_id;
 use crate::text::chain;
@@ -73,12 +74,21 @@ struct ShowArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   gwasp packet redispatch 42                           to the handlers that it matches now
-  gwasp packet redispatch 42 --to fermi-log.log_position")]
+  gwasp packet redispatch 42 --to fermi-log.log_position
+  gwasp packet redispatch --held role --since 1d       tests, once a handler has `accept(test)`")]
 struct RedispatchArgs {
     #[command(flatten)]
     host: HostArgs,
     /// The packet's number, as `gwasp packet list` has it.
-    number: i64,
+    #[arg(required_unless_present = "held", conflicts_with = "held")]
+    number: Option<i64>,
+    /// All that were held back, instead of one: for their role, or for their age. Doing it twice
+    /// makes each task once.
+    #[arg(long, requires = "since")]
+    held: Option<Held>,
+    /// Only of those received since: a time, a day, or how long ago.
+    #[arg(long, value_name = "TIME|DURATION", value_parser = when::moment, requires = "held")]
+    since: Option<i64>,
     /// To this handler, PLUGIN.HANDLER, whatever it asks for; may be given several times.
     #[arg(long, value_name = "PLUGIN.HANDLER")]
     to: Vec<String>,
@@ -97,7 +107,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 async fn redispatch(args: &RedispatchArgs) -> anyhow::Result<ExitCode> {
     let handlers = (!args.to.is_empty()).then(|| args.to.clone());
-    let path = format!("/v1/packets/{}/redispatch", args.number);
+    if let (Some(held), Some(since)) = (args.held, args.since) {
+        return redispatch_held(args, held, since).await;
+    }
+    let number = args.number.unwrap_or_default();
+    let path = format!("/v1/packets/{number}/redispatch");
     let wish = RedispatchRequest { handlers };
     let made: RedispatchAnswer = args.host.post(&path, &wish).await?;
     if args.json {
@@ -106,6 +120,42 @@ async fn redispatch(args: &RedispatchArgs) -> anyhow::Result<ExitCode> {
     }
     for task in &made.tasks {
         table::say(&format!("{} {}", task.task, task.handler))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes up for packets that were held back, and says of how many nothing came.
+async fn redispatch_held(
+    args: &RedispatchArgs,
+    held: Held,
+    since: i64,
+) -> anyhow::Result<ExitCode> {
+    let wish = HeldRequest {
+        held,
+        since: from_unix_nanos(since),
+        handlers: (!args.to.is_empty()).then(|| args.to.clone()),
+    };
+    let done: HeldAnswer = args.host.post("/v1/packets/redispatch", &wish).await?;
+    if args.json {
+        table::print_json(&[done])?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for task in &done.tasks {
+        table::say(&format!("{} {}", task.task, task.handler))?;
+    }
+    let HeldAnswer {
+        packets,
+        unmatched,
+        unreadable,
+        ..
+    } = done;
+    let made = done.tasks.len();
+    table::say(&format!(
+        "{packets} packets were held back: {made} new tasks, {unmatched} packets that no handler \
+         takes now either, {unreadable} that cannot be read"
+    ))?;
+    if done.is_cut {
+        table::say("these are the newest; older ones since then were not looked at")?;
     }
     Ok(ExitCode::SUCCESS)
 }

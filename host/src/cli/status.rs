@@ -111,6 +111,11 @@ fn print(status: &Status, now: Timestamp) -> std::io::Result<()> {
         if status.open == 1 { "" } else { "s" }
     ))?;
     table::say(&place(status))?;
+    let config = &status.config;
+    table::say(&format!(
+        "configuration of {:.0} ({})",
+        config.applied, config.by
+    ))?;
     for remark in &status.remarks {
         let word = match remark.verdict {
             Verdict::Ok => "note",

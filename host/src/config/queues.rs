@@ -171,6 +171,16 @@ impl Queues {
             .collect()
     }
 
+    /// These, each queue that is in `old` as serial as it is there.
+    pub(super) fn with_serial_of(mut self, old: &Self) -> Self {
+        for (queue, config) in self.0.iter_mut().flatten() {
+            if let Ok(old) = old.get(queue) {
+                config.serial = old.serial;
+            }
+        }
+        self
+    }
+
     /// Whether there is no table at all.
     pub(super) const fn is_absent(&self) -> bool {
         self.0.is_none()

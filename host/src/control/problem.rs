@@ -11,6 +11,7 @@ use crate::complaint::code_of;
 use crate::explain::{Code, code};
 use crate::operations::RedispatchError;
 use crate::rollout::PluginsError;
+use crate::settings::SettingsError;
 use crate::text::chain;
 
 /// Why a request was not granted, for a person and for a program.
@@ -20,7 +21,7 @@ pub struct Problem {
     /// What is wrong and what to do.
     pub error: String,
     /// What kind of mistake it is: `gwasp explain CODE` has more.
-    pub code: String,
+    code: String,
     #[serde(skip)]
     #[schema(ignore)]
     status: u16,
@@ -78,6 +79,11 @@ impl Problem {
             status: status.as_u16(),
         }
     }
+
+    /// Its code, where the host gave one that this program knows.
+    pub fn code(&self) -> Option<Code> {
+        Code::find(&self.code)
+    }
 }
 
 impl From<BrokerError> for Problem {
@@ -117,6 +123,22 @@ impl From<PluginsError> for Problem {
             }
         };
         Self::of(status, &error)
+    }
+}
+
+impl From<SettingsError> for Problem {
+    fn from(error: SettingsError) -> Self {
+        match error {
+            SettingsError::Refused(refusal) => Self::coded(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                refusal.code.unwrap_or(code::REFUSED),
+                refusal.text,
+            ),
+            SettingsError::Plugins(error) => error.into(),
+            SettingsError::Stopping => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+            }
+        }
     }
 }
 

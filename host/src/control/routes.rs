@@ -20,6 +20,7 @@ use super::caller::Caller;
 use super::{Control, Problem, RunningTask, Status, actions};
 use crate::packet::Digest;
 use crate::rollout::{PluginView, PluginsError, Reloaded};
+use crate::settings::ReloadAnswer;
 
 /// How long a status waits for what is said of plugins.
 const PLUGINS_SOON: Duration = Duration::from_secs(2);
@@ -45,6 +46,7 @@ fn table() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(running))
         .routes(routes!(plugins))
         .routes(routes!(reload))
+        .routes(routes!(reload_plugins))
         .routes(routes!(enable))
         .routes(routes!(disable))
         .routes(routes!(roll_back))
@@ -56,6 +58,7 @@ fn table() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(actions::revoke))
         .routes(routes!(actions::resume))
         .routes(routes!(actions::redispatch))
+        .routes(routes!(actions::redispatch_held))
 }
 
 pub(super) fn router(control: Arc<Control>) -> axum::Router {
@@ -120,8 +123,20 @@ async fn plugins(State(control): State<Arc<Control>>) -> Result<Json<Vec<PluginV
 
 /// Looks at the plugin directory now, and answers when each file is loaded or refused.
 #[utoipa::path(post, path = "/v1/plugins/reload", responses((status = 200, body = Vec<Reloaded>), (status = 500, body = Problem)))]
-async fn reload(State(control): State<Arc<Control>>) -> Result<Json<Vec<Reloaded>>, Problem> {
+async fn reload_plugins(
+    State(control): State<Arc<Control>>,
+) -> Result<Json<Vec<Reloaded>>, Problem> {
     Ok(Json(control.plugins.reload().await?))
+}
+
+/// Reads the configuration again and applies it, all or nothing, then looks at the plugin
+/// directory; answers when both are done.
+#[utoipa::path(post, path = "/v1/reload", responses((status = 200, body = ReloadAnswer), (status = 422, body = Problem, description = "It cannot be used; nothing changed.")))]
+async fn reload(
+    State(control): State<Arc<Control>>,
+    ConnectInfo(caller): ConnectInfo<Caller>,
+) -> Result<Json<ReloadAnswer>, Problem> {
+    Ok(Json(control.settings.reload(&caller.to_string()).await?))
 }
 
 /// Takes a plugin that was disabled as the plugin directory has it.

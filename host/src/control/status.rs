@@ -12,7 +12,11 @@ use crate::config::PRODUCTION;
 use crate::listeners::state::{Phase, Snapshot};
 use crate::packet::{Digest, from_unix_nanos, unix_nanos};
 use crate::rollout::{PluginState, PluginView};
+use crate::settings::SettingsView;
 use crate::text::chain;
+
+/// Keys of the configuration that a remark names.
+const MOST_KEYS: usize = 5;
 
 /// How a host is: its streams, queues and what runs.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -37,6 +41,8 @@ pub struct Status {
     pub disk: Option<DiskStatus>,
     /// The profile of the configuration that is in force, where one is.
     pub profile: Option<String>,
+    /// The configuration in force, and what differs on disk.
+    pub config: SettingsView,
     /// Connections to streams.
     pub listeners: Vec<Snapshot>,
     /// Queues that have a pool.
@@ -206,7 +212,10 @@ impl Control {
         let disk = self.broker.disk();
         let gaps = of_two_days(self.broker.gaps()?, Timestamp::now());
         let pauses = self.pauses()?;
-        let listeners: Vec<Snapshot> = self.listeners.iter().map(|one| one.snapshot()).collect();
+        let listeners = self.listeners.borrow().clone();
+        let listeners: Vec<Snapshot> = listeners.iter().map(|one| one.snapshot()).collect();
+        let config = self.settings.view();
+        let profile = self.settings.in_force().config.profile.clone();
         let is_stopping = self.stop.drain.is_cancelled();
         let mut remarks = of_plugins(plugins);
         remarks.extend(of_listeners(&listeners));
@@ -214,7 +223,8 @@ impl Control {
         remarks.extend(gaps.iter().map(of_gap));
         remarks.extend(pauses.iter().map(of_pause));
         remarks.extend(of_tasks(set_aside, in_doubt));
-        remarks.extend(of_host(is_stopping, self.profile.as_deref()));
+        remarks.extend(of_host(is_stopping, profile.as_deref()));
+        remarks.extend(of_config(&config));
         remarks.sort_by_key(|remark| std::cmp::Reverse(remark.verdict));
         Ok(Status {
             verdict: remarks.first().map_or(Verdict::Ok, |worst| worst.verdict),
@@ -225,7 +235,8 @@ impl Control {
             is_stopping,
             store: self.store.clone(),
             disk: disk.ok().as_ref().map(DiskStatus::of),
-            profile: self.profile.clone(),
+            profile,
+            config,
             listeners,
             queues: self.queues(),
             plugins: plugins.iter().map(PluginStatus::of).collect(),
@@ -397,6 +408,43 @@ fn of_host(is_stopping: bool, profile: Option<&str>) -> Vec<Remark> {
         remarks.push(Remark::new(Verdict::Warning, text));
     }
     remarks
+}
+
+fn of_config(config: &SettingsView) -> Vec<Remark> {
+    let SettingsView {
+        differs, unusable, ..
+    } = config;
+    let mut texts = Vec::new();
+    if let Some(unusable) = unusable {
+        let first = unusable.lines().next().unwrap_or_default();
+        texts.push(format!("the configuration on disk cannot be used, and a restart would fail: {first}; see `gwasp check`"));
+    }
+    if !differs.applied.is_empty() {
+        let keys = named(&differs.applied);
+        texts.push(format!(
+            "the configuration on disk is not applied: {keys}; `gwasp reload`"
+        ));
+    }
+    if !differs.needs_restart.is_empty() {
+        let keys = named(&differs.needs_restart);
+        texts.push(format!(
+            "a change of the configuration needs a restart: {keys}"
+        ));
+    }
+    let texts = texts.into_iter();
+    texts
+        .map(|text| Remark::new(Verdict::Warning, text))
+        .collect()
+}
+
+/// The first of some keys.
+fn named(keys: &[String]) -> String {
+    let more = keys.len().saturating_sub(MOST_KEYS);
+    let mut text = keys[..keys.len() - more].join(", ");
+    if more > 0 {
+        text.push_str(&format!(" and {more} more"));
+    }
+    text
 }
 
 const fn is_up(listener: &Snapshot) -> bool {

@@ -312,7 +312,7 @@ impl Seam {
         }
         let (task, shadow) = match &self.driver {
             Driver::Live(live) => (live.task, None),
-            Driver::Dry(dry) if dry.shadow_of().is_some() => (dry.task, Some(true)),
+            Driver::Dry(dry) if dry.services().is_some() => (dry.task, Some(true)),
             Driver::Dry(_) => {
                 self.lines.push(line.to_owned());
                 return;
@@ -368,7 +368,7 @@ impl Seam {
 
     /// Whether it is the run of a live task that makes no effect.
     fn is_shadow(&self) -> bool {
-        matches!(&self.driver, Driver::Dry(dry) if dry.shadow_of().is_some())
+        matches!(&self.driver, Driver::Dry(dry) if dry.services().is_some())
     }
 
     fn entry(&self, function: &Function, request: &[u8]) -> Entry {

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::packet::Digest;
 use crate::plugins::{AddressSpace, compile_worker};
 use crate::rollout::{Fate, PluginState, PluginView, Plugins, PluginsError, Reloaded};
+use crate::settings::Unchanging;
 use crate::stop::StopSignal;
 
 /// Tells the child process what to compile: the file, where to, and for which address space.
@@ -94,7 +95,9 @@ impl Place {
             program: self.path("compiler"),
         };
         let stop = StopSignal::default();
-        let host = Host::new(&config, &places, stop.clone()).await.unwrap();
+        let source = Arc::new(Unchanging(config.clone()));
+        let host = Host::new(&config, &places, stop.clone(), source);
+        let host = host.await.unwrap();
         Running {
             broker: Arc::clone(&host.broker),
             plugins: host.plugins(),

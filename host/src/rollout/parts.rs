@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use super::StartError;
 use super::load::Aim;
 use crate::broker::{Broker, BrokerError, RouteChange, RouteRecord, read};
-use crate::config::Config;
+use crate::config::Rights;
 use crate::packet::Digest;
 use crate::plugins::{Loader, Plugin};
 use crate::routes::{EntryKind, Manifest, PluginRoutes, Routes};
@@ -28,7 +28,7 @@ pub(crate) struct Parts {
     pub(crate) pools: Arc<Pools>,
     pub(crate) routes: watch::Sender<Arc<Routes>>,
     pub(crate) stop: StopSignal,
-    pub(crate) config: Config,
+    pub(crate) rights: watch::Receiver<Arc<Rights>>,
 }
 
 impl std::fmt::Debug for Parts {
@@ -72,7 +72,8 @@ impl Parts {
 
     /// Says what a plugin calls and may not: it would be refused at the first packet.
     fn tell_missing_grants(&self, plugin: &Plugin) {
-        let lacks = self.config.lacks(&plugin.name, &plugin.calls).join(", ");
+        let grant = self.rights.borrow().grant(&plugin.name);
+        let lacks = grant.lacks(&plugin.calls).join(", ");
         if !lacks.is_empty() {
             info!(target: "gwasp::host", plugin = %plugin.name, add = %format_args!("[grants.{}] {lacks}", plugin.name), "plugin calls what it has no grant for");
         }

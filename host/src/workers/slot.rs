@@ -14,7 +14,7 @@ use super::outcome::{Attempt, Ended, FailureKind, MAX_MESSAGE, expired};
 use super::pool::{Pool, PoolError};
 use crate::broker::{BrokerError, Commit, Failure, Input, Lease, Step};
 use crate::effects::{Committed, Context, Driver, DryRun, Journal, Limits, LiveRun, Seam};
-use crate::explain::Code;
+use crate::explain::{Code, Coded as _};
 use crate::packet::Digest;
 use crate::plugins::{CompileError, Plugin};
 use crate::task::nanos;
@@ -47,19 +47,20 @@ pub(super) fn run(pool: &Pool, number: u32) {
     });
 }
 
-/// The next task; none once the pool stops.
+/// The next task; none once the pool stops, or is not the one of its queue any more.
 async fn next(pool: &Pool, number: u32) -> Option<Lease> {
     loop {
         let leased = tokio::select! {
             biased;
             () = pool.shared.stopping.cancelled() => return None,
+            () = pool.retired.cancelled() => return None,
             leased = pool.broker().lease(&pool.queue, number) => leased,
         };
         match leased {
             Ok(lease) => return Some(lease),
             Err(BrokerError::Closed) => return None,
             Err(error) => {
-                error!(target: "gwasp::host", queue = %pool.queue, error = %chain(&error), "no lease");
+                error!(target: "gwasp::host", queue = %pool.queue, code = error.code().as_str(), error = %chain(&error), "no lease");
                 tokio::time::sleep(BROKER_DELAY).await;
             }
         }
@@ -175,6 +176,7 @@ fn driver(
         }
         (false, None | Some(false)) => Ok(Driver::Live(Arc::new(LiveRun {
             world: Arc::clone(world),
+            http: Arc::clone(&world.http.borrow()),
             task: lease.task,
             token: lease.token,
             version,
@@ -271,7 +273,7 @@ async fn commit(pool: &Pool, lease: &Lease, mut commit: Commit) {
             }
             Some(Err(error)) => {
                 pool.shared.stop.heed(&error);
-                error!(target: "gwasp::task", task = %lease.task, error = %chain(&error), "outcome not kept");
+                error!(target: "gwasp::task", task = %lease.task, code = error.code().as_str(), error = %chain(&error), "outcome not kept");
                 return;
             }
             None => return,

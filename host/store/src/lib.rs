@@ -124,6 +124,7 @@ struct Inner {
     cache: Arc<Cache>,
     commits: Arc<AtomicU64>,
     last_event: watch::Receiver<u64>,
+    retention: watch::Sender<Retention>,
     pool: Pool,
     threads: open::Threads,
 }
@@ -459,6 +460,17 @@ impl Store {
     pub async fn retain(&self) -> Result<Removed, StoreError> {
         let op = |reply| Op::Retain { reply: Some(reply) };
         self.ask(None, op).await
+    }
+
+    /// Keeps what is kept so long from now on. [`Retention::every`] stays as it was.
+    pub fn keep(&self, retention: Retention) {
+        self.inner.retention.send_replace(retention);
+    }
+
+    /// Has the tasks of `queues`, and of no other queue, run one after another, each to its end.
+    /// This holds for tasks that are made afterwards.
+    pub fn serve_serially(&self, queues: BTreeSet<String>) {
+        self.inner.queues.serve_serially(queues);
     }
 
     /// Returns the routing table and its generation.

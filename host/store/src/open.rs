@@ -90,6 +90,7 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<Inner, OpenError> {
     let cache = Arc::new(Cache::new(options.cache_bytes));
     let commits = Arc::default();
     let (news, last_event) = watch::channel(0);
+    let (retention, kept) = watch::channel(options.retention.clone());
     let retained = meta(&connection, "retained");
     let (sender, receiver) = mpsc::channel(options.channel.max(1));
     let shared = Shared {
@@ -99,6 +100,7 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<Inner, OpenError> {
         cache: Arc::clone(&cache),
         commits: Arc::clone(&commits),
         news,
+        retention: kept,
     };
     let threads = Threads::default();
     let thread = WriterThread {
@@ -119,6 +121,7 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<Inner, OpenError> {
         cache,
         commits,
         last_event,
+        retention,
         pool: Pool::new(dir),
         threads,
         options,

@@ -71,6 +71,17 @@ pub(crate) fn version(number: u32, queue: &str, dearness: usize) -> Vec<u8> {
     in_world(&text, &wit())
 }
 
+/// A plugin whose handler waits in `queue`, and runs until it is ended.
+pub(crate) fn endless(queue: &str) -> Vec<u8> {
+    let manifest = manifest().replace(
+        "[[\"retries\",\"0\"]]",
+        &format!("[[\"queue\",\"{queue}\"],[\"timeout\",\"10m\"]]"),
+    );
+    let text = text("version").replace("(br_if $again", "(br_if $again (i32.const 1) (drop");
+    let text = text.replace("(i32.const 1)))))", "(i32.const 1))))))");
+    in_world(&described(&text, &manifest), &wit())
+}
+
 /// What a run on [`version`] returns: JSON.
 pub(crate) fn result_of(number: u32) -> String {
     format!("\"v{number}\"")

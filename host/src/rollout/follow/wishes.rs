@@ -1,6 +1,7 @@
 //! What people ask for, done between two looks at the directory.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use tracing::{info, warn};
 
@@ -47,6 +48,7 @@ impl Follower {
                 done.push(at_once);
             }
         }
+        self.look_again_at_misfits().await;
         // What is refused already is no change, and is no success either.
         for (plugin, file) in &self.refused {
             let is_told = done.iter().any(|one| one.plugin == *plugin);
@@ -61,6 +63,29 @@ impl Follower {
             reply,
         };
         self.answer_when_done(asked, None);
+    }
+
+    /// Begins to load what was refused after it had told what it is: what it lacked, a queue say,
+    /// may be there now.
+    async fn look_again_at_misfits(&mut self) {
+        let is_misfit = |plugin: &String| {
+            let refused = self.refused.get(plugin);
+            refused.is_some_and(|file| file.manifest.is_some())
+                && !self.loading.contains_key(plugin)
+        };
+        let misfits: Vec<String> = self
+            .refused
+            .keys()
+            .filter(|&one| is_misfit(one))
+            .cloned()
+            .collect();
+        for plugin in misfits {
+            let path = self.directory.join(format!("{plugin}.wasm"));
+            let file = Source::File(path);
+            if let Err(error) = self.begin(&plugin, file, Aim::Newest, true).await {
+                self.failed(&plugin, &error);
+            }
+        }
     }
 
     fn answer_after(&mut self, begun: Answer<()>, plugin: String, reply: Reply<Vec<Reloaded>>) {
@@ -162,10 +187,11 @@ impl Follower {
             }
         }
         records.sort_by(|a, b| a.plugin.cmp(&b.plugin));
+        let rights = Arc::clone(&self.parts.rights.borrow());
         let views = records.iter().map(|record| PluginView {
             plugin: record.plugin.clone(),
             state: self.state(record),
-            is_shadow: self.parts.config.is_shadow(&record.plugin),
+            is_shadow: rights.is_shadow(&record.plugin),
             disabled: record.disabled.map(from_unix_nanos),
             current: record.current.map(Digest::from_bytes),
             passed_over: record.passed_over.map(Digest::from_bytes),
