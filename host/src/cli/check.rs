@@ -217,11 +217,12 @@ fn grants(config: &Config, plugins: &[Plugin], directory: &Path) -> anyhow::Resu
         let lacks = rights.grant(&plugin.name).lacks(&plugin.calls);
         if !lacks.is_empty() {
             let (name, lines) = (&plugin.name, lacks.join("\n    "));
-            writeln!(
-                out,
-                "note      plugin `{name}` calls what it has no grant for; to allow it, have in \
-                 the configuration:\n\n    [grants.{name}]\n    {lines}\n"
-            )?;
+            let text = format!(
+                "plugin `{name}` calls what it has no grant for; to allow it, have in the \
+                 configuration:"
+            );
+            table::field(&mut out, "note", &text)?;
+            writeln!(out, "\n    [grants.{name}]\n    {lines}\n")?;
         }
     }
     Ok(())

@@ -43,14 +43,13 @@ pub(super) fn sentence(task: &TaskView, around: &Surroundings<'_>) -> Option<Str
         State::Failure => {
             let is_in_doubt = |kind: &str| kind == "in-doubt";
             let kind = task.failure.as_ref().map(|failure| failure.kind.as_str());
-            let decision = if kind.is_some_and(is_in_doubt) {
-                " --done, or --not-done"
-            } else {
-                ""
-            };
-            Some(format!(
-                "set aside until `gwasp task resume {id}{decision}`"
-            ))
+            if kind.is_some_and(is_in_doubt) {
+                return Some(format!(
+                    "set aside until you have looked at the service whether it was done: \
+                     `gwasp task resume {id} --done`, or the same with `--not-done`"
+                ));
+            }
+            Some(format!("set aside until `gwasp task resume {id}`"))
         }
         State::Pending | State::Retry | State::Parked => Some(waits(task, around)),
     }
@@ -211,7 +210,7 @@ mod tests {
             }),
             ..task(State::Failure)
         };
-        check(&in_doubt, &around(&live, &[]), "--done, or --not-done");
+        check(&in_doubt, &around(&live, &[]), "abab-abab --done`");
         check(
             &task(State::Failure),
             &around(&live, &[]),
