@@ -262,8 +262,8 @@ fn a_check_says_what_a_plugin_calls_and_may_not() {
          services = [\"NAME\"]\n",
         // Its requests know of blobs; it calls for none.
         "\n    [grants.faults-probe]\n    kv = true\n    services = [\"NAME\"]\n",
-        "have in the configuration:\n\n    [grants.l",
-        "have in the configuration:\n\n    [grants.f",
+        "configuration:\n\n    [grants.l",
+        "configuration:\n\n    [grants.f",
     ];
     check_says(&site.gwasp(&["check"]), 0, &said);
 }
