@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::broker::{
-    Acted, BrokerError, Operations, Origin, PacketRecord, PacketSeq, State, Submission, TaskAction,
-    TaskId, TaskSelection, read,
+    Acted, BrokerError, Operations, Origin, PacketRecord, PacketSeq, PluginRecord, State,
+    Submission, TaskAction, TaskId, TaskSelection, read,
 };
 use crate::dispatch::{archived, tasks_of};
 use crate::effects::{Decision, resumption};
@@ -86,8 +86,8 @@ async fn resume_one(
     };
     let replayed = plan.keep;
     let what = match decision.filter(|_| is_in_doubt) {
-        Some(Decision::Done(_)) => "resumed, saying that the effect in doubt was done,",
-        Some(Decision::NotDone) => "resumed, saying that the effect in doubt was not done,",
+        Some(Decision::Done(_)) => "resumed; the effect in doubt was done",
+        Some(Decision::NotDone) => "resumed; the effect in doubt was not done",
         None => "resumed",
     };
     let as_looked_at = (task, view.ended);
@@ -160,7 +160,7 @@ pub async fn redispatch(
     packet: PacketSeq,
     handlers: Option<&[String]>,
 ) -> Result<Redispatched, RedispatchError> {
-    let named = handlers.map(|names| named(routes, names)).transpose()?;
+    let named = named_by(broker, routes, handlers).await?;
     let kept = kept(broker, packet).await?;
     let chosen = chosen(routes, &kept, named.as_deref())?;
     let dispatch = broker.next_dispatch(packet).await?;
@@ -200,7 +200,7 @@ pub async fn redispatch_held(
     (reason, since): (Unmatched, i64),
     handlers: Option<&[String]>,
 ) -> Result<HeldDispatched, RedispatchError> {
-    let named = handlers.map(|names| named(routes, names)).transpose()?;
+    let named = named_by(broker, routes, handlers).await?;
     let held = move |broker: &(dyn Operations + 'static)| {
         broker.unmatched(reason.as_str(), since, MOST_HELD + 1)
     };
@@ -250,6 +250,19 @@ async fn kept(broker: &Arc<dyn Operations>, packet: PacketSeq) -> Result<Packet,
     Ok(kept)
 }
 
+/// The routes with the names that somebody gave, where somebody did.
+async fn named_by(
+    broker: &Arc<dyn Operations>,
+    routes: &Routes,
+    names: Option<&[String]>,
+) -> Result<Option<Vec<Arc<Route>>>, RedispatchError> {
+    let Some(names) = names else {
+        return Ok(None);
+    };
+    let plugins = read(broker, |broker| broker.plugins()).await?;
+    named(&plugins, routes, names).map(Some)
+}
+
 /// The handlers that were named, else those that take the packet.
 fn chosen(
     routes: &Routes,
@@ -292,16 +305,29 @@ async fn make(
 }
 
 /// The routes with these names.
-fn named(routes: &Routes, names: &[String]) -> Result<Vec<Arc<Route>>, RedispatchError> {
+fn named(
+    plugins: &[PluginRecord],
+    routes: &Routes,
+    names: &[String],
+) -> Result<Vec<Arc<Route>>, RedispatchError> {
     let of = |name: &String| {
         let (plugin, handler) = name.split_once('.').ok_or_else(|| {
             RedispatchError::Handler(format!("`{name}` is no handler; write PLUGIN.HANDLER"))
         })?;
-        routes
-            .task(plugin, handler)
-            .map_err(RedispatchError::Handler)
+        let known = routes.task(plugin, handler);
+        known.map_err(|nearest| why_none(plugins, plugin, nearest))
     };
     names.iter().map(of).collect()
+}
+
+/// Why a plugin has no such route: a disabled one has none at all, and no other is meant.
+fn why_none(plugins: &[PluginRecord], plugin: &str, nearest: String) -> RedispatchError {
+    let is_disabled = |one: &PluginRecord| one.plugin == plugin && one.disabled.is_some();
+    RedispatchError::Handler(if plugins.iter().any(is_disabled) {
+        format!("plugin `{plugin}` is disabled; `gwasp plugin enable {plugin}` ends that")
+    } else {
+        nearest
+    })
 }
 
 #[cfg(test)]

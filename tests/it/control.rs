@@ -142,6 +142,10 @@ fn a_plugin_is_disabled_enabled_replaced_and_gone_back_from() {
         "{refused:?}"
     );
     assert_eq!(stage.plugin(), ("active".to_owned(), first.clone()));
+    // It is not forgotten because it was said.
+    let again = stage.gwasp(&["reload"]);
+    check_code(&again, 1);
+    assert_eq!(again.stdout, refused.stdout);
 
     // A custom section of no meaning makes another version of the same plugin.
     let mut other = fs::read(stage.scene.gwasp.plugins().join("fermi-log.wasm")).unwrap();

@@ -4,12 +4,15 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use gwasp_store::{PacketFilter, PacketSeq, PacketView, Reader, StoreError, TaskFilter, TaskView};
+use gwasp_store::{
+    Origin, PacketFilter, PacketSeq, PacketView, Reader, StoreError, TaskFilter, TaskView,
+};
 use serde::Serialize;
 
 use super::control::HostArgs;
 use super::store::{ListArgs, StoreArgs};
 use super::table::{self, Column};
+use super::task::{Live, STARTED};
 use super::when;
 use crate::complaint::Said;
 use crate::control::{Held, HeldAnswer, HeldRequest, RedispatchAnswer, RedispatchRequest};
@@ -98,7 +101,7 @@ struct RedispatchArgs {
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::List(args) => list(args),
-        Command::Show(args) => show(args),
+        Command::Show(args) => show(args).await,
         Command::Redispatch(args) => redispatch(args).await,
     }
 }
@@ -244,7 +247,7 @@ fn list(args: &PacketListArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
+async fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let reader = args.store.open()?;
     let seq = PacketSeq(args.number);
     if args.raw {
@@ -252,7 +255,10 @@ fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
         std::io::stdout().lock().write_all(&record.packet.payload)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let shown = Shown::read(&reader, seq)?;
+    // What runs is asked for first: a task that ends meanwhile is shown as it ended.
+    let live = Live::ask(&args.store).await?;
+    let mut shown = Shown::read(&reader, seq)?;
+    shown.mark(&live);
     if args.json {
         table::print_json(&[shown])?;
     } else {
@@ -294,6 +300,15 @@ impl Shown {
         }
         Ok(Self { row, tasks })
     }
+
+    /// Notes which tasks a handler runs for now.
+    fn mark(&mut self, live: &Live) {
+        for task in &mut self.tasks {
+            if live.of(&task.id).is_some() && matches!(task.state, "PENDING" | "RETRY") {
+                task.state = STARTED;
+            }
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -301,6 +316,10 @@ struct TaskRow {
     id: String,
     state: &'static str,
     handler: String,
+    /// Why it was made: `packet` for the packet's arrival.
+    origin: &'static str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    shadow: bool,
 }
 
 impl TaskRow {
@@ -309,6 +328,14 @@ impl TaskRow {
             id: task.id.to_string(),
             state: task.state.as_str(),
             handler: format!("{}.{}", task.plugin, task.handler),
+            origin: match task.origin {
+                Origin::Packet => "packet",
+                Origin::Call => "call",
+                Origin::Spawn => "spawn",
+                Origin::Beat => "beat",
+                Origin::Redispatch => "redispatch",
+            },
+            shadow: task.is_shadow,
         }
     }
 }
@@ -351,6 +378,9 @@ fn print(shown: &Shown) -> anyhow::Result<()> {
     if let serde_json::Value::Object(fields) = serde_json::to_value(&shown.row)? {
         for (name, value) in fields {
             match value {
+                serde_json::Value::String(reason) if name == "unmatched" => {
+                    writeln!(out, "{name:<10} {}", unmatched(&reason, &shown.tasks))?;
+                }
                 serde_json::Value::String(text) => {
                     writeln!(out, "{name:<10} {}", table::clean(&text))?;
                 }
@@ -360,16 +390,32 @@ fn print(shown: &Shown) -> anyhow::Result<()> {
             }
         }
     }
-    let unmatched = shown.row.unmatched.as_deref();
-    if let Some(reason) = unmatched.and_then(Unmatched::named) {
-        writeln!(out, "{:<10} {}", "", reason.advice())?;
-    }
     for task in &shown.tasks {
-        let TaskRow { id, state, handler } = task;
+        let TaskRow {
+            id, state, handler, ..
+        } = task;
         let handler = table::clean(handler);
-        writeln!(out, "{:<10} {id}  {state:<7}  {handler}", "task")?;
+        let how = match (task.origin, task.shadow) {
+            ("redispatch", false) => " (redispatched)",
+            ("redispatch", true) => " (redispatched, shadow)",
+            (_, true) => " (shadow)",
+            (_, false) => "",
+        };
+        writeln!(out, "{:<10} {id}  {state:<7}  {handler}{how}", "task")?;
     }
     Ok(())
+}
+
+/// Why the packet's arrival made no task: a person may have had some made since.
+fn unmatched(reason: &str, tasks: &[TaskRow]) -> String {
+    let word = table::clean(reason);
+    if !tasks.is_empty() {
+        return format!("{word} when it arrived; its tasks were made later");
+    }
+    match Unmatched::named(reason) {
+        Some(reason) => format!("{word}: {}", reason.advice()),
+        None => word,
+    }
 }
 
 #[cfg(test)]
