@@ -326,6 +326,9 @@ pub(super) async fn a_person_restarts_and_drops_dead_letters_by_what_they_say(fi
     assert_eq!(meant, [first]);
     let dropped = broker.act(meant, TaskAction::Drop, "test").await;
     assert_eq!(dropped.unwrap(), [Acted::Done(State::Revoked)]);
+    let any = TaskSelection::Matching(TaskFilter::default());
+    let living = broker.selected(any).unwrap();
+    assert_eq!(living, [second], "what has ended hides nothing");
     let meant = broker.selected(saying("no")).unwrap();
     assert_eq!(meant, [second]);
     let restarted = broker.act(meant, TaskAction::Restart, "test").await;

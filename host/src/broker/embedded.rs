@@ -248,6 +248,7 @@ impl Operations for Embedded {
             TaskSelection::Matching(mut filter) => {
                 let most = filter.limit.unwrap_or(MOST_TASKS);
                 filter.limit = Some(most.min(MOST_TASKS));
+                filter.lives = true;
                 self.store.read(|reader| reader.task_ids(&filter))
             }
         }

@@ -22,7 +22,7 @@ pub const MOST_TASKS: u32 = 1_000;
 pub enum TaskSelection {
     /// These.
     Ids(Vec<TaskId>),
-    /// The newest [`MOST_TASKS`] of those that match.
+    /// The newest [`MOST_TASKS`] of those that match and have not ended, or are set aside.
     Matching(TaskFilter),
 }
 

@@ -118,7 +118,7 @@ impl fmt::Display for Pause {
 pub enum Tasks {
     /// By id.
     Ids(Vec<String>),
-    /// The newest 1,000 of those that match.
+    /// The newest 1,000 of those that match and have not ended, or are set aside.
     Matching(Matching),
 }
 

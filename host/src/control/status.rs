@@ -305,6 +305,15 @@ fn of_plugins(plugins: &[PluginView]) -> Vec<Remark> {
             );
             remarks.push(Remark::new(Verdict::Critical, text));
         }
+        let pinned: u64 = plugin.versions.iter().map(|version| version.pinned).sum();
+        let waiting = plugin.open + pinned;
+        if plugin.state == PluginState::Gone && waiting > 0 {
+            let text = format!(
+                "plugin {name} has no file: {waiting} of its tasks wait until the file is back, or \
+                 `gwasp task revoke --handler {name}` ends them"
+            );
+            remarks.push(Remark::new(Verdict::Warning, text));
+        }
     }
     remarks
 }

@@ -167,13 +167,33 @@ impl Running {
         id
     }
 
-    /// What a new task returns, and the version that it ran on.
-    async fn run(&self, number: u8) -> (String, Digest) {
-        let id = self.submit(number).await;
-        let ended = tokio::time::timeout(LIMIT, self.ended(id));
-        ended.await.unwrap()
+    /// Puts another version into the directory, and has it loaded; returns its digest.
+    async fn replace(&self, place: &Place, result: &str) -> Digest {
+        let version = place.put(&version(result));
+        self.check_reload(Fate::Loaded { version }).await;
+        version
     }
 
+    /// The plugin's file is refused.
+    async fn check_refused(&self) {
+        let reloaded = self.plugins.reload().await.unwrap();
+        let fate = &reloaded[0].fate;
+        assert!(matches!(fate, Fate::Refused { .. }), "{reloaded:?}");
+    }
+
+    /// A new task runs on this version.
+    async fn check_run(&self, number: u8, result: &str, version: Digest) {
+        let task = self.submit(number).await;
+        self.check_ended(task, result, version).await;
+    }
+
+    async fn check_ended(&self, task: TaskId, result: &str, version: Digest) {
+        let ended = tokio::time::timeout(LIMIT, self.ended(task));
+        let ended = ended.await.expect("its end");
+        assert_eq!(ended, (result.to_owned(), version));
+    }
+
+    /// What a task returned, and the version that it ran on.
     async fn ended(&self, id: TaskId) -> (String, Digest) {
         let mut last = 0;
         loop {
@@ -265,6 +285,14 @@ fn version(result: &str) -> Vec<u8> {
     version_in(result, "general")
 }
 
+/// A host that runs the first version of the plugin.
+async fn first_version() -> (Place, Digest, Running) {
+    let place = Place::new();
+    let one = place.put(&version("one"));
+    let host = place.host().await;
+    (place, one, host)
+}
+
 #[test]
 fn a_process_that_is_told_to_compiles() {
     let Some(task) = std::env::var_os(CHILD) else {
@@ -283,13 +311,10 @@ fn a_process_that_is_told_to_compiles() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_newest_version_runs_and_the_one_before_is_listed() {
-    let place = Place::new();
-    let one = place.put(&version("one"));
-    let host = place.host().await;
-    assert_eq!(host.run(1).await, ("one".to_owned(), one));
-    let two = place.put(&version("two"));
-    host.check_reload(Fate::Loaded { version: two }).await;
-    assert_eq!(host.run(2).await, ("two".to_owned(), two));
+    let (place, one, host) = first_version().await;
+    host.check_run(1, "one", one).await;
+    let two = host.replace(&place, "two").await;
+    host.check_run(2, "two", two).await;
     let view = host.view().await;
     assert_eq!((view.state, view.current), (PluginState::Active, Some(two)));
     let listed: Vec<_> = view.versions.iter().map(|one| one.version).collect();
@@ -300,51 +325,42 @@ async fn the_newest_version_runs_and_the_one_before_is_listed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broken_file_changes_nothing_not_even_over_a_restart() {
-    let place = Place::new();
-    let one = place.put(&version("one"));
-    let host = place.host().await;
+    let (place, one, host) = first_version().await;
     place.put(b"\0asm no plugin");
-    let reloaded = host.plugins.reload().await.unwrap();
-    assert!(matches!(reloaded[0].fate, Fate::Refused { .. }));
+    host.check_refused().await;
     let refused = host.view().await.refused.unwrap();
     assert_eq!(refused.version, Some(Digest::of(b"\0asm no plugin")));
     assert!(refused.reason.contains("no complete WebAssembly"));
-    assert_eq!(host.run(1).await, ("one".to_owned(), one));
+    host.check_run(1, "one", one).await;
     host.stop().await;
 
     fs::remove_dir_all(place.path("cache")).unwrap();
     let host = place.host().await;
-    assert_eq!(host.run(2).await, ("one".to_owned(), one));
-    let two = place.put(&version("two"));
-    host.check_reload(Fate::Loaded { version: two }).await;
+    host.check_run(2, "one", one).await;
+    host.replace(&place, "two").await;
     assert_eq!(host.view().await.refused, None);
     host.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_that_names_a_queue_without_a_pool_is_refused() {
-    let place = Place::new();
-    let one = place.put(&version("one"));
-    let host = place.host().await;
+    let (place, one, host) = first_version().await;
     place.put(&version_in("two", "nowhere"));
     let reloaded = host.plugins.reload().await.unwrap();
     let Fate::Refused { reason } = &reloaded[0].fate else {
         panic!("{reloaded:?}");
     };
     assert!(reason.contains("[queues.nowhere]"), "{reason}");
-    assert_eq!(host.run(1).await, ("one".to_owned(), one));
+    host.check_run(1, "one", one).await;
     host.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_goes_back_until_the_directory_has_another_version() {
-    let place = Place::new();
-    let one = place.put(&version("one"));
-    let host = place.host().await;
-    let two = place.put(&version("two"));
-    host.check_reload(Fate::Loaded { version: two }).await;
+    let (place, one, host) = first_version().await;
+    let two = host.replace(&place, "two").await;
     host.check_roll_back(None, one).await;
-    assert_eq!(host.run(1).await, ("one".to_owned(), one));
+    host.check_run(1, "one", one).await;
     assert_eq!(host.view().await.passed_over, Some(two));
     // The same bytes under a new time are no new version.
     place.put(&version("two"));
@@ -352,23 +368,18 @@ async fn a_person_goes_back_until_the_directory_has_another_version() {
     host.stop().await;
 
     let host = place.host().await;
-    assert_eq!(host.run(2).await, ("one".to_owned(), one));
-    let three = place.put(&version("three"));
-    host.check_reload(Fate::Loaded { version: three }).await;
+    host.check_run(2, "one", one).await;
+    let three = host.replace(&place, "three").await;
     assert_eq!(host.view().await.passed_over, None);
-    assert_eq!(host.run(3).await, ("three".to_owned(), three));
+    host.check_run(3, "three", three).await;
     host.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn going_back_twice_goes_further_and_a_named_version_is_taken() {
-    let place = Place::new();
-    let one = place.put(&version("one"));
-    let host = place.host().await;
-    let two = place.put(&version("two"));
-    host.check_reload(Fate::Loaded { version: two }).await;
-    let three = place.put(&version("three"));
-    host.check_reload(Fate::Loaded { version: three }).await;
+    let (place, one, host) = first_version().await;
+    let two = host.replace(&place, "two").await;
+    let three = host.replace(&place, "three").await;
     host.check_roll_back(None, two).await;
     host.check_roll_back(None, one).await;
     let none = host.plugins.roll_back(PLUGIN, None).await;
@@ -387,11 +398,8 @@ async fn going_back_twice_goes_further_and_a_named_version_is_taken() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn putting_the_version_that_a_person_went_back_to_ends_the_decision() {
-    let place = Place::new();
-    let one = place.put(&version("one"));
-    let host = place.host().await;
-    let two = place.put(&version("two"));
-    host.check_reload(Fate::Loaded { version: two }).await;
+    let (place, one, host) = first_version().await;
+    let two = host.replace(&place, "two").await;
     host.check_roll_back(None, one).await;
     place.put(&version("one"));
     host.check_reload(Fate::Unchanged { version: one }).await;
@@ -403,9 +411,7 @@ async fn putting_the_version_that_a_person_went_back_to_ends_the_decision() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plugin_that_is_disabled_has_no_routes_until_it_is_enabled() {
-    let place = Place::new();
-    place.put(&version("one"));
-    let host = place.host().await;
+    let (place, _, host) = first_version().await;
     let waiting = TaskId([9; 16]);
     let disabled = host.plugins.disable(PLUGIN).await.unwrap();
     Running::check_reloaded(&disabled, &Fate::Disabled);
@@ -421,8 +427,7 @@ async fn a_plugin_that_is_disabled_has_no_routes_until_it_is_enabled() {
     assert_eq!(host.view().await.state, PluginState::Disabled);
     let enabled = host.plugins.enable(PLUGIN).await.unwrap();
     Running::check_reloaded(&enabled, &Fate::Loaded { version: two });
-    let ended = tokio::time::timeout(LIMIT, host.ended(waiting)).await;
-    assert_eq!(ended.unwrap(), ("two".to_owned(), two));
+    host.check_ended(waiting, "two", two).await;
     host.stop().await;
 }
 
@@ -440,18 +445,14 @@ async fn a_plugin_whose_file_is_gone_keeps_its_tasks_for_its_file() {
         (PLUGIN.to_owned(), PluginState::Gone),
     ];
     assert_eq!(host.states().await, expected);
-    let two = place.put(&version("two"));
-    host.check_reload(Fate::Loaded { version: two }).await;
-    let ended = tokio::time::timeout(LIMIT, host.ended(waiting)).await;
-    assert_eq!(ended.unwrap(), ("two".to_owned(), two));
+    let two = host.replace(&place, "two").await;
+    host.check_ended(waiting, "two", two).await;
     host.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_misspelt_plugin_is_told_from_the_one_that_was_meant() {
-    let place = Place::new();
-    place.put(&version("one"));
-    let host = place.host().await;
+    let (_place, _, host) = first_version().await;
     let unknown = host.plugins.disable("q").await.unwrap_err().to_string();
     assert!(unknown.contains("is `p` meant?"), "{unknown}");
     host.stop().await;
@@ -459,9 +460,7 @@ async fn a_misspelt_plugin_is_told_from_the_one_that_was_meant() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_suggested_for_a_name_that_is_like_no_plugins() {
-    let place = Place::new();
-    place.put(&version("one"));
-    let host = place.host().await;
+    let (_place, _, host) = first_version().await;
     let unknown = host.plugins.disable("nix").await.unwrap_err().to_string();
     assert!(!unknown.contains("meant"), "{unknown}");
     host.stop().await;
@@ -495,15 +494,13 @@ async fn who_asks_while_a_former_version_is_loaded_is_answered() {
         matches!(reloaded[0].fate, Fate::Refused { .. }),
         "{reloaded:?}"
     );
-    assert_eq!(host.run(1).await, ("one".to_owned(), one));
+    host.check_run(1, "one", one).await;
     host.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plugin_that_cannot_be_disabled_on_disk_goes_on_being_loaded() {
-    let place = Place::new();
-    place.put(&version("one"));
-    let host = place.host().await;
+    let (place, _, host) = first_version().await;
     place.hold_compilers();
     place.put(&version("two"));
     host.wait_for("the second version", |view| view.is_loading)
@@ -548,12 +545,8 @@ async fn a_file_that_others_can_write_to_is_refused_alone() {
     // What may be somebody else's does not take the place of what runs.
     place.put(&version("two"));
     fs::set_permissions(place.file(), open_to_all).unwrap();
-    let reloaded = host.plugins.reload().await.unwrap();
-    assert!(
-        matches!(reloaded[0].fate, Fate::Refused { .. }),
-        "{reloaded:?}"
-    );
-    assert_eq!(host.run(1).await, ("one".to_owned(), one));
+    host.check_refused().await;
+    host.check_run(1, "one", one).await;
     host.stop().await;
 }
 
@@ -573,8 +566,7 @@ async fn a_file_that_went_while_no_host_ran_goes_as_any_other() {
     assert_eq!((view.state, view.open), (PluginState::Gone, 1));
     place.put(&version("one"));
     host.check_reload(Fate::Loaded { version: one }).await;
-    let ended = tokio::time::timeout(LIMIT, host.ended(waiting)).await;
-    assert_eq!(ended.unwrap(), ("one".to_owned(), one));
+    host.check_ended(waiting, "one", one).await;
     host.stop().await;
 }
 
@@ -594,9 +586,8 @@ async fn a_large_version_is_kept_like_any_other() {
     bytes.resize(bytes.len() + (40 << 20) - 2, 0);
     let one = place.put(&bytes);
     let host = place.host().await;
-    let two = place.put(&version("two"));
-    host.check_reload(Fate::Loaded { version: two }).await;
+    host.replace(&place, "two").await;
     host.check_roll_back(None, one).await;
-    assert_eq!(host.run(1).await, ("one".to_owned(), one));
+    host.check_run(1, "one", one).await;
     host.stop().await;
 }

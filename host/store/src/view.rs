@@ -78,6 +78,8 @@ pub struct PacketView {
 pub struct TaskFilter {
     /// Only in this state; [`State::Failure`] lists the dead letters.
     pub state: Option<State>,
+    /// Only those that have not ended, or are set aside.
+    pub lives: bool,
     /// Only of this plugin.
     pub plugin: Option<String>,
     /// Only of this handler.

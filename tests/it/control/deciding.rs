@@ -219,3 +219,22 @@ fn of_many_who_decide_about_a_task_at_once_one_has_its_way() {
     stage.wait_states(["REVOKED", "REVOKED"]);
     check_code(&stage.gwasp(&["ledger", "--verify"]), 0);
 }
+
+#[test]
+fn tasks_of_a_plugin_whose_file_went_while_no_host_ran_wait_and_are_told_of() {
+    let mut stage = Stage::new();
+    stage.crash();
+    let file = stage.scene.path(&format!("plugins/{HONEST}.wasm"));
+    let elsewhere = stage.scene.path("kept.wasm");
+    fs::rename(&file, &elsewhere).unwrap();
+    stage.start();
+    let warned = stage.gwasp(&["status"]);
+    assert!(warned.stdout.contains("is not loaded"), "{warned:?}");
+    check_code(&stage.gwasp(&["reload"]), 0);
+    let gone = stage.gwasp(&["status"]);
+    assert!(gone.stdout.contains("b-honest has no file: 1"), "{gone:?}");
+    fs::rename(&elsewhere, &file).unwrap();
+    check_code(&stage.gwasp(&["reload"]), 0);
+    check_code(&stage.gwasp(&["task", "revoke", &stage.id(LOOPS)]), 0);
+    stage.wait_states(["REVOKED", "SUCCESS"]);
+}

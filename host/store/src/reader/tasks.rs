@@ -7,8 +7,8 @@ use super::{Query, Reader, bytes};
 use crate::error::StoreError;
 use crate::record::{Failure, JournalEntry, PacketSeq, State, TaskId};
 use crate::schema::{
-    Fixed, Moving, NOT_SUCCEEDED, handler_seal, origin_of, seal_of, state_code, state_of, unsigned,
-    unsigned32,
+    Fixed, LIVING, Moving, NOT_SUCCEEDED, handler_seal, origin_of, seal_of, state_code, state_of,
+    unsigned, unsigned32,
 };
 use crate::view::{Decided, FailedAttempt, TaskDetail, TaskFilter, TaskFound, TaskView};
 
@@ -261,6 +261,9 @@ fn filtered(columns: &str, filter: &TaskFilter) -> Query {
         if state != State::Success {
             query.also(NOT_SUCCEEDED);
         }
+    }
+    if filter.lives {
+        query.also(LIVING);
     }
     if let Some(plugin) = &filter.plugin {
         query.and("h.plugin = ?", plugin.clone());
