@@ -235,7 +235,7 @@ impl Control {
             is_stopping,
             store: self.store.clone(),
             disk: disk.ok().as_ref().map(DiskStatus::of),
-            profile: profile,
+            profile,
             config,
             listeners,
             queues: self.queues(),
