@@ -22,7 +22,7 @@ use crate::hostile::guests::{NOTICE, endless, version};
 /// `FERMI_GBM_ALERT`, for which the probe needs the grant `kv`.
 const TALLIED: u16 = 110;
 /// Packets a second in the lane.
-const RATE: f64 = 100.0;
+const RATE: f64 = 500.0;
 
 /// A host whose configuration the tests write.
 struct Stage {
