@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::broker::{Broker, BrokerError, Embedded, Operations};
-use crate::config::{Config, ListenerConfig, Rights};
+use crate::config::{Config, ListenerConfig, PRODUCTION, Rights};
 use crate::control::{Control, Socket, SocketError};
 use crate::dispatch::Dispatcher;
 use crate::effects::{self, KernelThreads, World};
@@ -411,6 +411,13 @@ fn in_force(
     }));
     let (settings, reloads) = Settings::channel(seen, Arc::clone(source));
     (in_force, settings, reloads)
+}
+
+/// Says that a host is no production, where it is under such a profile.
+pub fn warn_of_profile(config: &Config) {
+    if let Some(profile) = config.profile.as_deref().filter(|name| *name != PRODUCTION) {
+        warn!(target: "gwasp::host", profile, "THIS IS NOT PRODUCTION: the host runs under profile `{profile}`");
+    }
 }
 
 /// Says which secrets of a configuration cannot be put into a request now.

@@ -6,6 +6,8 @@ mod backtest;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod configuration;
+#[cfg(test)]
 mod control;
 #[cfg(test)]
 mod copies;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::{exit, layers, places, table};
-use crate::config::{Config, Value};
+use crate::config::{Config, LogConfig, Value};
 
 /// The example with every key, which is also the reference.
 const EXAMPLE: &str = include_str!("../../../examples/gwasp.toml");
@@ -46,6 +46,9 @@ struct ShowArgs {
     /// Directory of the store [default: ./gwasp-state].
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+    /// What is logged, as `gwasp run` takes it.
+    #[arg(long, value_name = "FILTER", env = "GWASP_LOG", value_parser = LogConfig::parse_filter)]
+    log: Option<String>,
     /// Say of each value who set it, and list the files that are looked at.
     #[arg(long)]
     origin: bool,
@@ -88,6 +91,9 @@ fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     config.store.directory = Some(found.store);
     config.plugins.directory = Some(found.plugins);
     config.plugins.cache = Some(found.cache);
+    if let Some(filter) = &args.log {
+        config.log.filter.clone_from(filter);
+    }
     if !args.origin && !args.json {
         let text = toml::to_string_pretty(config)?;
         std::io::stdout().lock().write_all(text.as_bytes())?;
@@ -113,6 +119,7 @@ fn row(value: Value<'_>, args: &ShowArgs) -> Row {
     let flag = match key.as_str() {
         "store.directory" if args.state.is_some() => Some("--state"),
         "plugins.directory" if args.plugins.is_some() => Some("--plugins"),
+        "log.filter" if args.log.is_some() => Some("--log or $GWASP_LOG"),
         _ => None,
     };
     let origin = match (flag, value.origin) {

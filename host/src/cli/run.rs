@@ -15,9 +15,9 @@ use super::log::Log;
 use super::{exit, places};
 use crate::broker::BrokerError;
 use crate::complaint::{Said, code_of};
-use crate::config::{ByteSize, Config, LimitsConfig, LogConfig, LogFormat, PRODUCTION};
+use crate::config::{ByteSize, Config, LimitsConfig, LogConfig, LogFormat};
 use crate::explain::code;
-use crate::host::{End, Host, HostError, Places, supervisor, warn_of_secrets};
+use crate::host::{End, Host, HostError, Places, supervisor, warn_of_profile, warn_of_secrets};
 use crate::rollout::StartError;
 use crate::settings::{ConfigSource, Refusal, Settings};
 use crate::stop::StopSignal;
@@ -167,9 +167,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     layers.start_log(&config.log)?;
     let places = places::all(args.plugins.as_deref(), args.state.as_deref(), &config)?;
-    if let Some(profile) = config.profile.as_deref().filter(|name| *name != PRODUCTION) {
-        warn!(target: "gwasp::host", profile, "THIS IS NOT PRODUCTION: the host runs under profile `{profile}`");
-    }
+    warn_of_profile(&config);
     let named = args.plugins.is_some() || config.plugins.directory.is_some();
     if named && let Err(error) = readable(&places.plugins) {
         super::complain(&error);

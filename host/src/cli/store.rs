@@ -14,6 +14,7 @@ use gwasp_store::{OpenError, Reader};
 
 use super::{places, table};
 use crate::complaint::Said;
+use crate::config::Config;
 use crate::explain::code;
 
 /// Checks, copies and writes out what is kept.
@@ -69,7 +70,11 @@ pub(super) struct ListArgs {
 impl StoreArgs {
     /// The directory of the store.
     pub(super) fn directory(&self) -> anyhow::Result<PathBuf> {
-        let config = places::config(self.config.as_deref())?;
+        // One that is named needs no configuration, which may be what somebody mends.
+        let config = match self.state {
+            Some(_) => Config::default(),
+            None => places::config(self.config.as_deref())?,
+        };
         places::store(self.state.as_deref(), &config)
     }
 

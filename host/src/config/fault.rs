@@ -73,7 +73,7 @@ impl fmt::Display for Place {
 #[derive(Clone, Debug)]
 pub struct Fault {
     message: String,
-    place: Option<Place>,
+    place: Option<Box<Place>>,
     advice: Option<String>,
 }
 
@@ -83,14 +83,14 @@ impl Fault {
         let shown = without_user(message.trim_end());
         Self {
             message: if hides { without_text(&shown) } else { shown },
-            place,
+            place: place.map(Box::new),
             advice: advice(message),
         }
     }
 
     /// Where it is; none for what is nowhere in particular.
-    pub const fn place(&self) -> Option<&Place> {
-        self.place.as_ref()
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_deref()
     }
 }
 

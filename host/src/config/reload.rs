@@ -105,6 +105,10 @@ impl Changes {
     }
 
     fn compare_queues(&mut self, old: &Queues, new: &Queues) {
+        // The first table of a queue ends those that were there by being named.
+        if old.is_absent() != new.is_absent() {
+            self.note("queues".to_owned(), Applied);
+        }
         let named: BTreeSet<&str> = old.named().chain(new.named()).collect();
         for queue in named {
             let name = format!("{QUEUES}{}", plain(queue));
@@ -268,6 +272,14 @@ mod tests {
             &[],
             &["queues.general.serial"],
         );
+    }
+
+    #[test]
+    fn the_first_table_of_a_queue_is_a_change_although_its_pool_is_the_default_one() {
+        let old = Config::parse("", "old").unwrap();
+        let new = Config::parse("[queues.general]", "new").unwrap();
+        assert_eq!(Changes::between(&old, &new).applied, ["queues"]);
+        assert!(Changes::between(&new, &new).is_empty());
     }
 
     #[test]

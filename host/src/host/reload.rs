@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 
 use super::limits::Limits;
 use super::listening::{self, Listening, Made};
-use super::{HostError, retention, supervisor};
+use super::{HostError, retention, supervisor, warn_of_profile};
 use crate::broker::Operations;
 use crate::complaint::code_of;
 use crate::config::reload::Changes;
@@ -214,6 +214,9 @@ impl Reloader {
         live.operations.keep(retention(&config));
         if touches("log") {
             live.source.apply_log(&config.log);
+        }
+        if touches("profile") {
+            warn_of_profile(&config);
         }
         if touches("secrets") {
             warn_of_secrets(&config);

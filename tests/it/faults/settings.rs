@@ -22,7 +22,7 @@ use crate::hostile::guests::{NOTICE, endless, version};
 /// `FERMI_GBM_ALERT`, for which the probe needs the grant `kv`.
 const TALLIED: u16 = 110;
 /// Packets a second in the lane.
-const RATE: f64 = 100.0;
+const RATE: f64 = 500.0;
 
 /// A host whose configuration the tests write.
 struct Stage {
@@ -91,6 +91,14 @@ impl Stage {
     #[track_caller]
     fn told(&self) -> Line {
         self.host.wait_for("a reload", LIMIT, is_told).unwrap()
+    }
+
+    fn memory_kib(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.host.id());
+        let status = fs::read_to_string(status).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let memory = line.unwrap().split_whitespace().next().unwrap();
+        memory.parse().unwrap()
     }
 
     /// How many tasks run now.
@@ -480,6 +488,7 @@ fn good_and_bad_configurations_in_turn_under_traffic_lose_nothing_and_have_one_l
         sent
     });
     let mut slowest = Duration::ZERO;
+    let mut base = 0;
     for reload in 1..=reloads {
         let (tables, is_good) =
             lane_tables(reload, if reload % 8 == 7 { &listening } else { &lane });
@@ -491,6 +500,9 @@ fn good_and_bad_configurations_in_turn_under_traffic_lose_nothing_and_have_one_l
         assert_eq!(told.field("reload").as_u64(), Some(reload), "{}", told.text);
         assert_eq!(*told.field("by"), "SIGHUP");
         assert_eq!(told.message() == "reloaded", is_good, "{}", told.text);
+        if reload == 8 {
+            base = stage.memory_kib();
+        }
         if reload % 10 == 1 {
             let slots = stage.status()["queues"][0]["slots"].as_u64();
             assert!(matches!(slots, Some(6 | 8)), "never {slots:?}");
@@ -509,6 +521,8 @@ fn good_and_bad_configurations_in_turn_under_traffic_lose_nothing_and_have_one_l
         stage.tasks().iter().all(|task| task.attempts == 1),
         "no run was torn"
     );
+    let memory = stage.memory_kib();
+    let growth = (memory as f64 / base as f64 - 1.0) * 100.0;
     stage.stop();
     record(&json!({
         "faults": reloads,
@@ -516,7 +530,11 @@ fn good_and_bad_configurations_in_turn_under_traffic_lose_nothing_and_have_one_l
         "tasks": sent,
         "lost": 0,
         "doubled": 0,
-        "worst": format!("a reload took {} ms", slowest.as_millis()),
+        "worst": format!(
+            "a reload took {} ms; memory {growth:+.1} % ({} MB)",
+            slowest.as_millis(),
+            memory >> 10,
+        ),
     }))
     .unwrap();
 }

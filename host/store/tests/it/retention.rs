@@ -216,6 +216,22 @@ fn results_and_journals_go_after_seven_days_and_their_tasks_stay() {
 }
 
 #[test]
+fn another_retention_counts_from_the_next_pass_on() {
+    let rig = Rig::new();
+    rig.keep(offer("1", &["1/a"]));
+    let result = Some(Bytes::from_static(b"{}"));
+    rig.commit(commit(&rig.lease(), Step::Succeed { result }));
+    rig.clock.advance(2 * DAY);
+    assert_eq!(retain(&rig).results, 0);
+    rig.store().keep(Retention {
+        results: Duration::from_hours(24),
+        ..rig.options.retention.clone()
+    });
+    assert_eq!(retain(&rig).results, 1);
+    rig.check_sound();
+}
+
+#[test]
 fn beyond_its_bytes_the_payloads_of_the_oldest_go_and_their_rows_stay() {
     let mut rig = Rig::with(|options| options.segment_size = 1);
     rig.keep(large("0", &["0/a"]));

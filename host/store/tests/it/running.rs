@@ -132,6 +132,24 @@ fn a_retry_waits_for_its_due_time_and_keeps_the_asked_journal() {
 }
 
 #[test]
+fn a_task_is_due_by_the_clock_that_was_set_without_anything_else_happening() {
+    let rig = Rig::new();
+    rig.keep(offer("1", &["1/a"]));
+    let retry = Step::Retry {
+        due: START + 3_600 * SECOND,
+        failure: failure("no route"),
+        keep: 0,
+    };
+    rig.commit(commit(&rig.lease(), retry));
+    assert!(rig.try_lease().is_none());
+    rig.clock.step(3_600 * SECOND);
+    let lease = wait(rig.store().next_lease(QUEUE, 0)).unwrap();
+    assert_eq!(lease.attempt, 2);
+    rig.commit(success(&lease));
+    rig.check_sound();
+}
+
+#[test]
 fn a_task_that_is_given_back_keeps_attempt_and_journal() {
     let rig = Rig::new();
     rig.keep(offer("1", &["1/a"]));
