@@ -17,10 +17,10 @@ use bytes::Bytes;
 pub use embedded::Embedded;
 pub use gwasp_store::{
     Accepted, Acted, Commit, Depth, Disk, DiskLevel, Event, EventKind, Events, Failure, Input,
-    JournalEntry, KvWrite, Lease, NewPacket, NewRefusal, NewTask, Offer, Origin, PacketRecord,
-    PacketSeq, Pause, PluginRecord, RetryPolicy, Revocation, RouteChange, RouteRecord, Running,
-    Scope, State, Step, StoreError, Submission, TaskAction, TaskDetail, TaskFilter, TaskId,
-    TaskView, Token, VersionRecord, VersionTasks,
+    JournalEntry, KvWrite, Lease, Looked, MoveView, NewPacket, NewRefusal, NewTask, Offer, Onto,
+    Origin, PacketRecord, PacketSeq, Pause, PluginRecord, RetryPolicy, Revocation, RouteChange,
+    RouteRecord, Running, Scope, State, Step, StoreError, Submission, TaskAction, TaskDetail,
+    TaskFilter, TaskId, TaskView, Token, VersionRecord, VersionTasks,
 };
 pub use operations::{MOST_TASKS, Operations, TaskSelection};
 

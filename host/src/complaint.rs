@@ -23,6 +23,7 @@ use crate::plugins::{
     CompileError, ComponentError, DescribeError, DirectoryError, EngineError, LoadError,
     MisfitError, PermissionError,
 };
+use crate::rerun::RerunError;
 use crate::rollout::{PluginsError, StartError};
 use crate::routes::ManifestError;
 use crate::services::{HttpError, SecretError};
@@ -116,6 +117,7 @@ fn own_code(error: &(dyn Error + 'static)) -> Option<Code> {
         RedispatchError,
         ResumeError,
         DryRunError,
+        RerunError,
         BuildError,
         PackagesError,
         SocketError,
@@ -445,6 +447,15 @@ impl Coded for ResumeError {
             | Self::Undecided { .. }
             | Self::DoneAfter { .. }
             | Self::NoAnswer(_) => code::RESUME,
+        }
+    }
+}
+
+impl Coded for RerunError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Journal(_) => code::RUN_JOURNAL,
+            Self::NoHandler(_) => code::RERUN,
         }
     }
 }

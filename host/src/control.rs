@@ -27,6 +27,7 @@ use tracing::warn;
 
 use crate::broker::Operations;
 use crate::listeners::state::ListenerState;
+use crate::operations::Versions;
 use crate::rollout::Plugins;
 use crate::routes::Routes;
 use crate::stop::StopSignal;
@@ -58,6 +59,8 @@ pub struct Control {
     pub pools: Arc<Pools>,
     /// What is run.
     pub plugins: Plugins,
+    /// What journals are tried against.
+    pub versions: Versions,
     /// The store's directory.
     pub store: PathBuf,
     /// When the host started.

@@ -242,6 +242,8 @@ codes! {
     HOST_SILENT = "E0708";
     /// The host cannot be controlled.
     CONTROL_SOCKET = "E0709";
+    /// A task cannot be run again.
+    RERUN = "E0711";
     /// A plugin could not be built.
     BUILD = "E0801";
 }

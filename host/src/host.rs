@@ -31,6 +31,7 @@ use crate::dispatch::Dispatcher;
 use crate::effects::{self, KernelThreads, World};
 use crate::intake::{self, Intake};
 use crate::listeners::vtp::{TlsSetupError, VtpListener};
+use crate::operations::Versions;
 use crate::plugins::{CompileError, Compiler, EngineError, Loader, Ticker};
 use crate::rollout::{Follower, Parts, Plugins, StartError, Wish};
 use crate::routes::Routes;
@@ -128,6 +129,7 @@ pub struct Host {
     pools: Arc<Pools>,
     follower: Follower,
     plugins: Plugins,
+    versions: Versions,
     wishes: mpsc::Receiver<Wish>,
     routes: watch::Receiver<Arc<Routes>>,
     listeners: Vec<(String, VtpListener)>,
@@ -185,6 +187,10 @@ impl Host {
             stop: stop.clone(),
         };
         let pools = Arc::new(Pools::new(config.queues.clone(), shared, served)?);
+        let versions = Versions {
+            loader: Arc::clone(&loader),
+            ticker: ticker.clone(),
+        };
         let parts = Parts {
             broker: Arc::clone(&broker),
             loader,
@@ -201,6 +207,7 @@ impl Host {
             pools,
             follower: Follower::start(parts, &places.plugins).await?,
             plugins,
+            versions,
             wishes,
             routes: newest,
             listeners: listeners(config)?,
@@ -234,6 +241,7 @@ impl Host {
             listeners: connections.cloned().collect(),
             pools: Arc::clone(&self.pools),
             plugins: self.plugins,
+            versions: self.versions,
             store: self.store,
             started: Timestamp::now(),
             stop: self.stop.clone(),

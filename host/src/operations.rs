@@ -3,18 +3,24 @@
 //!
 //! The control socket calls these; answers are plain values for it to pass on.
 
+mod moving;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::moving::{Versions, Wanted, resume_on};
 use crate::broker::{
-    BrokerError, Operations, Origin, PacketRecord, PacketSeq, State, Submission, TaskId,
-    TaskSelection,
+    BrokerError, JournalEntry, Operations, Origin, PacketRecord, PacketSeq, State, Submission,
+    TaskId, TaskSelection, TaskView,
 };
 use crate::dispatch::{archived, tasks_of};
-use crate::effects::{Decision, resumption};
-use crate::packet::unix_nanos;
+use crate::effects::{Decision, ResumeError, Resumption, resumption};
+use crate::packet::{Digest, unix_nanos};
 use crate::routes::Routes;
 use crate::task::packet_task_id;
+
+/// Why nothing was done to a task that is not as it was looked at.
+const CHANGED: &str = "it changed just now; look at it again";
 
 /// What came of resuming one task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +30,14 @@ pub enum Resumed {
     Waits {
         /// How many.
         replayed: u32,
+    },
+    /// It waits in its queue, on another version than before; so many entries of its journal are
+    /// replayed.
+    Moved {
+        /// How many.
+        replayed: u32,
+        /// The version.
+        version: Digest,
     },
     /// It is in this state, in which there is nothing to resume.
     Not(State),
@@ -62,25 +76,31 @@ async fn resume_one(
     if view.state != State::Failure {
         return Ok(Resumed::Not(view.state));
     }
-    let is_in_doubt = view
-        .failure
-        .is_some_and(|failure| failure.kind == "in-doubt");
     let journal = broker.journal(task)?;
-    let plan = match resumption(&journal, is_in_doubt, decision.cloned()) {
+    let plan = match plan(&view, &journal, decision) {
         Ok(plan) => plan,
         Err(error) => return Ok(Resumed::Refused(error.to_string())),
     };
     let replayed = plan.keep;
     let is_resumed = broker
-        .resume((task, view.ended), plan.keep, plan.replace)
+        .resume((task, view.ended), plan.keep, plan.replace, None)
         .await?;
     Ok(if is_resumed {
         Resumed::Waits { replayed }
     } else {
-        Resumed::Refused(
-            "somebody else resumed, restarted or dropped it just now; look at it again".to_owned(),
-        )
+        Resumed::Refused(CHANGED.to_owned())
     })
+}
+
+/// How a task that is set aside goes on with its journal.
+fn plan(
+    task: &TaskView,
+    journal: &[JournalEntry],
+    decision: Option<&Decision>,
+) -> Result<Resumption, ResumeError> {
+    let failure = task.failure.as_ref();
+    let is_in_doubt = failure.is_some_and(|failure| failure.kind == "in-doubt");
+    resumption(journal, is_in_doubt, decision.cloned())
 }
 
 /// Why a packet is not dispatched again.

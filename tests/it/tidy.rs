@@ -12,7 +12,7 @@ use toml::Table;
 use crate::harness::root;
 
 /// Modules of the host, and which others each may name.
-const MODULES: [(&str, &[&str]); 26] = [
+const MODULES: [(&str, &[&str]); 27] = [
     ("text", &[]),
     ("explain", &[]),
     ("complaint", &["*"]),
@@ -33,7 +33,8 @@ const MODULES: [(&str, &[&str]); 26] = [
     (
         "operations",
         &[
-            "broker", "dispatch", "effects", "packet", "routes", "task", "text",
+            "broker", "dispatch", "dryrun", "effects", "packet", "plugins", "rerun", "routes",
+            "task", "text",
         ],
     ),
     ("plugins", &["config", "packet", "routes", "text"]),
@@ -78,6 +79,7 @@ const MODULES: [(&str, &[&str]); 26] = [
             "broker", "dispatch", "dryrun", "effects", "packet", "routes", "task", "workers",
         ],
     ),
+    ("rerun", &["broker", "dryrun", "effects"]),
     (
         "bench",
         &[

@@ -354,9 +354,14 @@ pub(super) async fn a_task_is_resumed_only_as_it_was_looked_at(fixture: Fixture)
     accept(broker, vec![offer(1, vec![task(1)])]).await;
     let task = set_aside(broker, "m").await;
     let ended = broker.task(task).unwrap().unwrap().task.ended.unwrap();
-    let resumed = broker.resume((task, Some(ended - 1)), 0, None).await;
+    let resumed = broker.resume((task, Some(ended - 1)), 0, None, None).await;
     assert!(!resumed.unwrap());
-    assert!(broker.resume((task, Some(ended)), 0, None).await.unwrap());
+    assert!(
+        broker
+            .resume((task, Some(ended)), 0, None, None)
+            .await
+            .unwrap()
+    );
     assert_eq!(lease(broker).await.unwrap().task, task);
 }
 

@@ -8,9 +8,9 @@ use gwasp_store::{DiskMarks, OpenError, Options, Reader, Retention, Store};
 
 use super::{
     Accepted, Acted, Answer, Broker, BrokerError, Commit, Depth, Disk, Events, JournalEntry, Lease,
-    MOST_TASKS, NewRefusal, Offer, Operations, PacketRecord, PacketSeq, Pause, PluginRecord,
-    RouteChange, RouteRecord, Running, Scope, Submission, TaskAction, TaskDetail, TaskFilter,
-    TaskId, TaskSelection, TaskView, VersionTasks,
+    Looked, MOST_TASKS, NewRefusal, Offer, Onto, Operations, PacketRecord, PacketSeq, Pause,
+    PluginRecord, RouteChange, RouteRecord, Running, Scope, Submission, TaskAction, TaskDetail,
+    TaskFilter, TaskId, TaskSelection, TaskView, VersionTasks,
 };
 
 /// The embedded broker: one process, one store, one writer.
@@ -217,8 +217,18 @@ impl Operations for Embedded {
         task: (TaskId, Option<i64>),
         keep: u32,
         replace: Option<JournalEntry>,
+        onto: Option<Onto>,
     ) -> Answer<'_, Result<bool, BrokerError>> {
-        Box::pin(self.store.resume(task, keep, replace))
+        Box::pin(self.store.resume(task, keep, replace, onto))
+    }
+
+    fn move_waiting(
+        &self,
+        task: TaskId,
+        looked: Looked,
+        onto: Onto,
+    ) -> Answer<'_, Result<Option<Acted>, BrokerError>> {
+        Box::pin(self.store.move_waiting(task, looked, onto))
     }
 
     fn disk(&self) -> Result<Disk, BrokerError> {

@@ -6,8 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Acted, Answer, Broker, BrokerError, Disk, JournalEntry, PacketRecord, PacketSeq, Pause, Scope,
-    Submission, TaskAction, TaskDetail, TaskFilter, TaskId, TaskView,
+    Acted, Answer, Broker, BrokerError, Disk, JournalEntry, Looked, Onto, PacketRecord, PacketSeq,
+    Pause, Scope, Submission, TaskAction, TaskDetail, TaskFilter, TaskId, TaskView,
 };
 
 /// Most tasks that one call acts on.
@@ -55,13 +55,25 @@ pub trait Operations: Broker {
 
     /// Puts a task that is set aside back into its queue, with the first `keep` entries of its
     /// journal, one of them replaced; answers false where it is not set aside any more, or was
-    /// again since `ended`. [`crate::operations::resume`] finds out what to keep.
+    /// again since `ended`. It goes on with the version `onto`, where there is one and something
+    /// of its journal is kept. [`crate::operations::resume`] finds out what to keep.
     fn resume(
         &self,
         task: (TaskId, Option<i64>),
         keep: u32,
         replace: Option<JournalEntry>,
+        onto: Option<Onto>,
     ) -> Answer<'_, Result<bool, BrokerError>>;
+
+    /// Has a task that waits, and stays on the version that wrote its journal, go on with
+    /// another; answers nothing where its journal is not as it was looked at.
+    /// [`crate::operations::resume_on`] tries the journal against that version.
+    fn move_waiting(
+        &self,
+        task: TaskId,
+        looked: Looked,
+        onto: Onto,
+    ) -> Answer<'_, Result<Option<Acted>, BrokerError>>;
 
     /// What is left of the disk: below the first mark the host is CRITICAL, below the second it
     /// takes no packets.

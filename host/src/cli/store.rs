@@ -14,6 +14,7 @@ use gwasp_store::{OpenError, Reader};
 
 use super::{places, table};
 use crate::complaint::Said;
+use crate::config::Config;
 use crate::explain::code;
 
 /// Checks, copies and writes out what is kept.
@@ -74,8 +75,12 @@ pub(super) struct ListArgs {
 impl StoreArgs {
     /// The directory of the store.
     pub(super) fn directory(&self) -> anyhow::Result<PathBuf> {
-        let config = places::config(self.config.as_deref())?;
-        places::store(self.state.as_deref(), &config)
+        places::store(self.state.as_deref(), &self.config()?)
+    }
+
+    /// The configuration that names it.
+    pub(super) fn config(&self) -> anyhow::Result<Config> {
+        places::config(self.config.as_deref())
     }
 
     /// Opens the store for reading; a host may be running on it.

@@ -2,6 +2,7 @@
 
 mod decide;
 mod effects;
+mod rerun;
 mod resume;
 
 use std::io::Write;
@@ -34,6 +35,8 @@ enum Command {
     List(TaskListArgs),
     /// Shows one task with its failed attempts.
     Show(ShowArgs),
+    /// Runs a task again against its journal, without any effect, beside what was.
+    Rerun(rerun::Args),
     /// Puts a task in FAILURE back into its queue; it goes on where it failed.
     Resume(resume::Args),
     /// Has tasks in FAILURE begin anew: what they did is done again.
@@ -71,6 +74,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::List(args) => list(args),
         Command::Show(args) => show(args),
+        Command::Rerun(args) => rerun::run(args).await,
         Command::Resume(args) => resume::run(args).await,
         Command::Restart(args) => decide::run(args, "restart").await,
         Command::Drop(args) => decide::run(args, "drop").await,
@@ -231,6 +235,15 @@ fn print(detail: TaskDetail) -> std::io::Result<()> {
     writeln!(out, "task      {}", row.id)?;
     writeln!(out, "handler   {}", row.handler)?;
     writeln!(out, "version   {}", optional(version))?;
+    for moved in &detail.moves {
+        let short = |version| crate::packet::Digest::from_bytes(version).short();
+        let former = moved
+            .former
+            .map(|version| format!("from {} ", short(version)));
+        let (former, at) = (former.unwrap_or_default(), table::moment(moved.at));
+        let (version, who) = (short(moved.version), printable(&moved.who));
+        writeln!(out, "moved     {at}  {former}to {version}, by {who}")?;
+    }
     writeln!(out, "queue     {}", row.queue)?;
     writeln!(
         out,

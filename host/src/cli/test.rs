@@ -104,12 +104,17 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// Loads the plugin in `path`, without a host.
 pub(super) fn plugin(path: &Path, ticker: &Ticker) -> anyhow::Result<Plugin> {
-    let cache = places::cache(&Config::default())?;
-    let program = std::env::current_exe().context("the path of this program is not known")?;
-    let loader = Loader::new(Compiler::new(program, cache)?, effects::fits, ticker)?;
-    loader
+    loader(ticker)?
         .load(path)
         .with_context(|| format!("{} cannot be loaded", path.display()))
+}
+
+/// What loads plugins, without a host.
+pub(super) fn loader(ticker: &Ticker) -> anyhow::Result<Loader> {
+    let cache = places::cache(&Config::default())?;
+    let program = std::env::current_exe().context("the path of this program is not known")?;
+    let compiler = Compiler::new(program, cache)?;
+    Ok(Loader::new(compiler, effects::fits, ticker)?)
 }
 
 /// The files among `paths`, and every `*.xml` in the folders among them, by name.

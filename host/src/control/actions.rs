@@ -15,7 +15,7 @@ use super::caller::Caller;
 use super::{Control, Problem};
 use crate::broker::{self, Acted, PacketSeq, TaskAction, TaskFilter, TaskId, TaskSelection};
 use crate::effects::Decision;
-use crate::operations::{self, Redispatched, Resumed};
+use crate::operations::{self, Redispatched, Resumed, Wanted};
 use crate::packet::unix_nanos;
 
 /// What is paused.
@@ -133,6 +133,10 @@ pub struct ResumeRequest {
     pub tasks: Tasks,
     /// What became of the effect in doubt of each, where one is.
     pub decision: Option<Settled>,
+    /// The version of their plugin that they are to go on with: the beginning of its digest, or
+    /// `PLUGIN@current`. Each goes on only where that version asks for what its journal holds.
+    #[serde(default)]
+    pub on: Option<String>,
 }
 
 /// What became of an effect in doubt.
@@ -275,11 +279,20 @@ pub(super) async fn revoke(
 #[utoipa::path(post, path = "/v1/tasks/resume", request_body = ResumeRequest, responses((status = 200, body = Vec<TaskAnswer>), (status = 400, body = Problem)))]
 pub(super) async fn resume(
     State(control): State<Arc<Control>>,
+    ConnectInfo(caller): ConnectInfo<Caller>,
     Json(wish): Json<ResumeRequest>,
 ) -> Result<Json<Vec<TaskAnswer>>, Problem> {
     let decision = wish.decision.map(Decision::try_from).transpose()?;
-    let tasks = wish.tasks.try_into()?;
-    let resumed = operations::resume(&*control.broker, tasks, decision.as_ref()).await?;
+    let tasks: TaskSelection = wish.tasks.try_into()?;
+    let resumed = match &wish.on {
+        None => operations::resume(&*control.broker, tasks, decision.as_ref()).await?,
+        Some(on) => {
+            let wanted: Wanted = on.parse().map_err(Problem::invalid)?;
+            let what = (tasks, decision.as_ref());
+            let who = caller.to_string();
+            operations::resume_on(&control.broker, &control.versions, &wanted, what, &who).await?
+        }
+    };
     Ok(Json(
         resumed.into_iter().map(TaskAnswer::of_resumed).collect(),
     ))
@@ -457,6 +470,14 @@ impl TaskAnswer {
             Resumed::Waits { replayed } => (
                 true,
                 format!("waits in its queue; {replayed} of its effects are replayed"),
+            ),
+            Resumed::Moved { replayed, version } => (
+                true,
+                format!(
+                    "waits in its queue, on version {} now; {replayed} of its effects are \
+                     replayed",
+                    version.short()
+                ),
             ),
             Resumed::Not(state) => (
                 false,

@@ -63,7 +63,7 @@ use writer::{Op, Reply, Request, ValueOp};
 /// Format of the stores that this program makes, and the newest that it opens.
 pub const FORMAT: i64 = schema::FORMAT;
 
-pub use action::{Acted, TaskAction};
+pub use action::{Acted, Looked, Onto, TaskAction};
 pub use backup::{BackupError, Copied, backup, compact, restore};
 pub use disk::{Disk, DiskLevel, DiskMarks};
 pub use error::{Cause, OpenError, StoreError};
@@ -86,8 +86,8 @@ pub use record::{
 pub use revocation::Revocation;
 pub use sql::{Answer, Cell, EffectColumns, ReadEffect, SqlError, select};
 pub use view::{
-    ArchiveFilter, Depth, FailedAttempt, GapMark, KvEntry, PacketFilter, PacketView, RefusalView,
-    Removed, Running, TaskDetail, TaskFilter, TaskFound, TaskView,
+    ArchiveFilter, Depth, FailedAttempt, GapMark, KvEntry, MoveView, PacketFilter, PacketView,
+    RefusalView, Removed, Running, TaskDetail, TaskFilter, TaskFound, TaskView,
 };
 
 /// Operations smaller than this do not wait for [`Options::waiting_bytes`]: their number is
@@ -403,7 +403,8 @@ impl Store {
     /// Puts a task that was set aside back into its queue, with the first `keep` entries of its
     /// journal; `replace` takes the place of one of them. Its attempts count from 0 again, and
     /// its failures are forgotten. Answers false where no task is set aside under this id, or
-    /// where it was since `ended`: the journal is not the one that was looked at.
+    /// where it was since `ended`: the journal is not the one that was looked at. It goes on with
+    /// the version `onto` where there is one, and its journal is not dropped.
     ///
     /// # Errors
     /// [`StoreError::TooLarge`] for an entry beyond its bound; [`StoreError::Full`],
@@ -413,15 +414,20 @@ impl Store {
         (task, ended): (TaskId, Option<Nanos>),
         keep: u32,
         replace: Option<JournalEntry>,
+        onto: Option<Onto>,
     ) -> Result<bool, StoreError> {
         let bytes = replace.as_ref().map_or(0, |entry| entry.bytes.len());
         limits::check_length("an entry of a journal", bytes, MAX_VALUE)?;
+        if let Some(onto) = &onto {
+            limits::check_length("a name", onto.who.len(), MAX_KEY)?;
+        }
         let permit = self.room(bytes).await?;
         self.ask(permit, |reply| ValueOp::Resume {
             task,
             ended,
             keep,
             replace,
+            onto,
             reply,
         })
         .await

@@ -1,6 +1,6 @@
 //! What a person asks of a store that is open.
 
-use crate::action::{Acted, TaskAction};
+use crate::action::{Acted, Looked, Onto, TaskAction};
 use crate::disk::{self, Disk};
 use crate::error::{Cause, StoreError};
 use crate::limits;
@@ -75,6 +75,29 @@ impl Store {
             tasks,
             action,
             who,
+            reply,
+        })
+        .await
+    }
+
+    /// Has a task that waits, and stays on the version that wrote its journal, go on with
+    /// another. Answers nothing where its journal is not as it was looked at. Somebody has tried
+    /// the journal against that version.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`] for too long a name; [`StoreError::Full`],
+    /// [`StoreError::Failed`] or [`StoreError::Closed`].
+    pub async fn move_waiting(
+        &self,
+        task: TaskId,
+        looked: Looked,
+        onto: Onto,
+    ) -> Result<Option<Acted>, StoreError> {
+        limits::check_length("a name", onto.who.len(), MAX_KEY)?;
+        self.ask(None, |reply| PersonOp::Move {
+            task,
+            looked,
+            onto,
             reply,
         })
         .await

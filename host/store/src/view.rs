@@ -131,6 +131,8 @@ pub struct TaskView {
     pub cpu: u64,
     /// Plugin version that ran last.
     pub version: Option<[u8; 32]>,
+    /// How many entries its journal has, or had before it expired.
+    pub journal: u64,
     /// Why the last attempt failed, where it did.
     pub failure: Option<Failure>,
 }
@@ -142,10 +144,25 @@ pub struct TaskDetail {
     pub task: TaskView,
     /// Attempts that failed, oldest first.
     pub failed: Vec<FailedAttempt>,
+    /// When it was moved to another version, oldest first.
+    pub moves: Vec<MoveView>,
     /// Argument, for a task that no packet caused.
     pub args: Option<Bytes>,
     /// What it returned.
     pub result: Option<Bytes>,
+}
+
+/// That a person had a task go on with another version of its plugin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MoveView {
+    /// When.
+    pub at: Nanos,
+    /// The version that it was on.
+    pub former: Option<[u8; 32]>,
+    /// The version that it goes on with.
+    pub version: [u8; 32],
+    /// Who decided so.
+    pub who: String,
 }
 
 /// One attempt that failed.

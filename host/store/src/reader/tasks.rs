@@ -10,7 +10,7 @@ use crate::schema::{
     Fixed, Moving, NOT_SUCCEEDED, handler_seal, origin_of, seal_of, state_code, state_of, unsigned,
     unsigned32,
 };
-use crate::view::{FailedAttempt, TaskDetail, TaskFilter, TaskFound, TaskView};
+use crate::view::{FailedAttempt, MoveView, TaskDetail, TaskFilter, TaskFound, TaskView};
 
 const COLUMNS: &str = "SELECT t.seq, t.id, t.handler, t.origin, t.account, t.packet, t.parent,
     t.root, t.priority, t.order_key, t.made, t.deadline, t.seal, t.state, t.due, t.attempts, t.started,
@@ -110,6 +110,7 @@ impl Reader {
         Ok(Some(TaskDetail {
             task,
             failed: self.failed_attempts(seq)?,
+            moves: self.moves(seq)?,
             args: self.args(seq)?,
             result: self.sealed("results", seq)?,
         }))
@@ -193,6 +194,21 @@ impl Reader {
                     message: row.get(3)?,
                     detail: row.get(4)?,
                 },
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn moves(&self, task: i64) -> Result<Vec<MoveView>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT at, former, version, who FROM moves WHERE task = ?1 ORDER BY row",
+        )?;
+        let rows = statement.query_map([task], |row| {
+            Ok(MoveView {
+                at: row.get(0)?,
+                former: row.get(1)?,
+                version: row.get(2)?,
+                who: row.get(3)?,
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -293,6 +309,7 @@ fn task_row(row: &Row<'_>) -> rusqlite::Result<Result<(i64, TaskView), StoreErro
         ended: moving.ended,
         cpu: unsigned(moving.cpu),
         version: moving.version,
+        journal: unsigned(moving.journal),
         failure: failure(row)?,
     };
     Ok(Ok((seq, task)))

@@ -3,21 +3,22 @@
 use super::books::failed;
 
 use super::{Group, Writer, Written};
+use crate::action::{Acted, Looked, Onto};
 use crate::error::StoreError;
 use crate::event::EventKind;
 use crate::open::{handlers, task_of};
 use crate::queues::Change;
 use crate::record::{JournalEntry, Nanos, State, TaskId};
 use crate::schedule::{OpenTask, Tally};
-use crate::schema::{Moving, column, length_column, seal_of, state_code, unsigned};
+use crate::schema::{Moving, column, length_column, seal_of, state_code, state_of, unsigned};
 
 impl Writer<'_> {
     pub(super) fn apply_resume(
         &mut self,
         group: &mut Group,
         (id, ended): (TaskId, Option<Nanos>),
-        keep: u32,
-        replace: Option<JournalEntry>,
+        (keep, replace): (u32, Option<JournalEntry>),
+        onto: Option<Onto>,
     ) -> Written<bool> {
         let handlers = handlers(self.connection)?;
         let found = task_of(self.connection, id, &handlers)?.flatten();
@@ -29,7 +30,7 @@ impl Writer<'_> {
             return Ok(Ok(false));
         };
         self.books.count_many(task.account, failed(task.origin), -1);
-        self.resume(group, task, keep, replace)?;
+        self.resume(group, task, (keep, replace), onto)?;
         Ok(Ok(true))
     }
 
@@ -38,8 +39,8 @@ impl Writer<'_> {
         &mut self,
         group: &mut Group,
         mut task: OpenTask,
-        keep: u32,
-        replace: Option<JournalEntry>,
+        (keep, replace): (u32, Option<JournalEntry>),
+        onto: Option<Onto>,
     ) -> Result<(), StoreError> {
         self.sql.cut_journal.execute((task.seq, keep))?;
         if let Some(entry) = replace {
@@ -50,12 +51,65 @@ impl Writer<'_> {
         }
         task.journal = self.tally(task.seq)?;
         task.pinned = task.pinned.filter(|_| task.journal.entries > 0);
+        if let Some(onto) = onto.filter(|_| task.journal.entries > 0) {
+            self.note_move(group, &task, &onto)?;
+            task.pinned = Some(Box::new(onto.version));
+        }
         task.attempts = 0;
         task.due = group.now;
         self.sql.forget_failures.execute([task.seq])?;
         self.update_resumed(&task, group.now)?;
         group.tell_of_task(EventKind::Resumed, &task, None);
         group.changes.push(Change::Made(task));
+        Ok(())
+    }
+
+    /// Has a task that waits, and stays on the version that wrote its journal, go on with
+    /// another; nothing where it is not as it was looked at. Its turn goes on.
+    pub(super) fn apply_move(
+        &mut self,
+        group: &mut Group,
+        id: TaskId,
+        looked: Looked,
+        onto: &Onto,
+    ) -> Written<Option<Acted>> {
+        let handlers = handlers(self.connection)?;
+        let (moving, mut task) = match task_of(self.connection, id, &handlers)? {
+            Some(Some(found)) => found,
+            Some(None) => return Ok(Ok(Some(Acted::Damaged))),
+            None => return Ok(Ok(Some(Acted::Unknown))),
+        };
+        let state = match state_of(moving.state) {
+            Some(state @ (State::Pending | State::Retry | State::Parked)) => state,
+            Some(state) => return Ok(Ok(Some(Acted::Not(state)))),
+            None => return Ok(Ok(Some(Acted::Damaged))),
+        };
+        let is_meant = moving.version == looked.version
+            && moving.started == looked.started
+            && u64::try_from(moving.journal).is_ok_and(|journal| journal == looked.journal);
+        if !is_meant || task.journal.entries == 0 {
+            return Ok(Ok(None));
+        }
+        if self.borrow(group, &task).is_some() {
+            return Ok(Ok(Some(Acted::Runs)));
+        }
+        self.note_move(group, &task, onto)?;
+        task.pinned = Some(Box::new(onto.version));
+        let moved = Moving {
+            version: Some(onto.version),
+            ..moving
+        };
+        self.move_task(task.seq, &moved)?;
+        group.changes.push(Change::Made(task));
+        Ok(Ok(Some(Acted::Done(state))))
+    }
+
+    /// Notes who had a task go on with another version.
+    fn note_move(&mut self, group: &Group, task: &OpenTask, onto: &Onto) -> rusqlite::Result<()> {
+        let former = task.pinned.as_deref();
+        self.sql
+            .note_move
+            .execute((task.seq, group.now, former, onto.version, &onto.who))?;
         Ok(())
     }
 

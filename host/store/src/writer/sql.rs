@@ -95,6 +95,8 @@ statements! {
     find_failure: "SELECT kind, message, detail FROM failures WHERE task = ?1 AND attempt = ?2";
     count_dispatch: "INSERT INTO dispatches(packet, last) VALUES(?1, 1)
         ON CONFLICT(packet) DO UPDATE SET last = last + 1 RETURNING last";
+    note_move: "INSERT INTO moves(task, at, former, version, who)
+        VALUES(?1, ?2, ?3, ?4, ?5)";
     note_asked: "INSERT OR IGNORE INTO asked(task) VALUES(?1)";
     forget_pauses: "DELETE FROM pauses WHERE until <= ?1";
 

@@ -40,9 +40,10 @@ impl Writer<'_> {
                 ended,
                 keep,
                 replace,
+                onto,
                 reply,
             } => {
-                let written = self.apply_resume(group, (task, ended), keep, replace);
+                let written = self.apply_resume(group, (task, ended), (keep, replace), onto);
                 settle(group, reply, written)
             }
             ValueOp::Route {

@@ -167,6 +167,7 @@ impl Writer<'_> {
         origin: i64,
     ) -> rusqlite::Result<()> {
         self.run_once("DELETE FROM failures WHERE task = ?1", [task])?;
+        self.run_once("DELETE FROM moves WHERE task = ?1", [task])?;
         self.run_once("DELETE FROM asked WHERE task = ?1", [task])?;
         self.run_once("DELETE FROM tasks WHERE seq = ?1", [task])?;
         let Some(origin) = origin_of(origin) else {
