@@ -11,6 +11,7 @@ mod check;
 mod compile_worker;
 mod config;
 mod control;
+mod dev;
 mod events;
 mod explain;
 mod glob;
@@ -124,6 +125,8 @@ enum Command {
     Explain(explain::Args),
     /// Writes a plugin to begin with.
     New(new::Args),
+    /// Watches a plugin's source: builds it when it is saved, and runs it on a packet.
+    Dev(dev::Args),
     /// Builds plugins and puts them into a plugin directory.
     Build(build::Args),
     /// Runs the host under systemd: writes the units.
@@ -167,6 +170,7 @@ pub fn main() -> ExitCode {
         Command::Config(args) => config::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::New(args) => new::run(&args),
+        Command::Dev(args) => asynchronous(dev::run(args)),
         Command::Build(args) => build::run(&args),
         Command::Systemd(args) => systemd::run(&args),
         Command::Bench(args) => bench::run(&args),

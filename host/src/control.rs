@@ -63,6 +63,8 @@ pub struct Control {
     pub versions: Versions,
     /// The store's directory.
     pub store: PathBuf,
+    /// Where plugins come from.
+    pub plugin_directory: PathBuf,
     /// When the host started.
     pub started: Timestamp,
     /// Whether it is stopping.

@@ -175,7 +175,8 @@ impl DryPlugin {
         self.routes.matching(packet)
     }
 
-    /// Runs each handler that `packet` matches; `answers` are what services answer.
+    /// Runs each handler that `packet` matches; `answers` are what services answer;
+    /// `cancelled` ends it early.
     ///
     /// # Errors
     /// Why no handler matches.
@@ -183,20 +184,20 @@ impl DryPlugin {
         &self,
         packet: &Packet,
         answers: &[DryAnswer],
+        cancelled: &CancellationToken,
     ) -> Result<Vec<DryOutcome>, Unmatched> {
         let record = Arc::new(PacketRecord {
             seq: PacketSeq(0),
             packet: new_packet(packet),
         });
-        let never = CancellationToken::new();
         let mut outcomes = Vec::new();
         for route in self.matching(packet)? {
             let given = Given {
-                began: Timestamp::now(),
+                began: packet.received,
                 answers,
                 noted: None,
                 blobs: None,
-                cancelled: &never,
+                cancelled,
             };
             outcomes.push(self.run_handler(&record, &route, given).await);
         }

@@ -135,6 +135,7 @@ pub struct Host {
     listeners: Vec<(String, VtpListener)>,
     control: Socket,
     store: PathBuf,
+    plugin_directory: PathBuf,
     ticker: Ticker,
     stop: StopSignal,
     workers_stop: CancellationToken,
@@ -213,6 +214,7 @@ impl Host {
             listeners: listeners(config)?,
             control: Socket::bind(&places.store)?,
             store: places.store.clone(),
+            plugin_directory: places.plugins.clone(),
             ticker,
             stop,
             workers_stop,
@@ -243,6 +245,7 @@ impl Host {
             plugins: self.plugins,
             versions: self.versions,
             store: self.store,
+            plugin_directory: self.plugin_directory,
             started: Timestamp::now(),
             stop: self.stop.clone(),
         };

@@ -78,6 +78,11 @@ impl StoreArgs {
         places::store(self.state.as_deref(), &self.config()?)
     }
 
+    /// Whether somebody named it, or its configuration.
+    pub(super) const fn is_named(&self) -> bool {
+        self.config.is_some() || self.state.is_some()
+    }
+
     /// The configuration that names it.
     pub(super) fn config(&self) -> anyhow::Result<Config> {
         places::config(self.config.as_deref())

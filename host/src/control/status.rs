@@ -31,6 +31,9 @@ pub struct Status {
     /// Directory of its store.
     #[schema(value_type = String)]
     pub store: PathBuf,
+    /// Directory that its plugins come from.
+    #[schema(value_type = String)]
+    pub plugin_directory: PathBuf,
     /// Connections to streams.
     pub listeners: Vec<Snapshot>,
     /// Queues that have a pool.
@@ -159,6 +162,7 @@ impl Control {
             started: self.started,
             is_stopping,
             store: self.store.clone(),
+            plugin_directory: self.plugin_directory.clone(),
             listeners,
             queues: self.queues(),
             plugins: plugins.iter().map(PluginStatus::of).collect(),
