@@ -15,7 +15,7 @@ use crate::effects::ResumeError;
 use crate::explain::{Code, code};
 use crate::guest_build::BuildError;
 use crate::guest_build::packages::PackagesError;
-use crate::host::HostError;
+use crate::host::{HostError, ReloadError};
 use crate::listeners::vtp::author::SubmitError;
 use crate::listeners::vtp::{DialError, ProbeError, TlsSetupError, replay};
 use crate::operations::RedispatchError;
@@ -93,6 +93,7 @@ fn own_code(error: &(dyn Error + 'static)) -> Option<Code> {
         SecretError,
         TlsSetupError,
         HostError,
+        ReloadError,
         PluginsError,
         StartError,
         LoadError,
@@ -181,6 +182,15 @@ impl Coded for HostError {
     }
 }
 
+impl Coded for ReloadError {
+    fn code(&self) -> Code {
+        match self {
+            Self::QueueHasTasks { .. } | Self::QueueIsNamed { .. } => code::QUEUE_IN_USE,
+            Self::Part(error) => error.code(),
+        }
+    }
+}
+
 impl Coded for StartError {
     fn code(&self) -> Code {
         match self {
@@ -202,7 +212,7 @@ impl Coded for ClientError {
     fn code(&self) -> Code {
         match self {
             Self::NoHost { .. } => code::NO_HOST,
-            Self::Refused(_) => code::REFUSED,
+            Self::Refused(problem) => problem.code().unwrap_or(code::REFUSED),
             Self::Late(_) | Self::Failed(_) => code::HOST_SILENT,
         }
     }
@@ -224,6 +234,7 @@ impl Coded for PluginsError {
 impl Coded for LoadError {
     fn code(&self) -> Code {
         match self {
+            Self::Permission(error) => error.code(),
             Self::Name(_) => code::PLUGIN_NAME,
             Self::Component(error) => error.code(),
             Self::Compile(error) => error.code(),
@@ -397,7 +408,9 @@ impl Coded for BackupError {
     fn code(&self) -> Code {
         match self {
             Self::Open(error) => error.code(),
+            Self::InUse { .. } => code::STORE_IN_USE,
             Self::Exists(_)
+            | Self::Unfinished(_)
             | Self::Io { .. }
             | Self::Database { .. }
             | Self::Missing(_)

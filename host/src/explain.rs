@@ -122,6 +122,8 @@ codes! {
     SECRET = "E0105";
     /// Certificates cannot be used.
     CERTIFICATES = "E0106";
+    /// A queue that is in use would go.
+    QUEUE_IN_USE = "E0107";
     /// A plugin's file has a name that cannot be one.
     PLUGIN_NAME = "E0201";
     /// A file is no plugin.
@@ -242,6 +244,8 @@ codes! {
     HOST_SILENT = "E0708";
     /// The host cannot be controlled.
     CONTROL_SOCKET = "E0709";
+    /// A request to the control socket cannot be read.
+    CONTROL_REQUEST = "E0710";
     /// A task cannot be run again.
     RERUN = "E0711";
     /// A plugin could not be built.

@@ -25,6 +25,7 @@ pub(crate) mod rerun;
 pub mod rollout;
 pub mod routes;
 pub mod services;
+pub mod settings;
 pub mod stop;
 pub mod task;
 pub(crate) mod text;

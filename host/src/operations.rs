@@ -5,13 +5,15 @@
 
 mod moving;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::moving::{Versions, Wanted, resume_on};
 use crate::broker::{
-    BrokerError, JournalEntry, Operations, Origin, PacketRecord, PacketSeq, State, Submission,
-    TaskId, TaskSelection, TaskView,
+    Acted, BrokerError, JournalEntry, Operations, Origin, PacketRecord, PacketSeq, State,
+    Submission, TaskAction, TaskId, TaskSelection, TaskView, read,
 };
 use crate::dispatch::{archived, tasks_of};
 use crate::effects::{Decision, ResumeError, Resumption, resumption};
@@ -48,42 +50,51 @@ pub enum Resumed {
 }
 
 /// Puts tasks that are set aside back into their queues: each goes on where it failed. `decision`
-/// is about the effect of each that is in doubt.
+/// is about the effect of each that is in doubt; `who` decides, in words for a person.
 ///
 /// # Errors
 /// When the broker does not answer. Tasks before that one are resumed.
 pub async fn resume(
-    broker: &dyn Operations,
+    broker: &Arc<dyn Operations>,
     tasks: TaskSelection,
     decision: Option<&Decision>,
+    who: &str,
 ) -> Result<Vec<(TaskId, Resumed)>, BrokerError> {
     let mut resumed = Vec::new();
-    for task in broker.selected(tasks)? {
-        resumed.push((task, resume_one(broker, task, decision).await?));
+    for task in read(broker, |broker| broker.selected(tasks)).await? {
+        resumed.push((task, resume_one(broker, task, decision, who).await?));
     }
     Ok(resumed)
 }
 
 async fn resume_one(
-    broker: &dyn Operations,
+    broker: &Arc<dyn Operations>,
     task: TaskId,
     decision: Option<&Decision>,
+    who: &str,
 ) -> Result<Resumed, BrokerError> {
-    let Some(detail) = broker.task(task)? else {
+    let found = read(broker, move |broker| {
+        let detail = broker.task(task)?;
+        detail
+            .map(|detail| Ok((detail, broker.journal(task)?)))
+            .transpose()
+    });
+    let Some((detail, journal)) = found.await? else {
         return Ok(Resumed::Unknown);
     };
     let view = detail.task;
     if view.state != State::Failure {
         return Ok(Resumed::Not(view.state));
     }
-    let journal = broker.journal(task)?;
     let plan = match plan(&view, &journal, decision) {
         Ok(plan) => plan,
         Err(error) => return Ok(Resumed::Refused(error.to_string())),
     };
     let replayed = plan.keep;
+    let what = resumed(&view, decision);
+    let as_looked_at = (task, view.ended);
     let is_resumed = broker
-        .resume((task, view.ended), plan.keep, plan.replace, None)
+        .resume(as_looked_at, (plan.keep, plan.replace), None, (what, who))
         .await?;
     Ok(if is_resumed {
         Resumed::Waits { replayed }
@@ -92,15 +103,44 @@ async fn resume_one(
     })
 }
 
+/// Whether a task was set aside because of an effect in doubt.
+fn is_in_doubt(task: &TaskView) -> bool {
+    let failure = task.failure.as_ref();
+    failure.is_some_and(|failure| failure.kind == "in-doubt")
+}
+
 /// How a task that is set aside goes on with its journal.
 fn plan(
     task: &TaskView,
     journal: &[JournalEntry],
     decision: Option<&Decision>,
 ) -> Result<Resumption, ResumeError> {
-    let failure = task.failure.as_ref();
-    let is_in_doubt = failure.is_some_and(|failure| failure.kind == "in-doubt");
-    resumption(journal, is_in_doubt, decision.cloned())
+    resumption(journal, is_in_doubt(task), decision.cloned())
+}
+
+/// What the person did who took a task up, in words.
+fn resumed(task: &TaskView, decision: Option<&Decision>) -> &'static str {
+    match decision.filter(|_| is_in_doubt(task)) {
+        Some(Decision::Done(_)) => "resumed, saying that the effect in doubt was done,",
+        Some(Decision::NotDone) => "resumed, saying that the effect in doubt was not done,",
+        None => "resumed",
+    }
+}
+
+/// Does something to tasks and answers for each; at most [`MOST_TASKS`](crate::broker::MOST_TASKS)
+/// of those that match.
+///
+/// # Errors
+/// When the broker does not answer: nothing was done then.
+pub async fn act(
+    broker: &Arc<dyn Operations>,
+    tasks: TaskSelection,
+    action: TaskAction,
+    who: &str,
+) -> Result<Vec<(TaskId, Acted)>, BrokerError> {
+    let tasks = read(broker, |broker| broker.selected(tasks)).await?;
+    let acted = broker.act(tasks.clone(), action, who).await?;
+    Ok(tasks.into_iter().zip(acted).collect())
 }
 
 /// Why a packet is not dispatched again.
@@ -139,24 +179,24 @@ pub struct Redispatched {
 /// # Errors
 /// [`RedispatchError`]; nothing was made then.
 pub async fn redispatch(
-    broker: &dyn Operations,
+    broker: &Arc<dyn Operations>,
     routes: &Routes,
     packet: PacketSeq,
     handlers: Option<&[String]>,
 ) -> Result<Redispatched, RedispatchError> {
-    let record = broker.packet(packet)?;
+    let record = read(broker, move |broker| broker.packet(packet)).await?;
     let PacketRecord { packet: kept, .. } = record.ok_or(RedispatchError::Unknown(packet.0))?;
-    let read = archived(&kept);
+    let kept = archived(&kept);
     let chosen = match handlers {
         Some(names) => named(routes, names)?,
         None => routes
-            .matching(&read)
+            .matching(&kept)
             .map_err(|reason| RedispatchError::Unmatched(reason.advice()))?,
     };
     let dispatch = broker.next_dispatch(packet).await?;
-    let mut tasks = tasks_of(&read, &chosen, unix_nanos(Timestamp::now()));
+    let mut tasks = tasks_of(&kept, &chosen, unix_nanos(Timestamp::now()));
     for (task, route) in tasks.iter_mut().zip(&chosen) {
-        task.id = packet_task_id(&read.identity, &route.name(), dispatch);
+        task.id = packet_task_id(&kept.identity, &route.name(), dispatch);
         task.origin = Origin::Redispatch;
     }
     let made = tasks
@@ -179,7 +219,7 @@ pub async fn redispatch(
 fn named(
     routes: &Routes,
     names: &[String],
-) -> Result<Vec<std::sync::Arc<crate::routes::Route>>, RedispatchError> {
+) -> Result<Vec<Arc<crate::routes::Route>>, RedispatchError> {
     let of = |name: &String| {
         let (plugin, handler) = name.split_once('.').ok_or_else(|| {
             RedispatchError::Handler(format!("`{name}` is no handler; write PLUGIN.HANDLER"))

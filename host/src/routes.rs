@@ -15,6 +15,7 @@ pub use manifest::{
 };
 
 use crate::packet::{Digest, Key, Packet};
+use crate::text::{is_meant, nearest};
 
 /// No `PLUGIN.NAME` is longer, in bytes.
 const LONGEST_NAME: usize = 300;
@@ -167,10 +168,17 @@ impl Routes {
         self.names.keys().cloned().collect()
     }
 
+    /// The first entry whose tasks wait in `queue`, `PLUGIN.NAME`.
+    pub fn in_queue(&self, queue: &str) -> Option<&str> {
+        let mut routes = self.names.iter();
+        let found = routes.find(|(_, route)| route.entry.options.queue == queue);
+        found.map(|(name, _)| name.as_str())
+    }
+
     /// The entry `name` of `plugin`.
     ///
     /// # Errors
-    /// A text that names the nearest one.
+    /// A text that names the one that may be meant.
     pub fn task(&self, plugin: &str, name: &str) -> Result<Arc<Route>, String> {
         let wanted = format!("{plugin}.{name}");
         if let Some(route) = self.names.get(&wanted) {
@@ -184,14 +192,9 @@ impl Routes {
                 wanted.len()
             ));
         }
-        let nearest = self
-            .names
-            .keys()
-            .min_by_key(|known| strsim::damerau_levenshtein(known, &wanted));
-        Err(match nearest {
-            Some(nearest) => format!("there is no task `{wanted}`; the nearest is `{nearest}`"),
-            None => format!("there is no task `{wanted}`: no plugin declares any"),
-        })
+        let nearest = nearest(&wanted, self.names.keys().map(String::as_str));
+        let meant = is_meant(nearest.as_deref());
+        Err(format!("there is no task `{wanted}`{meant}"))
     }
 }
 

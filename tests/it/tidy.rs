@@ -12,14 +12,14 @@ use toml::Table;
 use crate::harness::root;
 
 /// Modules of the host, and which others each may name.
-const MODULES: [(&str, &[&str]); 27] = [
+const MODULES: [(&str, &[&str]); 28] = [
     ("text", &[]),
     ("explain", &[]),
     ("complaint", &["*"]),
     ("packet", &[]),
     ("intake", &["packet"]),
-    ("config", &[]),
-    ("routes", &["packet"]),
+    ("config", &["text"]),
+    ("routes", &["packet", "text"]),
     ("listeners", &["packet", "intake", "config", "text"]),
     ("broker", &[]),
     ("stop", &["broker", "text"]),
@@ -66,6 +66,7 @@ const MODULES: [(&str, &[&str]); 27] = [
             "workers",
         ],
     ),
+    ("settings", &["config", "explain", "rollout"]),
     (
         "dryrun",
         &[
@@ -101,13 +102,16 @@ const MODULES: [(&str, &[&str]); 27] = [
         "control",
         &[
             "broker",
+            "complaint",
             "config",
             "effects",
+            "explain",
             "listeners",
             "operations",
             "packet",
             "rollout",
             "routes",
+            "settings",
             "stop",
             "text",
             "workers",

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use gwasp_store::{DiskMarks, OpenError, Options, Reader, Retention, Store};
 
 use super::{
-    Accepted, Acted, Answer, Broker, BrokerError, Commit, Depth, Disk, Events, JournalEntry, Lease,
-    Looked, MOST_TASKS, NewRefusal, Offer, Onto, Operations, PacketRecord, PacketSeq, Pause,
-    PluginRecord, RouteChange, RouteRecord, Running, Scope, Submission, TaskAction, TaskDetail,
-    TaskFilter, TaskId, TaskSelection, TaskView, VersionTasks,
+    Accepted, Acted, Answer, Broker, BrokerError, Commit, Depth, Disk, Events, GapMark,
+    JournalEntry, Lease, Looked, MOST_TASKS, NewRefusal, Offer, Operations, PacketRecord,
+    PacketSeq, Pause, PluginRecord, RouteChange, RouteRecord, Running, Scope, Submission,
+    TaskAction, TaskDetail, TaskFilter, TaskId, TaskSelection, TaskView, VersionTasks,
 };
 
 /// The embedded broker: one process, one store, one writer.
@@ -182,6 +182,14 @@ impl Broker for Embedded {
 }
 
 impl Operations for Embedded {
+    fn keep(&self, retention: Retention) {
+        self.store.keep(retention);
+    }
+
+    fn serve_serially(&self, queues: BTreeSet<String>) {
+        self.store.serve_serially(queues);
+    }
+
     fn pause<'a>(
         &'a self,
         scope: Scope,
@@ -201,38 +209,43 @@ impl Operations for Embedded {
 
     fn act<'a>(
         &'a self,
-        tasks: TaskSelection,
+        tasks: Vec<TaskId>,
         action: TaskAction,
         who: &'a str,
-    ) -> Answer<'a, Result<Vec<(TaskId, Acted)>, BrokerError>> {
-        Box::pin(async move {
-            let tasks = self.selected(tasks)?;
-            let acted = self.store.act(tasks.clone(), action, who).await?;
-            Ok(tasks.into_iter().zip(acted).collect())
-        })
+    ) -> Answer<'a, Result<Vec<Acted>, BrokerError>> {
+        Box::pin(self.store.act(tasks, action, who))
     }
 
-    fn resume(
-        &self,
+    fn resume<'a>(
+        &'a self,
         task: (TaskId, Option<i64>),
-        keep: u32,
-        replace: Option<JournalEntry>,
-        onto: Option<Onto>,
-    ) -> Answer<'_, Result<bool, BrokerError>> {
-        Box::pin(self.store.resume(task, keep, replace, onto))
+        goes: (u32, Option<JournalEntry>),
+        onto: Option<[u8; 32]>,
+        by: (&'a str, &'a str),
+    ) -> Answer<'a, Result<bool, BrokerError>> {
+        Box::pin(self.store.resume(task, goes, onto, by))
     }
 
-    fn move_waiting(
-        &self,
+    fn move_waiting<'a>(
+        &'a self,
         task: TaskId,
         looked: Looked,
-        onto: Onto,
-    ) -> Answer<'_, Result<Option<Acted>, BrokerError>> {
-        Box::pin(self.store.move_waiting(task, looked, onto))
+        onto: [u8; 32],
+        by: (&'a str, &'a str),
+    ) -> Answer<'a, Result<Option<Acted>, BrokerError>> {
+        Box::pin(self.store.move_waiting(task, looked, onto, by))
     }
 
     fn disk(&self) -> Result<Disk, BrokerError> {
         self.store.disk()
+    }
+
+    fn in_doubt(&self) -> Result<u64, BrokerError> {
+        self.store.read(Reader::in_doubt)
+    }
+
+    fn gaps(&self) -> Result<Vec<GapMark>, BrokerError> {
+        self.store.read(|reader| reader.gaps(None))
     }
 
     fn tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskView>, BrokerError> {

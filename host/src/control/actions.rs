@@ -4,19 +4,21 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{ConnectInfo, Path, State};
+use axum::extract::{ConnectInfo, State};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::body::{Body, Named};
 use super::caller::Caller;
 use super::{Control, Problem};
-use crate::broker::{self, Acted, PacketSeq, TaskAction, TaskFilter, TaskId, TaskSelection};
+use crate::broker::{self, Acted, PacketSeq, TaskAction, TaskFilter, TaskId, TaskSelection, read};
 use crate::effects::Decision;
 use crate::operations::{self, Redispatched, Resumed, Wanted};
-use crate::packet::unix_nanos;
+use crate::packet::{from_unix_nanos, unix_nanos};
+use crate::text::{is_meant, nearest};
 
 /// What is paused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -74,16 +76,36 @@ impl fmt::Display for Scope {
     }
 }
 
+impl Scope {
+    /// What ends a pause of it.
+    fn end(&self) -> String {
+        let name = match self {
+            Self::All => "--all",
+            Self::Queue(name) | Self::Handler(name) => name,
+        };
+        format!("`gwasp unpause {name}`")
+    }
+
+    /// Whether tasks of this handler and queue are meant.
+    pub fn covers(&self, plugin: &str, handler: &str, queue: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Queue(name) => name == queue,
+            Self::Handler(name) => name.split_once('.') == Some((plugin, handler)),
+        }
+    }
+}
+
 impl fmt::Display for Pause {
-    /// Says what is paused, since when, by whom and until when.
+    /// Says what is paused, since when, by whom, until when, and what ends it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             scope, since, who, ..
         } = self;
         write!(f, "{scope} is paused since {since:.0} by {who}, ")?;
         match self.until {
-            Some(until) => write!(f, "until {until:.0}"),
-            None => f.write_str("until somebody ends it with `gwasp unpause`"),
+            Some(until) => write!(f, "until {until:.0}, or until {}", scope.end()),
+            None => write!(f, "until {}", scope.end()),
         }
     }
 }
@@ -202,7 +224,7 @@ pub(super) async fn pauses(
 pub(super) async fn pause(
     State(control): State<Arc<Control>>,
     ConnectInfo(caller): ConnectInfo<Caller>,
-    Json(wish): Json<PauseRequest>,
+    Body(wish): Body<PauseRequest>,
 ) -> Result<Json<Pause>, Problem> {
     control.check_scope(&wish.scope)?;
     let until = wish.until.map(unix_nanos);
@@ -216,11 +238,11 @@ pub(super) async fn pause(
 #[utoipa::path(post, path = "/v1/unpause", request_body = UnpauseRequest, responses((status = 200, body = Vec<Pause>, description = "What is still paused."), (status = 404, body = Problem)))]
 pub(super) async fn unpause(
     State(control): State<Arc<Control>>,
-    Json(wish): Json<UnpauseRequest>,
+    Body(wish): Body<UnpauseRequest>,
 ) -> Result<Json<Vec<Pause>>, Problem> {
     // Who ends the pause of everything means all pauses.
     if wish.scope == Scope::All {
-        for pause in control.broker.pauses()? {
+        for pause in read(&control.broker, |broker| broker.pauses()).await? {
             control.broker.unpause(pause.scope).await?;
         }
         // One whose row is damaged pauses everything, and is in no list.
@@ -229,12 +251,8 @@ pub(super) async fn unpause(
     }
     let scope: broker::Scope = wish.scope.try_into()?;
     if !control.broker.unpause(scope.clone()).await? {
-        let paused: Vec<String> = control
-            .broker
-            .pauses()?
-            .iter()
-            .map(|pause| pause.scope.to_string())
-            .collect();
+        let paused = read(&control.broker, |broker| broker.pauses()).await?;
+        let paused: Vec<String> = paused.iter().map(|pause| pause.scope.to_string()).collect();
         let paused = if paused.is_empty() {
             "nothing is".to_owned()
         } else {
@@ -250,7 +268,7 @@ pub(super) async fn unpause(
 pub(super) async fn restart(
     State(control): State<Arc<Control>>,
     ConnectInfo(caller): ConnectInfo<Caller>,
-    Json(wish): Json<TasksRequest>,
+    Body(wish): Body<TasksRequest>,
 ) -> Result<Json<Vec<TaskAnswer>>, Problem> {
     control.act(wish.tasks, TaskAction::Restart, caller).await
 }
@@ -260,7 +278,7 @@ pub(super) async fn restart(
 pub(super) async fn drop_tasks(
     State(control): State<Arc<Control>>,
     ConnectInfo(caller): ConnectInfo<Caller>,
-    Json(wish): Json<TasksRequest>,
+    Body(wish): Body<TasksRequest>,
 ) -> Result<Json<Vec<TaskAnswer>>, Problem> {
     control.act(wish.tasks, TaskAction::Drop, caller).await
 }
@@ -270,7 +288,7 @@ pub(super) async fn drop_tasks(
 pub(super) async fn revoke(
     State(control): State<Arc<Control>>,
     ConnectInfo(caller): ConnectInfo<Caller>,
-    Json(wish): Json<TasksRequest>,
+    Body(wish): Body<TasksRequest>,
 ) -> Result<Json<Vec<TaskAnswer>>, Problem> {
     control.act(wish.tasks, TaskAction::Revoke, caller).await
 }
@@ -280,16 +298,16 @@ pub(super) async fn revoke(
 pub(super) async fn resume(
     State(control): State<Arc<Control>>,
     ConnectInfo(caller): ConnectInfo<Caller>,
-    Json(wish): Json<ResumeRequest>,
+    Body(wish): Body<ResumeRequest>,
 ) -> Result<Json<Vec<TaskAnswer>>, Problem> {
     let decision = wish.decision.map(Decision::try_from).transpose()?;
     let tasks: TaskSelection = wish.tasks.try_into()?;
+    let who = caller.to_string();
     let resumed = match &wish.on {
-        None => operations::resume(&*control.broker, tasks, decision.as_ref()).await?,
+        None => operations::resume(&control.broker, tasks, decision.as_ref(), &who).await?,
         Some(on) => {
             let wanted: Wanted = on.parse().map_err(Problem::invalid)?;
             let what = (tasks, decision.as_ref());
-            let who = caller.to_string();
             operations::resume_on(&control.broker, &control.versions, &wanted, what, &who).await?
         }
     };
@@ -302,13 +320,13 @@ pub(super) async fn resume(
 #[utoipa::path(post, path = "/v1/packets/{packet}/redispatch", params(("packet" = i64, Path, description = "Its number, as `gwasp packet list` has it.")), request_body = RedispatchRequest, responses((status = 200, body = RedispatchAnswer), (status = 404, body = Problem)))]
 pub(super) async fn redispatch(
     State(control): State<Arc<Control>>,
-    Path(packet): Path<i64>,
-    Json(wish): Json<RedispatchRequest>,
+    Named(packet): Named<i64>,
+    Body(wish): Body<RedispatchRequest>,
 ) -> Result<Json<RedispatchAnswer>, Problem> {
     let routes = Arc::clone(&control.routes.borrow());
     let packet = PacketSeq(packet);
     let handlers = wish.handlers.as_deref();
-    let made = operations::redispatch(&*control.broker, &routes, packet, handlers).await?;
+    let made = operations::redispatch(&control.broker, &routes, packet, handlers).await?;
     Ok(Json(made.into()))
 }
 
@@ -334,13 +352,11 @@ impl Control {
         if known.contains(name) {
             return Ok(());
         }
-        let near = crate::config::nearest(name, known.iter().map(String::as_str));
-        let near = near.map_or_else(
-            || format!("there are {}", known.join(", ")),
-            |near| format!("is `{near}` meant?"),
-        );
+        let near = nearest(name, known.iter().map(String::as_str));
+        let meant = is_meant(near.as_deref());
         Err(Problem::unknown(format!(
-            "there is no {kind} `{name}`; {near}"
+            "there is no {kind} `{name}`{meant}; there are: {}",
+            known.join(", ")
         )))
     }
 
@@ -351,7 +367,7 @@ impl Control {
         caller: Caller,
     ) -> Result<Json<Vec<TaskAnswer>>, Problem> {
         let who = caller.to_string();
-        let acted = self.broker.act(tasks.try_into()?, action, &who).await?;
+        let acted = operations::act(&self.broker, tasks.try_into()?, action, &who).await?;
         let acted = acted.into_iter();
         Ok(Json(acted.map(TaskAnswer::of_acted).collect()))
     }
@@ -387,8 +403,8 @@ impl From<broker::Pause> for Pause {
                     Scope::Handler(format!("{plugin}.{handler}"))
                 }
             },
-            since: moment(pause.since),
-            until: pause.until.map(moment),
+            since: from_unix_nanos(pause.since),
+            until: pause.until.map(from_unix_nanos),
             who: pause.who,
         }
     }
@@ -406,16 +422,22 @@ impl TryFrom<Tasks> for TaskSelection {
                 };
                 Self::Ids(ids.iter().map(id).collect::<Result<_, _>>()?)
             }
-            Tasks::Matching(matching) => Self::Matching(TaskFilter {
-                state: matching.dead.then_some(broker::State::Failure),
-                queue: matching.queue,
-                plugin: matching.plugin,
-                handler: matching.handler,
-                since: matching.since.map(unix_nanos),
-                error: matching.error,
-                ..TaskFilter::default()
-            }),
+            Tasks::Matching(matching) => Self::Matching(matching.into()),
         })
+    }
+}
+
+impl From<Matching> for TaskFilter {
+    fn from(matching: Matching) -> Self {
+        Self {
+            state: matching.dead.then_some(broker::State::Failure),
+            queue: matching.queue,
+            plugin: matching.plugin,
+            handler: matching.handler,
+            since: matching.since.map(unix_nanos),
+            error: matching.error,
+            ..Self::default()
+        }
     }
 }
 
@@ -511,8 +533,4 @@ impl From<Redispatched> for RedispatchAnswer {
                 .collect(),
         }
     }
-}
-
-fn moment(nanos: i64) -> Timestamp {
-    Timestamp::from_nanosecond(nanos.into()).unwrap_or_default()
 }

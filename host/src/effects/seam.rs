@@ -343,7 +343,7 @@ impl Seam {
     /// Passes a line on to the host's log; a replayed one was passed on before.
     pub(super) fn keep_log_line(&mut self, level: Level, line: &str) {
         let (task, shadow) = match &self.driver {
-            Driver::Dry(dry) if dry.shadow_of().is_none() => {
+            Driver::Dry(dry) if dry.services().is_none() => {
                 self.lines.push(line.to_owned());
                 return;
             }
@@ -383,6 +383,7 @@ impl Seam {
             self.journal.mark_dry();
         }
         Leg {
+            is_shadow: self.is_shadow(),
             is_fenced: matches!(noted, Err(BrokerError::Fenced { .. })),
             position: self.journal.position(),
             keep_for_retry: if self.is_shadow() {
@@ -402,7 +403,7 @@ impl Seam {
 
     /// Whether it is the run of a live task that makes no effect.
     fn is_shadow(&self) -> bool {
-        matches!(&self.driver, Driver::Dry(dry) if dry.shadow_of().is_some())
+        matches!(&self.driver, Driver::Dry(dry) if dry.services().is_some())
     }
 
     fn entry(&self, function: &Function, request: &[u8]) -> Entry {
@@ -421,6 +422,8 @@ impl Seam {
 /// What a run left at its end.
 #[derive(Debug)]
 pub struct Leg {
+    /// It was the run of a live task that made no effect.
+    pub is_shadow: bool,
     /// The lease was lost while an entry was on its way to the disk.
     pub is_fenced: bool,
     /// Entries that are not on disk yet.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 
 use crate::broker::Broker;
+use crate::settings::Settings;
 use crate::stop::StopSignal;
 
 /// Between two lines of status.
@@ -55,10 +56,11 @@ pub(super) fn stopping(longest: Duration, tasks_open: usize) {
 }
 
 /// Tells what `systemctl status` shows, until `stop`.
-pub(super) async fn tell_status(broker: &dyn Broker, stop: &StopSignal, listeners: usize) {
+pub(super) async fn tell_status(broker: &dyn Broker, stop: &StopSignal, settings: &Settings) {
     let ended = stop.tasks();
     loop {
         let open = broker.open_tasks();
+        let listeners = settings.in_force().config.listeners.len();
         let ended = *ended.borrow();
         let status = format!("{listeners} listeners; {open} tasks open, {ended} ended since start");
         notify(&[NotifyState::Status(&status)]);

@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Resumed;
 use crate::broker::{
-    Acted, BrokerError, Input, JournalEntry, Looked, Onto, Operations, PluginRecord, State,
-    TaskDetail, TaskId, TaskSelection,
+    Acted, BrokerError, Input, JournalEntry, Looked, Operations, PluginRecord, State, TaskDetail,
+    TaskId, TaskSelection, read,
 };
 use crate::dryrun::DryPlugin;
 use crate::effects::{BlobSource, Decision, Resumption};
@@ -112,12 +112,12 @@ pub async fn resume_on(
     let mut moving = Moving {
         broker: Arc::clone(broker),
         versions: versions.clone(),
-        records: broker.plugins()?,
+        records: read(broker, |broker| broker.plugins()).await?,
         who: who.to_owned(),
         loaded: HashMap::new(),
     };
     let mut resumed = Vec::new();
-    for task in broker.selected(tasks)? {
+    for task in read(broker, |broker| broker.selected(tasks)).await? {
         resumed.push((task, moving.resume(task, wanted, decision).await?));
     }
     Ok(resumed)
@@ -139,7 +139,7 @@ impl Moving {
         wanted: &Wanted,
         decision: Option<&Decision>,
     ) -> Result<Resumed, BrokerError> {
-        let Some(detail) = self.broker.task(task)? else {
+        let Some(detail) = read(&self.broker, move |broker| broker.task(task)).await? else {
             return Ok(Resumed::Unknown);
         };
         let version = match wanted.of(&detail.task.plugin, &self.records) {
@@ -168,7 +168,7 @@ impl Moving {
         decision: Option<&Decision>,
     ) -> Result<Resumed, BrokerError> {
         let task = detail.task.id;
-        let mut journal = self.broker.journal(task)?;
+        let mut journal = self.journal(task).await?;
         let plan = match super::plan(&detail.task, &journal, decision) {
             Ok(plan) => plan,
             Err(error) => return Ok(Resumed::Refused(error.to_string())),
@@ -183,11 +183,16 @@ impl Moving {
             *place = entry.clone();
         }
         let seen = (task, detail.task.ended);
+        let how = super::resumed(&detail.task, decision);
+        let what = format!("{how} {}", onto(&detail, version));
         if let Err(reason) = self.try_on(detail, journal, keep, version).await? {
             return Ok(Resumed::Refused(reason));
         }
-        let onto = Some(self.onto(version));
-        let is_resumed = self.broker.resume(seen, keep, replace, onto).await?;
+        let (goes, by) = ((keep, replace), (what.as_str(), self.who.as_str()));
+        let resuming = self
+            .broker
+            .resume(seen, goes, Some(*version.as_bytes()), by);
+        let is_resumed = resuming.await?;
         Ok(if is_resumed {
             Resumed::Moved {
                 replayed: keep,
@@ -216,7 +221,8 @@ impl Moving {
             )));
         }
         let seen = (task.id, task.ended);
-        let is_resumed = self.broker.resume(seen, 0, None, None).await?;
+        let by = ("resumed", self.who.as_str());
+        let is_resumed = self.broker.resume(seen, (0, None), None, by).await?;
         Ok(if is_resumed {
             Resumed::Waits { replayed: 0 }
         } else {
@@ -245,13 +251,17 @@ impl Moving {
         if looked.version == Some(*version.as_bytes()) {
             return Ok(Resumed::Refused("it is on this version already".to_owned()));
         }
-        let journal = self.broker.journal(id)?;
+        let what = format!("moved {}", onto(&detail, version));
+        let journal = self.journal(id).await?;
         let keep = u32::try_from(journal.len()).unwrap_or(u32::MAX);
         if let Err(reason) = self.try_on(detail, journal, keep, version).await? {
             return Ok(Resumed::Refused(reason));
         }
-        let onto = self.onto(version);
-        Ok(match self.broker.move_waiting(id, looked, onto).await? {
+        let by = (what.as_str(), self.who.as_str());
+        let moving = self
+            .broker
+            .move_waiting(id, looked, *version.as_bytes(), by);
+        Ok(match moving.await? {
             Some(Acted::Done(_)) => Resumed::Moved {
                 replayed: keep,
                 version,
@@ -268,11 +278,8 @@ impl Moving {
         })
     }
 
-    fn onto(&self, version: Digest) -> Onto {
-        Onto {
-            version: *version.as_bytes(),
-            who: self.who.clone(),
-        }
+    async fn journal(&self, task: TaskId) -> Result<Vec<JournalEntry>, BrokerError> {
+        read(&self.broker, move |broker| broker.journal(task)).await
     }
 
     /// Tries a journal against a version; the reason where the task stays as it is.
@@ -287,7 +294,7 @@ impl Moving {
             Ok(plugin) => plugin,
             Err(reason) => return Ok(Err(reason)),
         };
-        let Some(input) = self.input(&detail)? else {
+        let Some(input) = self.input(&detail).await? else {
             return Ok(Err("what it was run on is not kept any more".to_owned()));
         };
         let broker = Arc::clone(&self.broker);
@@ -316,14 +323,14 @@ impl Moving {
         })
     }
 
-    fn input(&self, detail: &TaskDetail) -> Result<Option<Input>, BrokerError> {
+    async fn input(&self, detail: &TaskDetail) -> Result<Option<Input>, BrokerError> {
         if let Some(args) = &detail.args {
             return Ok(Some(Input::Args(args.clone())));
         }
         let Some(packet) = detail.task.packet else {
             return Ok(None);
         };
-        match self.broker.packet(packet) {
+        match read(&self.broker, move |broker| broker.packet(packet)).await {
             Ok(record) => Ok(record.map(|record| Input::Packet(Arc::new(record)))),
             Err(BrokerError::Dropped { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -339,7 +346,8 @@ impl Moving {
         if let Some(loaded) = self.loaded.get(&key) {
             return Ok(loaded.clone());
         }
-        let loaded = match self.broker.blob(version.as_bytes())? {
+        let bytes = read(&self.broker, move |broker| broker.blob(version.as_bytes())).await?;
+        let loaded = match bytes {
             Some(bytes) => {
                 let file = PluginFile::of_bytes(plugin, bytes);
                 let versions = self.versions.clone();
@@ -364,6 +372,15 @@ impl Versions {
         let plugin = self.loader.prepare(file, &never);
         let plugin = plugin.map_err(|error| chain(&error))?;
         DryPlugin::new(&plugin, &self.ticker).map_err(|error| chain(&error))
+    }
+}
+
+/// From which version to which, in words.
+fn onto(detail: &TaskDetail, version: Digest) -> String {
+    let former = detail.task.version.map(Digest::from_bytes);
+    match former {
+        Some(former) => format!("from version {} to {},", former.short(), version.short()),
+        None => format!("to version {},", version.short()),
     }
 }
 

@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use gwasp_formats::{NoticeType, Role};
@@ -6,8 +7,8 @@ use jiff::Timestamp;
 
 use super::{RedispatchError, Resumed, redispatch, resume};
 use crate::broker::{
-    Accepted, Broker as _, Commit, Embedded, Failure, Lease, Origin, PacketSeq, State, Step,
-    TaskId, TaskSelection,
+    Accepted, Commit, Embedded, Failure, Lease, Operations, Origin, PacketSeq, State, Step, TaskId,
+    TaskSelection,
 };
 use crate::dispatch::offer;
 use crate::packet::{Digest, Key, Packet};
@@ -17,7 +18,7 @@ const MANIFEST: &str = r#"{"format":1,"sdk":"0.1.0","entries":[
     {"name":"on_flight","kind":"handler","keys":[{"notice":111}]},
     {"name":"on_ground","kind":"handler","keys":[{"notice":112}]}]}"#;
 
-fn routes(broker: &Embedded) -> Routes {
+fn routes(broker: &Arc<dyn Operations>) -> Routes {
     let manifest = Manifest::read(MANIFEST).unwrap();
     let plugin = PluginRoutes {
         plugin: "fermi".to_owned(),
@@ -47,9 +48,16 @@ fn packet() -> Packet {
 }
 
 /// A broker with one packet and one task, which is leased.
-async fn stage() -> (tempfile::TempDir, Embedded, Routes, PacketSeq, Lease) {
+async fn stage() -> (
+    tempfile::TempDir,
+    Arc<dyn Operations>,
+    Routes,
+    PacketSeq,
+    Lease,
+) {
     let directory = tempfile::tempdir().unwrap();
     let broker = Embedded::open(directory.path(), BTreeSet::new()).unwrap();
+    let broker: Arc<dyn Operations> = Arc::new(broker);
     let routes = routes(&broker);
     let offers = vec![offer(&packet(), &routes)];
     let accepted = broker.accept(routes.generation(), offers).await.unwrap();
@@ -60,7 +68,7 @@ async fn stage() -> (tempfile::TempDir, Embedded, Routes, PacketSeq, Lease) {
     (directory, broker, routes, seq, lease)
 }
 
-async fn end(broker: &Embedded, lease: &Lease, step: Step) {
+async fn end(broker: &Arc<dyn Operations>, lease: &Lease, step: Step) {
     let commit = Commit::bare(lease.task, lease.token, [7; 32], step);
     broker.commit(vec![commit]).await.pop().unwrap().unwrap();
 }
@@ -100,7 +108,7 @@ async fn a_task_that_is_set_aside_is_resumed_while_the_host_runs() {
     let (_keep, broker, _, _, lease) = stage().await;
     let task = lease.task;
     let one = || TaskSelection::Ids(vec![task, TaskId([0; 16])]);
-    let resumed = resume(&broker, one(), None).await.unwrap();
+    let resumed = resume(&broker, one(), None, "alice").await.unwrap();
     let expected = [
         (task, Resumed::Not(State::Pending)),
         (TaskId([0; 16]), Resumed::Unknown),
@@ -114,9 +122,11 @@ async fn a_task_that_is_set_aside_is_resumed_while_the_host_runs() {
     };
     end(&broker, &lease, Step::Fail { failure }).await;
     let decision = crate::effects::Decision::NotDone;
-    let refused = resume(&broker, one(), Some(&decision)).await.unwrap();
+    let refused = resume(&broker, one(), Some(&decision), "alice")
+        .await
+        .unwrap();
     assert!(matches!(&refused[0].1, Resumed::Refused(why) if why.contains("no effect")));
-    let resumed = resume(&broker, one(), None).await.unwrap();
+    let resumed = resume(&broker, one(), None, "alice").await.unwrap();
     assert_eq!(resumed[0].1, Resumed::Waits { replayed: 0 });
     assert_eq!(broker.lease("general", 0).await.unwrap().task, task);
 }

@@ -35,15 +35,6 @@ pub enum Acted {
     Damaged,
 }
 
-/// Another version of its plugin for a task to go on with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Onto {
-    /// Digest of the version.
-    pub version: [u8; 32],
-    /// Who decided so, for a person who looks at the task later.
-    pub who: String,
-}
-
 /// A journal as somebody looked at it: whoever decides about a task decides about this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Looked {

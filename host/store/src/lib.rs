@@ -63,7 +63,7 @@ use writer::{Op, Reply, Request, ValueOp};
 /// Format of the stores that this program makes, and the newest that it opens.
 pub const FORMAT: i64 = schema::FORMAT;
 
-pub use action::{Acted, Looked, Onto, TaskAction};
+pub use action::{Acted, Looked, TaskAction};
 pub use backup::{BackupError, Copied, backup, compact, restore};
 pub use disk::{Disk, DiskLevel, DiskMarks};
 pub use error::{Cause, OpenError, StoreError};
@@ -86,7 +86,7 @@ pub use record::{
 pub use revocation::Revocation;
 pub use sql::{Answer, Cell, EffectColumns, ReadEffect, SqlError, select};
 pub use view::{
-    ArchiveFilter, Depth, FailedAttempt, GapMark, KvEntry, MoveView, PacketFilter, PacketView,
+    ArchiveFilter, Decided, Depth, FailedAttempt, GapMark, KvEntry, PacketFilter, PacketView,
     RefusalView, Removed, Running, TaskDetail, TaskFilter, TaskFound, TaskView,
 };
 
@@ -124,6 +124,7 @@ struct Inner {
     cache: Arc<Cache>,
     commits: Arc<AtomicU64>,
     last_event: watch::Receiver<u64>,
+    retention: watch::Sender<Retention>,
     pool: Pool,
     threads: open::Threads,
 }
@@ -351,10 +352,10 @@ impl Store {
     /// Keeps bytes under their SHA-256 and returns it. Keeping them again is cheap.
     ///
     /// # Errors
-    /// [`StoreError::TooLarge`] beyond [`Options::max_payload`]; [`StoreError::Full`],
+    /// [`StoreError::TooLarge`] beyond [`Options::max_blob`]; [`StoreError::Full`],
     /// [`StoreError::Failed`] or [`StoreError::Closed`].
     pub async fn put_blob(&self, bytes: Bytes) -> Result<[u8; 32], StoreError> {
-        limits::check_length("a blob", bytes.len(), self.inner.options.max_payload)?;
+        limits::check_length("a blob", bytes.len(), self.inner.options.max_blob)?;
         let digest = segments::digest_of(&bytes);
         let permit = self.room(bytes.len()).await?;
         self.ask(permit, |reply| ValueOp::PutBlob {
@@ -402,9 +403,10 @@ impl Store {
 
     /// Puts a task that was set aside back into its queue, with the first `keep` entries of its
     /// journal; `replace` takes the place of one of them. Its attempts count from 0 again, and
-    /// its failures are forgotten. Answers false where no task is set aside under this id, or
-    /// where it was since `ended`: the journal is not the one that was looked at. It goes on with
-    /// the version `onto` where there is one, and its journal is not dropped.
+    /// its failures are past. It goes on with the version `onto`, where there is one and
+    /// something of its journal is kept. `what` a person did, and `who`, is kept with it. Answers
+    /// false where no task is set aside under this id, or where it was since `ended`: the journal
+    /// is not the one that was looked at.
     ///
     /// # Errors
     /// [`StoreError::TooLarge`] for an entry beyond its bound; [`StoreError::Full`],
@@ -412,15 +414,13 @@ impl Store {
     pub async fn resume(
         &self,
         (task, ended): (TaskId, Option<Nanos>),
-        keep: u32,
-        replace: Option<JournalEntry>,
-        onto: Option<Onto>,
+        (keep, replace): (u32, Option<JournalEntry>),
+        onto: Option<[u8; 32]>,
+        (what, who): (&str, &str),
     ) -> Result<bool, StoreError> {
+        limits::check_length("a name", what.len() + who.len(), MAX_KEY)?;
         let bytes = replace.as_ref().map_or(0, |entry| entry.bytes.len());
         limits::check_length("an entry of a journal", bytes, MAX_VALUE)?;
-        if let Some(onto) = &onto {
-            limits::check_length("a name", onto.who.len(), MAX_KEY)?;
-        }
         let permit = self.room(bytes).await?;
         self.ask(permit, |reply| ValueOp::Resume {
             task,
@@ -428,6 +428,8 @@ impl Store {
             keep,
             replace,
             onto,
+            what: what.to_owned(),
+            who: who.to_owned(),
             reply,
         })
         .await
@@ -461,6 +463,17 @@ impl Store {
     pub async fn retain(&self) -> Result<Removed, StoreError> {
         let op = |reply| Op::Retain { reply: Some(reply) };
         self.ask(None, op).await
+    }
+
+    /// Keeps what is kept so long from now on. [`Retention::every`] stays as it was.
+    pub fn keep(&self, retention: Retention) {
+        self.inner.retention.send_replace(retention);
+    }
+
+    /// Has the tasks of `queues`, and of no other queue, run one after another, each to its end.
+    /// This holds for tasks that are made afterwards.
+    pub fn serve_serially(&self, queues: BTreeSet<String>) {
+        self.inner.queues.serve_serially(queues);
     }
 
     /// Returns the routing table and its generation.

@@ -353,6 +353,8 @@ pub struct Commit {
     pub spawns: Vec<NewTask>,
     /// Digests of blobs that this commit mentions.
     pub blobs: Vec<[u8; 32]>,
+    /// Whether the run was in shadow mode: it made no effect.
+    pub is_shadow: bool,
     /// What becomes of the task.
     pub step: Step,
 }
@@ -369,6 +371,7 @@ impl Commit {
             kv: Vec::new(),
             spawns: Vec::new(),
             blobs: Vec::new(),
+            is_shadow: false,
             step,
         }
     }

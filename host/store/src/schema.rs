@@ -115,8 +115,10 @@ CREATE VIEW task_list AS
 /// when, and those whose newest version is passed over; `versions` what was ever routed to, and
 /// when last; `pauses` what is paused; `dispatches` which dispatch of a packet by a person was the
 /// last; `revocations` tasks that run and are to be revoked; `asked` tasks whose external effects
-/// may have been made before, by a store that this one was restored from; `moves` which tasks a
-/// person had go on with another version, and who.
+/// may have been made before, by a store that this one was restored from; `past_failures` why
+/// attempts failed that a resumption, a restart or a later word about the same attempt put out of
+/// `failures`; `decisions` what a person did to a task; `shadows` tasks whose last run made no
+/// effect.
 pub(crate) const ADDED: &str = "
 CREATE INDEX tasks_pinned ON tasks(version) WHERE state < 5 AND state < 4 AND journal > 0;
 CREATE TABLE plugins(
@@ -132,10 +134,15 @@ CREATE TABLE dispatches(packet INTEGER PRIMARY KEY, last INTEGER NOT NULL);
 CREATE TABLE revocations(
     task INTEGER PRIMARY KEY, kind TEXT NOT NULL, message TEXT NOT NULL);
 CREATE TABLE asked(task INTEGER PRIMARY KEY);
-CREATE TABLE moves(
-    row INTEGER PRIMARY KEY, task INTEGER NOT NULL, at INTEGER NOT NULL, former BLOB,
-    version BLOB NOT NULL, who TEXT NOT NULL);
-CREATE INDEX moves_task ON moves(task);
+CREATE TABLE past_failures(
+    row INTEGER PRIMARY KEY, task INTEGER NOT NULL, attempt INTEGER NOT NULL, at INTEGER NOT NULL,
+    kind TEXT NOT NULL, message TEXT NOT NULL, detail TEXT);
+CREATE INDEX past_failures_task ON past_failures(task);
+CREATE TABLE decisions(
+    row INTEGER PRIMARY KEY, task INTEGER NOT NULL, at INTEGER NOT NULL, what TEXT NOT NULL,
+    who TEXT NOT NULL);
+CREATE INDEX decisions_task ON decisions(task);
+CREATE TABLE shadows(task INTEGER PRIMARY KEY);
 INSERT INTO meta(name, value) VALUES('historic_packet', 0), ('restored', 0);
 ";
 

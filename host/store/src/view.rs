@@ -135,6 +135,8 @@ pub struct TaskView {
     pub journal: u64,
     /// Why the last attempt failed, where it did.
     pub failure: Option<Failure>,
+    /// Whether its last run was in shadow mode: it made no effect.
+    pub is_shadow: bool,
 }
 
 /// A task with all that is kept about it.
@@ -142,27 +144,16 @@ pub struct TaskView {
 pub struct TaskDetail {
     /// The task.
     pub task: TaskView,
-    /// Attempts that failed, oldest first.
+    /// Attempts that failed since it last began, oldest first.
     pub failed: Vec<FailedAttempt>,
-    /// When it was moved to another version, oldest first.
-    pub moves: Vec<MoveView>,
+    /// Those before, oldest first; the newest few of many.
+    pub past: Vec<FailedAttempt>,
+    /// What a person did to it, oldest first; the newest few of many.
+    pub decisions: Vec<Decided>,
     /// Argument, for a task that no packet caused.
     pub args: Option<Bytes>,
     /// What it returned.
     pub result: Option<Bytes>,
-}
-
-/// That a person had a task go on with another version of its plugin.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MoveView {
-    /// When.
-    pub at: Nanos,
-    /// The version that it was on.
-    pub former: Option<[u8; 32]>,
-    /// The version that it goes on with.
-    pub version: [u8; 32],
-    /// Who decided so.
-    pub who: String,
 }
 
 /// One attempt that failed.
@@ -174,6 +165,17 @@ pub struct FailedAttempt {
     pub at: Nanos,
     /// Why.
     pub failure: Failure,
+}
+
+/// What a person did to a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// When.
+    pub at: Nanos,
+    /// What, as a word in the past: `resumed`, `dropped`.
+    pub what: String,
+    /// Who, in words for a person.
+    pub who: String,
 }
 
 /// What a look-up by the beginning of an id found.
@@ -237,6 +239,8 @@ pub struct Depth {
     pub ready: usize,
     /// Tasks that are due, and paused or of a plugin that cannot run.
     pub paused: usize,
+    /// Tasks that are due, and wait for the turn of another task to end.
+    pub turn: usize,
     /// Tasks that are due later.
     pub later: usize,
     /// Tasks that are leased.
@@ -254,6 +258,8 @@ pub struct Running {
     pub handler: String,
     /// Queue that it came from.
     pub queue: String,
+    /// 1 for the first attempt.
+    pub attempt: u32,
     /// The caller's number for who runs it.
     pub worker: u32,
     /// When it was leased.

@@ -100,6 +100,8 @@ pub(crate) struct Shared {
     pub(crate) cache: Arc<Cache>,
     /// The number of the last event.
     pub(crate) news: watch::Sender<u64>,
+    /// How long what is kept now.
+    pub(crate) retention: watch::Receiver<crate::options::Retention>,
     /// Group commits since the store was opened.
     pub(crate) commits: Arc<AtomicU64>,
 }

@@ -41,8 +41,8 @@ fn check_went_on(stage: &Stage, id: &str) {
     assert_eq!(stage.service.uploads().len(), 1);
     assert_eq!(stage.versions(), [digest(&mended())]);
     let shown = stage.shown(id);
-    assert_eq!(shown.matches("\nmoved     ").count(), 1, "{shown}");
-    assert!(shown.contains("by user "), "{shown}");
+    assert_eq!(shown.matches("resumed from version ").count(), 1, "{shown}");
+    assert!(shown.contains(" by user "), "{shown}");
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn a_version_that_asks_for_something_else_first_is_refused_with_the_difference()
     );
     assert_eq!(stage.ended(), before);
     assert_eq!(stage.versions(), [digest(&probe())]);
-    assert!(!stage.shown(&before.id).contains("moved"));
+    assert!(!stage.shown(&before.id).contains("from version"));
 
     for (wanted, says) in [
         ("other@current", "not of `other`"),

@@ -141,9 +141,6 @@ fn a_version_without_the_handler_is_named() {
     check_says(
         &answer,
         1,
-        &[
-            "error[E0711]",
-            "the nearest is `effects-probe.upload_twice`",
-        ],
+        &["error[E0711]", "there is no task `effects-probe.upload`"],
     );
 }

@@ -202,7 +202,7 @@ impl<S: Supervisor> Supervised<S> {
                 2 => {
                     self.supervisor.reload();
                     self.supervisor
-                        .wait("an answer", |told| told.contains("plugins reloaded"));
+                        .wait("an answer", |told| told.contains("looked_at"));
                     assert_eq!(self.supervisor.pid(), pid, "{}", self.supervisor.told());
                     continue;
                 }

@@ -41,8 +41,9 @@ impl Effect {
             asked: table::moment(entry.time),
             function: entry.function.clone(),
             state: match entry.phase {
-                _ if entry.dry == Some(true) => dry_state(&entry.function),
+                _ if entry.dry == Some(true) && !entry.is_refused() => dry_state(&entry.function),
                 Phase::Intent => "not known yet",
+                Phase::NotDone | Phase::Answered if entry.is_refused() => "refused",
                 Phase::NotDone => "not done",
                 Phase::Answered => "answered",
                 Phase::InDoubt => "in doubt",

@@ -14,7 +14,7 @@ use crate::cli::control::{HostArgs, PATIENCE};
 use crate::cli::store::explained;
 use crate::cli::{complain, exit, table, test};
 use crate::complaint::Said;
-use crate::control::{ResumeRequest, Settled, TaskAnswer, Tasks};
+use crate::control::{ResumeRequest, Settled, TaskAnswer, Tasks, own_name};
 use crate::effects::Decision;
 use crate::explain::code;
 use crate::operations::{self, Versions, Wanted};
@@ -108,25 +108,23 @@ async fn resume_alone(
         removes: false,
         ..Options::default()
     };
-    let broker = match Store::open(directory, options) {
-        Ok(store) => Embedded::over(store),
+    let broker: Arc<dyn Operations> = match Store::open(directory, options) {
+        Ok(store) => Arc::new(Embedded::over(store)),
         Err(error @ OpenError::Locked { .. }) => {
             complain(&explained(error));
             return Ok(None);
         }
         Err(error) => return Err(error.into()),
     };
-    let tasks = tasks.try_into()?;
-    let broker: Arc<dyn Operations> = Arc::new(broker);
+    let (tasks, who) = (tasks.try_into()?, own_name());
     let resumed = match &wanted {
-        None => operations::resume(&*broker, tasks, decision).await,
+        None => operations::resume(&broker, tasks, decision, &who).await,
         Some(wanted) => {
             let ticker = Ticker::start().context("no thread for time limits")?;
             let versions = Versions {
                 loader: Arc::new(test::loader(&ticker)?),
                 ticker,
             };
-            let who = format!("user {}", rustix::process::getuid().as_raw());
             operations::resume_on(&broker, &versions, wanted, (tasks, decision), &who).await
         }
     };

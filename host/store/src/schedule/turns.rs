@@ -172,6 +172,12 @@ impl Turns {
     pub(crate) fn waiting(&self) -> usize {
         self.turns.values().map(|turn| turn.waiting.len()).sum()
     }
+
+    /// How many tasks of a queue wait for their turn. Looks at each that waits, in any queue.
+    pub(crate) fn waiting_in(&self, queue: &str) -> usize {
+        let waiting = self.turns.values().flat_map(|turn| turn.waiting.values());
+        waiting.filter(|task| task.handler.queue == queue).count()
+    }
 }
 
 /// Gives the turn to the first in line who is not stopped; gives it and those before it, and

@@ -2,11 +2,11 @@
 
 use rusqlite::params;
 
-use super::books::{failed, revoked, succeeded};
+use super::books::{failed, revoked, shadow, succeeded};
 use super::tasks::Behind;
 use super::{CommitAnswers, Group, Writer, Written};
 use crate::error::StoreError;
-use crate::event::EventKind;
+use crate::event::{EventKind, Ran};
 use crate::limits::check_length;
 use crate::options::{MAX_JOURNAL_BYTES, MAX_JOURNAL_ENTRIES};
 use crate::queues::Change;
@@ -18,6 +18,9 @@ use crate::schema::{Moving, column, length_column, seal_of, state_code};
 const MAX_MESSAGE: usize = 4 * 1024;
 /// Longest detail of a failure that is kept, bytes.
 const MAX_DETAIL: usize = 64 * 1024;
+
+/// Most failures of a task that are kept beside those since it last began.
+const MOST_PAST: u32 = 20;
 
 /// What this group did under a lease before.
 #[derive(Clone, Debug)]
@@ -119,8 +122,16 @@ impl Writer<'_> {
             self.known.descendants.end(root);
         }
         self.update(&commit, since, &becomes)?;
+        if commit.is_shadow && self.sql.note_shadow.execute([seq])? > 0 {
+            self.books.count(account, shadow(becomes.task.origin));
+        }
         if let Some(kind) = kind_of(&commit.step) {
-            group.tell_of_task(kind, &becomes.task, Some((commit.cpu, since)));
+            let ran = Ran {
+                cpu: commit.cpu,
+                since,
+                is_shadow: commit.is_shadow,
+            };
+            group.tell_of_task(kind, &becomes.task, Some(ran));
         }
         publish(group, &commit, becomes.task);
         if matches!(commit.step, Step::Succeed { .. }) {
@@ -224,6 +235,8 @@ impl Writer<'_> {
         task: &OpenTask,
         failure: &Failure,
     ) -> rusqlite::Result<()> {
+        // A task that is revoked while it waits for another attempt has a word on the last one.
+        self.keep_failures(task.seq, task.attempts)?;
         self.sql.insert_failure.execute(params![
             task.seq,
             task.attempts,
@@ -235,6 +248,14 @@ impl Writer<'_> {
                 .as_deref()
                 .map(|detail| cut_text(detail, MAX_DETAIL)),
         ])?;
+        Ok(())
+    }
+
+    /// Keeps failures beside those that say how the task stands, from an attempt on.
+    pub(super) fn keep_failures(&mut self, task: i64, from: u32) -> rusqlite::Result<()> {
+        if self.sql.keep_failures.execute((task, from))? > 0 {
+            self.sql.cut_past_failures.execute((task, MOST_PAST))?;
+        }
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Group;
-use crate::action::{Acted, Looked, Onto, TaskAction};
+use crate::action::{Acted, Looked, TaskAction};
 use crate::error::StoreError;
 use crate::pause::{Pause, Scope};
 use crate::record::{
@@ -83,7 +83,10 @@ pub(crate) enum ValueOp {
         ended: Option<Nanos>,
         keep: u32,
         replace: Option<JournalEntry>,
-        onto: Option<Onto>,
+        /// The version that it goes on with, where that is another.
+        onto: Option<[u8; 32]>,
+        what: String,
+        who: String,
         reply: Reply<bool>,
     },
     Route {
@@ -114,7 +117,9 @@ pub(crate) enum PersonOp {
     Move {
         task: TaskId,
         looked: Looked,
-        onto: Onto,
+        onto: [u8; 32],
+        what: String,
+        who: String,
         reply: Reply<Option<Acted>>,
     },
     /// Counts a dispatch of a packet.

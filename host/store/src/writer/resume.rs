@@ -1,9 +1,9 @@
 //! A person's decision about a task that was set aside.
 
-use super::books::failed;
+use super::books::{failed, shadow};
 
 use super::{Group, Writer, Written};
-use crate::action::{Acted, Looked, Onto};
+use crate::action::{Acted, Looked};
 use crate::error::StoreError;
 use crate::event::EventKind;
 use crate::open::{handlers, task_of};
@@ -12,13 +12,20 @@ use crate::record::{JournalEntry, Nanos, State, TaskId};
 use crate::schedule::{OpenTask, Tally};
 use crate::schema::{Moving, column, length_column, seal_of, state_code, state_of, unsigned};
 
+/// How many entries of its journal a task goes on with, what takes the place of one of them, and
+/// the version that it goes on with, where that is another.
+pub(super) type Goes = (u32, Option<JournalEntry>, Option<[u8; 32]>);
+
+/// Most decisions about a task that are kept.
+const MOST_DECISIONS: u32 = 50;
+
 impl Writer<'_> {
     pub(super) fn apply_resume(
         &mut self,
         group: &mut Group,
         (id, ended): (TaskId, Option<Nanos>),
-        (keep, replace): (u32, Option<JournalEntry>),
-        onto: Option<Onto>,
+        goes: Goes,
+        by: (&str, &str),
     ) -> Written<bool> {
         let handlers = handlers(self.connection)?;
         let found = task_of(self.connection, id, &handlers)?.flatten();
@@ -30,8 +37,23 @@ impl Writer<'_> {
             return Ok(Ok(false));
         };
         self.books.count_many(task.account, failed(task.origin), -1);
-        self.resume(group, task, (keep, replace), onto)?;
+        self.note_decision(group, task.seq, by)?;
+        self.resume(group, task, goes)?;
         Ok(Ok(true))
+    }
+
+    /// Notes what a person did to a task, and who.
+    pub(super) fn note_decision(
+        &mut self,
+        group: &Group,
+        task: i64,
+        (what, who): (&str, &str),
+    ) -> rusqlite::Result<()> {
+        self.sql
+            .note_decision
+            .execute((task, group.now, what, who))?;
+        self.sql.cut_decisions.execute((task, MOST_DECISIONS))?;
+        Ok(())
     }
 
     /// Has a task that is not in the schedule begin again, with a part of its journal.
@@ -39,8 +61,7 @@ impl Writer<'_> {
         &mut self,
         group: &mut Group,
         mut task: OpenTask,
-        (keep, replace): (u32, Option<JournalEntry>),
-        onto: Option<Onto>,
+        (keep, replace, onto): Goes,
     ) -> Result<(), StoreError> {
         self.sql.cut_journal.execute((task.seq, keep))?;
         if let Some(entry) = replace {
@@ -52,12 +73,16 @@ impl Writer<'_> {
         task.journal = self.tally(task.seq)?;
         task.pinned = task.pinned.filter(|_| task.journal.entries > 0);
         if let Some(onto) = onto.filter(|_| task.journal.entries > 0) {
-            self.note_move(group, &task, &onto)?;
-            task.pinned = Some(Box::new(onto.version));
+            task.pinned = Some(Box::new(onto));
         }
         task.attempts = 0;
         task.due = group.now;
+        self.keep_failures(task.seq, 0)?;
         self.sql.forget_failures.execute([task.seq])?;
+        // It runs as its plugin does then.
+        if self.sql.forget_shadow.execute([task.seq])? > 0 {
+            self.books.count_many(task.account, shadow(task.origin), -1);
+        }
         self.update_resumed(&task, group.now)?;
         group.tell_of_task(EventKind::Resumed, &task, None);
         group.changes.push(Change::Made(task));
@@ -70,8 +95,8 @@ impl Writer<'_> {
         &mut self,
         group: &mut Group,
         id: TaskId,
-        looked: Looked,
-        onto: &Onto,
+        (looked, onto): (Looked, [u8; 32]),
+        by: (&str, &str),
     ) -> Written<Option<Acted>> {
         let handlers = handlers(self.connection)?;
         let (moving, mut task) = match task_of(self.connection, id, &handlers)? {
@@ -93,24 +118,15 @@ impl Writer<'_> {
         if self.borrow(group, &task).is_some() {
             return Ok(Ok(Some(Acted::Runs)));
         }
-        self.note_move(group, &task, onto)?;
-        task.pinned = Some(Box::new(onto.version));
+        self.note_decision(group, task.seq, by)?;
+        task.pinned = Some(Box::new(onto));
         let moved = Moving {
-            version: Some(onto.version),
+            version: Some(onto),
             ..moving
         };
         self.move_task(task.seq, &moved)?;
         group.changes.push(Change::Made(task));
         Ok(Ok(Some(Acted::Done(state))))
-    }
-
-    /// Notes who had a task go on with another version.
-    fn note_move(&mut self, group: &Group, task: &OpenTask, onto: &Onto) -> rusqlite::Result<()> {
-        let former = task.pinned.as_deref();
-        self.sql
-            .note_move
-            .execute((task.seq, group.now, former, onto.version, &onto.who))?;
-        Ok(())
     }
 
     /// Measures a journal afresh: entries that were replaced do not count any more.

@@ -41,9 +41,13 @@ impl Writer<'_> {
                 keep,
                 replace,
                 onto,
+                what,
+                who,
                 reply,
             } => {
-                let written = self.apply_resume(group, (task, ended), (keep, replace), onto);
+                let by = (what.as_str(), who.as_str());
+                let goes = (keep, replace, onto);
+                let written = self.apply_resume(group, (task, ended), goes, by);
                 settle(group, reply, written)
             }
             ValueOp::Route {

@@ -1,7 +1,9 @@
 //! A person takes up a task that was set aside.
 
 use bytes::Bytes;
-use gwasp_store::{Acted, JournalEntry, Lease, Looked, Onto, State, Step, TaskDetail};
+use gwasp_store::{
+    Acted, FailedAttempt, JournalEntry, Lease, Looked, Origin, State, Step, TaskAction, TaskDetail,
+};
 
 use crate::common::{Rig, commit, failure, offer, success, task_id, wait};
 
@@ -39,16 +41,14 @@ fn resume(rig: &Rig, keep: u32, replace: Option<JournalEntry>) -> bool {
     resume_onto(rig, keep, replace, None)
 }
 
-fn resume_onto(rig: &Rig, keep: u32, replace: Option<JournalEntry>, onto: Option<Onto>) -> bool {
-    let task = (task_id("1/a"), None);
-    wait(rig.store().resume(task, keep, replace, onto)).unwrap()
-}
-
-fn onto(version: u8) -> Onto {
-    Onto {
-        version: [version; 32],
-        who: "user 7".to_owned(),
-    }
+fn resume_onto(
+    rig: &Rig,
+    keep: u32,
+    replace: Option<JournalEntry>,
+    onto: Option<[u8; 32]>,
+) -> bool {
+    let (task, by) = ((task_id("1/a"), None), ("resumed", "alice"));
+    wait(rig.store().resume(task, (keep, replace), onto, by)).unwrap()
 }
 
 /// Has the task go on with another version, as it is looked at now.
@@ -57,9 +57,9 @@ fn move_to(rig: &Rig, version: u8) -> Option<Acted> {
 }
 
 fn move_as(rig: &Rig, looked: Looked, version: u8) -> Option<Acted> {
-    let moved = rig
-        .store()
-        .move_waiting(task_id("1/a"), looked, onto(version));
+    let (task, what) = (task_id("1/a"), format!("moved to {version}"));
+    let by = (what.as_str(), "alice");
+    let moved = rig.store().move_waiting(task, looked, [version; 32], by);
     wait(moved).unwrap()
 }
 
@@ -72,14 +72,11 @@ fn looked(rig: &Rig) -> Looked {
     }
 }
 
-/// From which version to which it was moved, in order.
-fn moves(rig: &Rig) -> Vec<(Option<u8>, u8)> {
-    let moves = detail(rig).moves;
-    let told = moves.iter().map(|one| {
-        assert_eq!(one.who, "user 7");
-        (one.former.map(|former| former[0]), one.version[0])
-    });
-    told.collect()
+/// What was decided, in order.
+fn decisions(rig: &Rig) -> Vec<String> {
+    let decisions = detail(rig).decisions;
+    assert!(decisions.iter().all(|one| one.who == "alice"));
+    decisions.into_iter().map(|one| one.what).collect()
 }
 
 /// Gives the next task back with one more entry in its journal, written by version 7.
@@ -142,13 +139,95 @@ fn only_a_task_that_is_set_aside_can_be_resumed() {
     rig.check_sound();
 }
 
+/// Each attempt that failed, as its number and its message.
+fn told(failed: &[FailedAttempt]) -> Vec<(u32, &str)> {
+    let told = failed.iter();
+    told.map(|failed| (failed.attempt, failed.failure.message.as_str()))
+        .collect()
+}
+
+#[test]
+fn what_failed_before_and_who_decided_is_kept_with_a_task_that_goes_on() {
+    let mut rig = Rig::new();
+    failed(&rig);
+    assert!(resume(&rig, 0, None));
+    rig.commit(commit(
+        &rig.lease(),
+        Step::Retry {
+            due: 0,
+            failure: failure("busy again"),
+            keep: 0,
+        },
+    ));
+    let revoke = rig
+        .store()
+        .act(vec![task_id("1/a")], TaskAction::Revoke, "bob");
+    assert_eq!(wait(revoke).unwrap(), [Acted::Done(State::Revoked)]);
+    rig.crash();
+    let found = detail(&rig);
+    assert_eq!(
+        told(&found.past),
+        [(1, "busy"), (2, "in doubt"), (1, "busy again")]
+    );
+    let decisions: Vec<(&str, &str)> = found
+        .decisions
+        .iter()
+        .map(|decided| (decided.what.as_str(), decided.who.as_str()))
+        .collect();
+    assert_eq!(decisions, [("resumed", "alice"), ("revoked", "bob")]);
+    rig.check_sound();
+}
+
+#[test]
+fn of_a_task_that_fails_for_ever_the_last_failures_are_kept() {
+    let rig = Rig::new();
+    rig.keep(offer("1", &["1/a"]));
+    for round in 0..60 {
+        let failure = failure(&round.to_string());
+        rig.commit(commit(&rig.lease(), Step::Fail { failure }));
+        assert!(resume(&rig, 0, None));
+    }
+    let found = detail(&rig);
+    assert_eq!((found.past.len(), found.decisions.len()), (20, 50));
+    assert_eq!(told(&found.past).last(), Some(&(1, "59")));
+}
+
+#[test]
+fn a_run_in_shadow_mode_is_counted_and_marked_until_its_task_begins_anew() {
+    let rig = Rig::new();
+    rig.keep(offer("1", &["1/a"]));
+    let mut end = commit(
+        &rig.lease(),
+        Step::Fail {
+            failure: failure("x"),
+        },
+    );
+    end.is_shadow = true;
+    rig.commit(end);
+    assert!(detail(&rig).task.is_shadow);
+    let events = rig.store().events(1, 100).unwrap().events;
+    let last = events.last().and_then(|event| event.task.as_ref());
+    assert!(last.is_some_and(|task| task.is_shadow), "{events:?}");
+    let counted = || {
+        let ledger = rig.store().reader().unwrap().ledger(0).unwrap();
+        ledger.accounts[0].tasks[&Origin::Packet].shadow
+    };
+    assert_eq!(counted(), 1);
+    rig.check_sound();
+    assert!(resume(&rig, 0, None));
+    rig.commit(success(&rig.lease()));
+    assert!(!detail(&rig).task.is_shadow);
+    assert_eq!(counted(), 0);
+    rig.check_sound();
+}
+
 #[test]
 fn a_task_that_is_resumed_on_another_version_stays_on_it_over_a_crash() {
     let mut rig = Rig::new();
     failed(&rig);
-    assert!(resume_onto(&rig, 2, None, Some(onto(8))));
+    assert!(resume_onto(&rig, 2, None, Some([8; 32])));
     rig.crash();
-    assert_eq!(moves(&rig), [(Some(7), 8)]);
+    assert_eq!(decisions(&rig), ["resumed"]);
     let lease = rig.lease();
     assert_eq!((lease.pinned, lease.journal.len()), (Some([8; 32]), 2));
     rig.check_sound();
@@ -158,9 +237,8 @@ fn a_task_that_is_resumed_on_another_version_stays_on_it_over_a_crash() {
 fn a_task_that_begins_anew_stays_on_no_version() {
     let rig = Rig::new();
     failed(&rig);
-    assert!(resume_onto(&rig, 0, None, Some(onto(8))));
+    assert!(resume_onto(&rig, 0, None, Some([8; 32])));
     assert_eq!(rig.lease().pinned, None);
-    assert_eq!(moves(&rig), []);
 }
 
 #[test]
@@ -178,7 +256,7 @@ fn a_task_that_waits_is_moved_and_keeps_its_journal_and_its_turn() {
     assert_eq!(lease.task, task_id("1/a"), "its turn went on");
     assert_eq!((lease.pinned, lease.journal.len()), (Some([9; 32]), 1));
     assert_eq!(move_to(&rig, 7), Some(Acted::Runs));
-    assert_eq!(moves(&rig), [(Some(7), 8), (Some(8), 9)]);
+    assert_eq!(decisions(&rig), ["moved to 8", "moved to 9"]);
     rig.crash();
     assert_eq!(rig.lease().pinned, Some([9; 32]));
     rig.check_sound();
@@ -209,6 +287,6 @@ fn only_a_task_that_waits_as_it_was_looked_at_is_moved() {
     let lease = rig.lease();
     rig.commit(success(&lease));
     assert_eq!(move_to(&rig, 8), Some(Acted::Not(State::Success)));
-    assert_eq!(moves(&rig), []);
+    assert_eq!(decisions(&rig), [""; 0]);
     rig.check_sound();
 }
