@@ -136,8 +136,7 @@ pub struct Host {
     reloads: mpsc::Receiver<settings::Wish>,
     listeners: Made,
     control: Socket,
-    store: PathBuf,
-    plugin_directory: PathBuf,
+    places: Places,
     ticker: Ticker,
     workers_stop: CancellationToken,
     live: Live,
@@ -162,8 +161,7 @@ impl Host {
         let operations = broker(config, places)?;
         let broker: Arc<dyn Broker> = Arc::clone(&operations) as _;
         let ticker = Ticker::start()?;
-        let compiler = Compiler::new(places.program.clone(), places.cache.clone())?;
-        let loader = Arc::new(Loader::new(compiler, effects::fits, &ticker)?);
+        let loader = loader(places, &ticker)?;
         let registry = Arc::new(Registry::default());
         let workers_stop = CancellationToken::new();
         let (routes, newest) = watch::channel(Arc::default());
@@ -189,13 +187,9 @@ impl Host {
             stop: stop.clone(),
         };
         let pools = Arc::new(Pools::new(config.queues.clone(), shared, served)?);
-        let versions = Versions {
-            loader: Arc::clone(&loader),
-            ticker: ticker.clone(),
-        };
         let parts = Parts {
             broker: Arc::clone(&broker),
-            loader,
+            loader: Arc::clone(&loader),
             registry,
             pools: Arc::clone(&pools),
             routes,
@@ -208,14 +202,13 @@ impl Host {
             broker,
             follower: Follower::start(parts, &places.plugins).await?,
             plugins: plugins.clone(),
-            versions,
+            versions: Versions::new(loader, &ticker),
             wishes,
             settings,
             reloads,
             listeners: listening::make(config, |_, _| false)?,
             control: Socket::bind(&places.store)?,
-            store: places.store.clone(),
-            plugin_directory: places.plugins.clone(),
+            places: places.clone(),
             ticker,
             workers_stop,
             live: Live {
@@ -260,8 +253,8 @@ impl Host {
             plugins: self.plugins,
             versions: self.versions,
             settings: self.settings.clone(),
-            store: self.store,
-            plugin_directory: self.plugin_directory,
+            store: self.places.store,
+            plugin_directory: self.places.plugins,
             started: Timestamp::now(),
             stop: stop.clone(),
         };
@@ -394,6 +387,11 @@ fn retention(config: &Config) -> Retention {
         event_count: config.event_count(),
         ..Retention::default()
     }
+}
+
+fn loader(places: &Places, ticker: &Ticker) -> Result<Arc<Loader>, HostError> {
+    let compiler = Compiler::new(places.program.clone(), places.cache.clone())?;
+    Ok(Arc::new(Loader::new(compiler, effects::fits, ticker)?))
 }
 
 fn broker(config: &Config, places: &Places) -> Result<Arc<dyn Operations>, HostError> {

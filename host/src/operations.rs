@@ -32,6 +32,8 @@ pub enum Resumed {
     Waits {
         /// How many.
         replayed: u32,
+        /// The version that it stays on, where another one of its plugin is current.
+        stays: Option<Digest>,
     },
     /// It waits in its queue, on another version than before; so many entries of its journal are
     /// replayed.
@@ -97,10 +99,26 @@ async fn resume_one(
         .resume(as_looked_at, (plan.keep, plan.replace), None, (what, who))
         .await?;
     Ok(if is_resumed {
-        Resumed::Waits { replayed }
+        let stays = former(broker, &view, replayed).await?;
+        Resumed::Waits { replayed, stays }
     } else {
         Resumed::Refused(CHANGED.to_owned())
     })
+}
+
+/// The version that a task stays on which replays so many entries, where another one is current.
+async fn former(
+    broker: &Arc<dyn Operations>,
+    task: &TaskView,
+    replayed: u32,
+) -> Result<Option<Digest>, BrokerError> {
+    let plugins = read(broker, |broker| broker.plugins()).await?;
+    let record = plugins.iter().find(|one| one.plugin == task.plugin);
+    let current = record.and_then(|record| record.current);
+    let former = task.version.filter(|_| replayed > 0 && current.is_some());
+    Ok(former
+        .filter(|version| Some(*version) != current)
+        .map(Digest::from_bytes))
 }
 
 /// Whether a task was set aside because of an effect in doubt.

@@ -17,7 +17,7 @@ use super::{Control, Problem};
 use crate::broker::{self, Acted, PacketSeq, TaskAction, TaskFilter, TaskId, TaskSelection, read};
 use crate::effects::Decision;
 use crate::operations::{self, Redispatched, Resumed, Wanted};
-use crate::packet::{from_unix_nanos, unix_nanos};
+use crate::packet::{Digest, from_unix_nanos, unix_nanos};
 use crate::text::{is_meant, nearest};
 
 /// What is paused.
@@ -489,10 +489,10 @@ impl TaskAnswer {
     /// What came of resuming one.
     pub fn of_resumed((task, resumed): (TaskId, Resumed)) -> Self {
         let (is_done, text) = match resumed {
-            Resumed::Waits { replayed } => (
-                true,
-                format!("waits in its queue; {replayed} of its effects are replayed"),
-            ),
+            Resumed::Waits { replayed, stays } => {
+                let text = format!("waits in its queue; {replayed} of its effects are replayed");
+                (true, text + &stays.map(on_former).unwrap_or_default())
+            }
             Resumed::Moved { replayed, version } => (
                 true,
                 format!(
@@ -518,6 +518,15 @@ impl TaskAnswer {
             text,
         }
     }
+}
+
+/// That a task goes on with a version that a person may have mended since.
+fn on_former(version: Digest) -> String {
+    format!(
+        ", on version {}, which is not the current one: where that was mended, wait until the task \
+         failed again and add `--on PLUGIN@current`",
+        version.short()
+    )
 }
 
 impl From<Redispatched> for RedispatchAnswer {

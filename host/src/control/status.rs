@@ -239,7 +239,7 @@ impl Control {
             store: self.store.clone(),
             plugin_directory: self.plugin_directory.clone(),
             disk: disk.ok().as_ref().map(DiskStatus::of),
-            profile: profile,
+            profile,
             config,
             listeners,
             queues: self.queues(),

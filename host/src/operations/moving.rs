@@ -24,9 +24,9 @@ use crate::text::chain;
 #[derive(Clone, Debug)]
 pub struct Versions {
     /// Compiles what is not in the cache any more.
-    pub loader: Arc<Loader>,
+    loader: Arc<Loader>,
     /// What bounds the time of a trial.
-    pub ticker: Ticker,
+    ticker: Ticker,
 }
 
 /// Which version is meant.
@@ -224,7 +224,10 @@ impl Moving {
         let by = ("resumed", self.who.as_str());
         let is_resumed = self.broker.resume(seen, (0, None), None, by).await?;
         Ok(if is_resumed {
-            Resumed::Waits { replayed: 0 }
+            Resumed::Waits {
+                replayed: 0,
+                stays: None,
+            }
         } else {
             Resumed::Refused(super::CHANGED.to_owned())
         })
@@ -367,6 +370,14 @@ impl Moving {
 }
 
 impl Versions {
+    /// Loads with this loader.
+    pub fn new(loader: Arc<Loader>, ticker: &Ticker) -> Self {
+        Self {
+            loader,
+            ticker: ticker.clone(),
+        }
+    }
+
     fn load(&self, file: &PluginFile) -> Result<DryPlugin, String> {
         let never = CancellationToken::new();
         let plugin = self.loader.prepare(file, &never);

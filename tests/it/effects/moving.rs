@@ -146,7 +146,7 @@ fn a_task_whose_version_is_gone_is_told_of_what_moves_it() {
     check_says(
         &stage.task(&["resume", &task.id]),
         0,
-        &["waits in its queue"],
+        &["which is not the current one"],
     );
     stage.wait_state("FAILURE");
     let shown = stage.shown(&task.id);

@@ -17,6 +17,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) pauses: &'a [control::Pause],
     /// Since when its plugin is disabled.
     pub(super) disabled: Option<Nanos>,
+    /// The version of its plugin that new tasks are for.
+    pub(super) current: Option<[u8; 32]>,
     pub(super) now: Timestamp,
 }
 
@@ -46,8 +48,20 @@ pub(super) fn sentence(task: &TaskView, around: &Surroundings<'_>) -> Option<Str
                 Some("version") => format!(" --on {}@current", task.plugin),
                 _ => String::new(),
             };
+            let has_other = task.journal > 0
+                && around
+                    .current
+                    .is_some_and(|current| Some(current) != task.version);
+            let mended = if has_other && kind != Some("version") {
+                let plugin = &task.plugin;
+                format!(
+                    "; with `--on {plugin}@current` it goes on with the version that is there now"
+                )
+            } else {
+                String::new()
+            };
             Some(format!(
-                "set aside until `gwasp task resume {id}{decision}`"
+                "set aside until `gwasp task resume {id}{decision}`{mended}"
             ))
         }
         State::Pending | State::Retry | State::Parked => Some(waits(task, around)),
@@ -144,6 +158,7 @@ mod tests {
             live,
             pauses,
             disabled: None,
+            current: None,
             now: Timestamp::UNIX_EPOCH,
         }
     }
@@ -211,6 +226,16 @@ mod tests {
             &around(&live, &[]),
             "gwasp task resume abab",
         );
+        let mended = Surroundings {
+            current: Some([2; 32]),
+            ..around(&live, &[])
+        };
+        let pinned = TaskView {
+            version: Some([1; 32]),
+            journal: 1,
+            ..task(State::Failure)
+        };
+        check(&pinned, &mended, "with `--on p@current`");
         assert_eq!(sentence(&task(State::Success), &around(&live, &[])), None);
     }
 }

@@ -121,10 +121,7 @@ async fn resume_alone(
         None => operations::resume(&broker, tasks, decision, &who).await,
         Some(wanted) => {
             let ticker = Ticker::start().context("no thread for time limits")?;
-            let versions = Versions {
-                loader: Arc::new(test::loader(&ticker)?),
-                ticker,
-            };
+            let versions = Versions::new(Arc::new(test::loader(&ticker)?), &ticker);
             operations::resume_on(&broker, &versions, wanted, (tasks, decision), &who).await
         }
     };
