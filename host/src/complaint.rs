@@ -12,7 +12,7 @@ use crate::config::{ConfigError, QueueError};
 use crate::control::{ClientError, SocketError};
 use crate::dryrun::DryRunError;
 use crate::effects::ResumeError;
-use crate::explain::{Code, code};
+use crate::explain::{Code, Coded, code};
 use crate::guest_build::BuildError;
 use crate::guest_build::packages::PackagesError;
 use crate::host::{HostError, ReloadError};
@@ -28,12 +28,6 @@ use crate::rollout::{PluginsError, StartError};
 use crate::routes::ManifestError;
 use crate::services::{HttpError, SecretError};
 use crate::workers::PoolError;
-
-/// An error that has a code.
-trait Coded {
-    /// Its code.
-    fn code(&self) -> Code;
-}
 
 /// An error of the command line, which has no type of its own.
 #[derive(Debug)]

@@ -36,8 +36,9 @@ use crate::stop::StopSignal;
 use crate::workers::Pools;
 
 pub use actions::{
-    MadeTask, Matching, Pause, PauseRequest, RedispatchAnswer, RedispatchRequest, ResumeRequest,
-    Scope, Settled, TaskAnswer, Tasks, TasksRequest, UnpauseRequest,
+    Held, HeldAnswer, HeldRequest, MadeTask, Matching, Pause, PauseRequest, RedispatchAnswer,
+    RedispatchRequest, ResumeRequest, Scope, Settled, TaskAnswer, Tasks, TasksRequest,
+    UnpauseRequest,
 };
 pub use caller::own_name;
 pub use client::{Client, ClientError};

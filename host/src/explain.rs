@@ -12,6 +12,12 @@ use serde::{Serialize, Serializer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Code(&'static str);
 
+/// An error that has a code; `complaint` says which.
+pub(crate) trait Coded {
+    /// Its code.
+    fn code(&self) -> Code;
+}
+
 impl Code {
     /// The code.
     pub const fn as_str(self) -> &'static str {

@@ -29,6 +29,7 @@ use crate::config::{Config, ListenerConfig, Rights};
 use crate::control::{Control, Socket, SocketError};
 use crate::dispatch::Dispatcher;
 use crate::effects::{self, KernelThreads, World};
+use crate::explain::Coded as _;
 use crate::intake::{self, Intake};
 use crate::listeners::vtp::TlsSetupError;
 use crate::operations::Versions;
@@ -333,7 +334,7 @@ async fn close(broker: &dyn Broker, packets: u64, stop: &StopSignal) {
         }
         Err(error) => {
             stop.heed(&error);
-            error!(target: "gwasp::host", error = %chain(&error), "the store did not close cleanly");
+            error!(target: "gwasp::host", code = error.code().as_str(), error = %chain(&error), "the store did not close cleanly");
         }
     }
 }

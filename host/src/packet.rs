@@ -9,9 +9,12 @@ use std::fmt;
 
 use bytes::Bytes;
 use gwasp_formats::{NoticeType, Role};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 pub use self::digest::Digest;
+
+/// A packet that was under way for longer is old, by the clock of its transport.
+const MAX_AGE: SignedDuration = SignedDuration::from_hours(1);
 
 /// A moment in nanoseconds since the Unix epoch, as records have it.
 pub fn unix_nanos(time: Timestamp) -> i64 {
@@ -61,6 +64,8 @@ pub enum Flag {
     SameIdOtherBytes,
     /// The handler asked for an order, and the packet lacks what it is ordered by.
     NoOrderingKey,
+    /// It is of a store that was restored from a backup, and came before that.
+    Historic,
 }
 
 impl Flag {
@@ -73,6 +78,7 @@ impl Flag {
             Self::OddIvorn => "odd-ivorn",
             Self::SameIdOtherBytes => "same-id-other-bytes",
             Self::NoOrderingKey => "no-ordering-key",
+            Self::Historic => "historic",
         }
     }
 }
@@ -103,6 +109,16 @@ pub struct Packet {
     pub flags: Vec<Flag>,
     /// The exact bytes.
     pub payload: Bytes,
+}
+
+impl Packet {
+    /// Whether acting on it may be acting on yesterday's news: it was under way for more than an
+    /// hour, or a backup brought it back. How long it waits here makes no packet old, and a
+    /// transport that has no clock, such as VTP, is always live.
+    pub fn is_old(&self) -> bool {
+        let was_late = |sent| self.received.duration_since(sent) > MAX_AGE;
+        self.sent.is_some_and(was_late) || self.flags.contains(&Flag::Historic)
+    }
 }
 
 /// Bytes that a listener read and that are no packet.

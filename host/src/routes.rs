@@ -56,6 +56,8 @@ pub enum Unmatched {
     NoHandler,
     /// Handlers ask for its key, but for none of them is this role meant.
     HeldBack,
+    /// Handlers ask for its key and role, but none of them for old packets.
+    TooOld,
     /// Only handlers of plugins that were refused at the start ask for it.
     PluginRefused,
 }
@@ -66,13 +68,19 @@ impl Unmatched {
         match self {
             Self::NoHandler => "no-handler",
             Self::HeldBack => "held-back",
+            Self::TooOld => "too-old",
             Self::PluginRefused => "plugin-refused",
         }
     }
 
     /// The reason with this name in the ledger.
     pub fn named(name: &str) -> Option<Self> {
-        let all = [Self::NoHandler, Self::HeldBack, Self::PluginRefused];
+        let all = [
+            Self::NoHandler,
+            Self::HeldBack,
+            Self::TooOld,
+            Self::PluginRefused,
+        ];
         all.into_iter().find(|reason| reason.as_str() == name)
     }
 
@@ -81,7 +89,13 @@ impl Unmatched {
         match self {
             Self::NoHandler => "no handler asks for its notice type or node",
             Self::HeldBack => {
-                "handlers ask for it, and not for its role; `accept(test)` in a handler adds tests"
+                "handlers ask for it, and not for its role; `accept(test)` in a handler adds tests, \
+                 then `gwasp packet redispatch --held role --since 1d` makes up for those kept"
+            }
+            Self::TooOld => {
+                "handlers ask for it, and not for old packets; `--to PLUGIN.HANDLER` dispatches it \
+                 all the same, `accept(old)` in a handler adds them, and then `gwasp packet \
+                 redispatch --held age --since 1d` makes up for those kept"
             }
             Self::PluginRefused => {
                 "only plugins that were refused at the start ask for it; `gwasp check` says why"
@@ -147,11 +161,15 @@ impl Routes {
     pub fn matching(&self, packet: &Packet) -> Result<Vec<Arc<Route>>, Unmatched> {
         let mut routes = self.served.by_key(&packet.key);
         let is_asked_for = !routes.is_empty();
+        let at_any_age = |route: &Arc<Route>| route.entry.roles.accept_at_any_age(packet);
+        let is_old = routes.iter().any(at_any_age);
         routes.retain(|route| route.entry.roles.accept(packet));
         if routes.is_empty() {
             let mut refused = self.refused.by_key(&packet.key).into_iter();
             return Err(if refused.any(|route| route.entry.roles.accept(packet)) {
                 Unmatched::PluginRefused
+            } else if is_old {
+                Unmatched::TooOld
             } else if is_asked_for {
                 Unmatched::HeldBack
             } else {

@@ -142,6 +142,10 @@ fn a_plugin_is_disabled_enabled_replaced_and_gone_back_from() {
         "{refused:?}"
     );
     assert_eq!(stage.plugin(), ("active".to_owned(), first.clone()));
+    // It is not forgotten because it was said.
+    let again = stage.gwasp(&["reload"]);
+    check_code(&again, 1);
+    assert_eq!(again.stdout, refused.stdout);
 
     // A custom section of no meaning makes another version of the same plugin.
     let mut other = fs::read(stage.scene.gwasp.plugins().join("fermi-log.wasm")).unwrap();
@@ -189,4 +193,20 @@ fn only_the_owner_may_ask_and_each_action_is_logged_with_who_asked() {
     };
     let host = &stage.host;
     host.wait_for("the log line", START_LIMIT, logged).unwrap();
+}
+
+#[test]
+fn what_was_held_back_is_dispatched_by_its_reason_and_since_a_moment() {
+    let stage = Stage::new();
+    let held = ["packet", "redispatch", "--held", "role", "--since", "1d"];
+    let none = stage.gwasp(&held);
+    check_code(&none, 0);
+    assert!(
+        none.stdout.starts_with("0 packets were held back"),
+        "{none:?}"
+    );
+    check_code(&stage.gwasp(&held[..4]), 2);
+    check_code(&stage.gwasp(&held[..2]), 2);
+    let both = [&held[..], &["7"]].concat();
+    check_code(&stage.gwasp(&both), 2);
 }

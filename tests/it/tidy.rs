@@ -20,14 +20,17 @@ const MODULES: [(&str, &[&str]); 28] = [
     ("intake", &["packet"]),
     ("config", &["text"]),
     ("routes", &["packet", "text"]),
-    ("listeners", &["packet", "intake", "config", "text"]),
+    (
+        "listeners",
+        &["packet", "intake", "config", "explain", "text"],
+    ),
     ("broker", &[]),
-    ("stop", &["broker", "text"]),
+    ("stop", &["broker", "explain", "text"]),
     ("task", &["broker", "packet", "routes"]),
     (
         "dispatch",
         &[
-            "broker", "intake", "packet", "routes", "stop", "task", "text",
+            "broker", "explain", "intake", "packet", "routes", "stop", "task", "text",
         ],
     ),
     (

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use bytes::Bytes;
-use gwasp_store::{DiskMarks, OpenError, Options, Reader, Retention, Store};
+use gwasp_store::{ArchiveFilter, DiskMarks, OpenError, Options, Reader, Retention, Store};
 
 use super::{
     Accepted, Acted, Answer, Broker, BrokerError, Commit, Depth, Disk, Events, GapMark,
@@ -273,6 +273,22 @@ impl Operations for Embedded {
 
     fn packet(&self, packet: PacketSeq) -> Result<Option<PacketRecord>, BrokerError> {
         self.store.read(|reader: &Reader| reader.packet(packet))
+    }
+
+    fn unmatched(
+        &self,
+        reason: &str,
+        since: i64,
+        most: usize,
+    ) -> Result<Vec<PacketSeq>, BrokerError> {
+        let filter = ArchiveFilter {
+            since: Some(since),
+            unmatched: Some(reason.to_owned()),
+            ..ArchiveFilter::default()
+        };
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
+        self.store
+            .read(|reader| reader.archive(&filter, None, most))
     }
 
     fn next_dispatch(&self, packet: PacketSeq) -> Answer<'_, Result<u32, BrokerError>> {

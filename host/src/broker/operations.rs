@@ -137,6 +137,18 @@ pub trait Operations: Broker {
     /// When it cannot be read, or its payload is not kept any more.
     fn packet(&self, packet: PacketSeq) -> Result<Option<PacketRecord>, BrokerError>;
 
+    /// The newest packets, at most `most` and the newest first, that were received since a moment
+    /// (nanoseconds since the Unix epoch) and made no task for this reason.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn unmatched(
+        &self,
+        reason: &str,
+        since: i64,
+        most: usize,
+    ) -> Result<Vec<PacketSeq>, BrokerError>;
+
     /// Counts a dispatch of a packet by a person; answers its number, from 1.
     fn next_dispatch(&self, packet: PacketSeq) -> Answer<'_, Result<u32, BrokerError>>;
 

@@ -160,8 +160,9 @@ fn since(version: Option<&VersionView>) -> String {
         .map_or_else(|| "-".to_owned(), |since| format!("{since:.0}"))
 }
 
-const VERSIONS: [Column; 6] = [
+const VERSIONS: [Column; 7] = [
     Column::stays("VERSION"),
+    Column::stays("STATE"),
     Column::stays("RUNNING"),
     Column::stays("STAY ON IT"),
     Column::stays("SET ASIDE"),
@@ -200,6 +201,7 @@ async fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
         .map(|version| {
             vec![
                 version.version.short().to_string(),
+                standing(plugin, version).to_owned(),
                 version.running.to_string(),
                 version.pinned.to_string(),
                 version.set_aside.to_string(),
@@ -210,6 +212,18 @@ async fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
         .collect();
     table::print(&VERSIONS, &rows)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// How a version of a plugin stands.
+fn standing(plugin: &PluginView, version: &VersionView) -> &'static str {
+    let is = |other: Option<Digest>| other == Some(version.version);
+    if is(plugin.current) {
+        "active"
+    } else if is(plugin.passed_over) {
+        "gone back from"
+    } else {
+        "former"
+    }
 }
 
 async fn reload(args: ReloadArgs) -> anyhow::Result<ExitCode> {

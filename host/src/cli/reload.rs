@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use super::control::HostArgs;
 use super::{exit, plugin, table};
+use crate::complaint::code_of;
 use crate::control::ClientError;
+use crate::explain::code;
 use crate::settings::ReloadAnswer;
 
 /// Has a running host read its configuration again, then look at its plugin directory.
@@ -53,8 +55,15 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     plugin::tell(&answer.plugins)
 }
 
-/// Whether the host could not use the configuration.
+/// Whether the configuration cannot be used: the host says so, or it cannot even be read to find
+/// the host.
 fn is_refused(error: &anyhow::Error) -> bool {
-    let refused = error.downcast_ref::<ClientError>();
-    matches!(refused, Some(ClientError::Refused(problem)) if problem.code().is_some())
+    match error.downcast_ref::<ClientError>() {
+        Some(ClientError::Refused(problem)) => problem.code().is_some(),
+        Some(_) => false,
+        None => matches!(
+            code_of(error.as_ref()),
+            Some(code::CONFIG | code::CONFIG_NAME | code::CONFIG_FILE)
+        ),
+    }
 }

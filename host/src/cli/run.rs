@@ -206,7 +206,7 @@ fn readable(plugins: &Path) -> anyhow::Result<()> {
 async fn serve(config: &Config, places: &Places, layers: Arc<Layers>) -> Result<End, HostError> {
     let stop = StopSignal::default();
     watch_signals(stop.clone())?;
-    supervisor::starting();
+    let starting = supervisor::starting();
     let host = Host::new(config, places, stop, layers).await?;
     watch_hangup(host.settings())?;
     warn_of_secrets(config);
@@ -224,6 +224,7 @@ async fn serve(config: &Config, places: &Places, layers: Arc<Layers>) -> Result<
             store = %places.store.display(), plugins = %places.plugins.display(),
             "ready"
         );
+        drop(starting);
         supervisor::ready();
     })
     .await

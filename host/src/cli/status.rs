@@ -173,6 +173,9 @@ fn listener(listener: &Snapshot, now: Timestamp) -> Vec<String> {
         Phase::Stopped => "stopped".to_owned(),
     };
     let last = listener.last_packet;
+    // That of one that is not connected is among the remarks.
+    let is_up = matches!(listener.status.phase, Phase::Up { .. });
+    let last_error = listener.status.last_error.as_ref().filter(|_| is_up);
     vec![
         listener.name.clone(),
         state,
@@ -187,10 +190,9 @@ fn listener(listener: &Snapshot, now: Timestamp) -> Vec<String> {
         listener.duplicates.to_string(),
         listener.refused.to_string(),
         listener.reconnects.to_string(),
-        listener.status.last_error.as_ref().map_or_else(
-            || "-".to_owned(),
-            |error| format!("{} ago: {}", span(error.time, now), error.message),
-        ),
+        last_error.map_or_else(String::new, |error| {
+            format!("{} ago: {}", span(error.time, now), error.message)
+        }),
     ]
 }
 

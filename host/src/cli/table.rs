@@ -103,6 +103,20 @@ pub(super) fn say(sentence: &str) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Writes what is under a name, which a terminal's edge breaks between words.
+///
+/// # Errors
+/// When `out` is closed.
+pub(super) fn field(out: &mut impl Write, name: &str, text: &str) -> std::io::Result<()> {
+    const MARGIN: usize = 10;
+    let width = edge().saturating_sub(MARGIN);
+    for (index, line) in lines(&clean(text), width).iter().enumerate() {
+        let name = if index == 0 { name } else { "" };
+        writeln!(out, "{name:<MARGIN$}{line}")?;
+    }
+    Ok(())
+}
+
 /// Whether a table of `rows` is no wider than the terminal.
 pub(super) fn fits(columns: &[Column], rows: &[Vec<String>]) -> bool {
     width(widths(&cleaned(columns, rows))) <= edge()
@@ -201,8 +215,14 @@ fn make_room(
     let has_lines = |index: usize| rows.iter().any(|row| row[index].contains(LINE));
     let stands_below = |index: usize, column: &Column| column.goes_below() && has_lines(index);
     let columns_in_turn = columns.iter().enumerate();
+    let is_empty = |index: usize| rows.iter().skip(1).all(|row| row[index].is_empty());
     let mut ways: Vec<Option<Way>> = columns_in_turn
-        .map(|(index, column)| stands_below(index, column).then_some(Way::Below))
+        .map(|(index, column)| {
+            // Who would read its head looks for what is under it.
+            let is_out = column.goes_below() && is_empty(index);
+            let below = stands_below(index, column).then_some(Way::Below);
+            if is_out { Some(Way::Out) } else { below }
+        })
         .collect();
     let mut turns: Vec<(u8, Way, usize)> = columns
         .iter()
@@ -215,7 +235,7 @@ fn make_room(
         if width(staying.map(|(width, _)| *width)) <= edge {
             break;
         }
-        ways[index] = Some(way);
+        ways[index].get_or_insert(way);
     }
     ways
 }

@@ -22,7 +22,9 @@ use super::table;
 use crate::complaint::Said;
 use crate::control::RunningTask;
 use crate::explain::{Code, code};
-use live::Live;
+pub(super) use live::Live;
+#[cfg(test)]
+pub(super) use next::tests_task;
 
 /// Looks at tasks, and decides about them.
 #[derive(Debug, clap::Args)]
@@ -62,7 +64,10 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// The word for a task that a handler runs for, which only the running host knows.
-const STARTED: &str = "STARTED";
+pub(super) const STARTED: &str = "STARTED";
+
+/// How much of a task's id is told: commands take the beginning.
+const SHORT_ID: usize = 13;
 
 /// A task, as a program reads it.
 #[derive(Serialize)]

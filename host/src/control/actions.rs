@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::{ConnectInfo, State};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use clap::ValueEnum;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -16,8 +17,9 @@ use super::caller::Caller;
 use super::{Control, Problem};
 use crate::broker::{self, Acted, PacketSeq, TaskAction, TaskFilter, TaskId, TaskSelection, read};
 use crate::effects::Decision;
-use crate::operations::{self, Redispatched, Resumed, Wanted};
+use crate::operations::{self, HeldDispatched, Redispatched, Resumed, Wanted};
 use crate::packet::{Digest, from_unix_nanos, unix_nanos};
+use crate::routes::Unmatched;
 use crate::text::{is_meant, nearest};
 
 /// What is paused.
@@ -191,6 +193,45 @@ pub struct RedispatchRequest {
     pub handlers: Option<Vec<String>>,
 }
 
+/// Why packets were held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Held {
+    /// No handler takes their role: they are tests.
+    Role,
+    /// No handler takes old packets.
+    Age,
+}
+
+/// Makes the tasks that packets would have made which were held back.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HeldRequest {
+    /// Why they were.
+    pub held: Held,
+    /// Only of those received since.
+    #[schema(value_type = String, format = DateTime)]
+    pub since: Timestamp,
+    /// For these handlers, `PLUGIN.HANDLER`, whatever they ask for; for those that take them now
+    /// where this is left out.
+    pub handlers: Option<Vec<String>>,
+}
+
+/// What became of packets that were held back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HeldAnswer {
+    /// How many there are; at most the newest 10,000 are looked at.
+    pub packets: usize,
+    /// Whether there are more, older ones.
+    pub is_cut: bool,
+    /// How many no handler takes now either.
+    pub unmatched: usize,
+    /// How many cannot be read any more.
+    pub unreadable: usize,
+    /// The tasks that were made; those that were made before are not among them.
+    pub tasks: Vec<MadeTask>,
+}
+
 /// The tasks that another dispatch made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RedispatchAnswer {
@@ -328,6 +369,24 @@ pub(super) async fn redispatch(
     let handlers = wish.handlers.as_deref();
     let made = operations::redispatch(&control.broker, &routes, packet, handlers).await?;
     Ok(Json(made.into()))
+}
+
+/// Makes the tasks that packets would have made which were held back; doing it twice makes them
+/// once.
+#[utoipa::path(post, path = "/v1/packets/redispatch", request_body = HeldRequest, responses((status = 200, body = HeldAnswer), (status = 404, body = Problem)))]
+pub(super) async fn redispatch_held(
+    State(control): State<Arc<Control>>,
+    Body(wish): Body<HeldRequest>,
+) -> Result<Json<HeldAnswer>, Problem> {
+    let routes = Arc::clone(&control.routes.borrow());
+    let reason = match wish.held {
+        Held::Role => Unmatched::HeldBack,
+        Held::Age => Unmatched::TooOld,
+    };
+    let held = (reason, unix_nanos(wish.since));
+    let handlers = wish.handlers.as_deref();
+    let done = operations::redispatch_held(&control.broker, &routes, held, handlers).await?;
+    Ok(Json(done.into()))
 }
 
 impl Control {
@@ -531,15 +590,30 @@ fn on_former(version: Digest) -> String {
 
 impl From<Redispatched> for RedispatchAnswer {
     fn from(made: Redispatched) -> Self {
-        let tasks = made.tasks.into_iter();
         Self {
             dispatch: made.dispatch,
-            tasks: tasks
-                .map(|(task, handler)| MadeTask {
-                    task: task.to_string(),
-                    handler,
-                })
-                .collect(),
+            tasks: made.tasks.into_iter().map(MadeTask::from).collect(),
+        }
+    }
+}
+
+impl From<HeldDispatched> for HeldAnswer {
+    fn from(done: HeldDispatched) -> Self {
+        Self {
+            packets: done.packets,
+            is_cut: done.is_cut,
+            unmatched: done.unmatched,
+            unreadable: done.unreadable,
+            tasks: done.tasks.into_iter().map(MadeTask::from).collect(),
+        }
+    }
+}
+
+impl From<(TaskId, String)> for MadeTask {
+    fn from((task, handler): (TaskId, String)) -> Self {
+        Self {
+            task: task.to_string(),
+            handler,
         }
     }
 }

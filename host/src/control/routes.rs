@@ -58,6 +58,7 @@ fn table() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(actions::revoke))
         .routes(routes!(actions::resume))
         .routes(routes!(actions::redispatch))
+        .routes(routes!(actions::redispatch_held))
 }
 
 pub(super) fn router(control: Arc<Control>) -> axum::Router {

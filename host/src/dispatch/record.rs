@@ -58,7 +58,8 @@ pub fn tasks_of(packet: &Packet, routes: &[Arc<Route>], from: i64) -> Vec<NewTas
     routes.iter().map(task).collect()
 }
 
-/// Reads the record of a packet back, for matching: what only a listener needs is left out.
+/// Reads the record of a packet back, as it was when it came, for matching: what only a listener
+/// needs is left out.
 pub fn archived(record: &NewPacket) -> Packet {
     let is_document = record.content_type == VOEVENT;
     let key = match record.key.parse() {

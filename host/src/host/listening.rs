@@ -15,6 +15,7 @@ use tracing::{debug, error};
 use super::HostError;
 use crate::broker::Broker;
 use crate::config::{Config, ListenerConfig};
+use crate::explain::Coded as _;
 use crate::intake::Intake;
 use crate::listeners::state::ListenerState;
 use crate::listeners::vtp::VtpListener;
@@ -136,7 +137,7 @@ impl Listening {
         }
         if let Err(error) = broker.note_listening(&vtp.source, false).await {
             self.stop.heed(&error);
-            error!(target: "gwasp::host", listener = %name, error = %chain(&error), "not noted that nobody listens to its stream: a crash may mark a gap in it");
+            error!(target: "gwasp::host", listener = %name, code = error.code().as_str(), error = %chain(&error), "not noted that nobody listens to its stream: a crash may mark a gap in it");
         }
     }
 

@@ -184,7 +184,8 @@ impl Moving {
         }
         let seen = (task, detail.task.ended);
         let how = super::resumed(&detail.task, decision);
-        let what = format!("{how} {}", onto(&detail, version));
+        let and = if decision.is_some() { "; " } else { " " };
+        let what = format!("{how}{and}{}", onto(&detail, version));
         if let Err(reason) = self.try_on(detail, journal, keep, version).await? {
             return Ok(Resumed::Refused(reason));
         }
@@ -390,8 +391,8 @@ impl Versions {
 fn onto(detail: &TaskDetail, version: Digest) -> String {
     let former = detail.task.version.map(Digest::from_bytes);
     match former {
-        Some(former) => format!("from version {} to {},", former.short(), version.short()),
-        None => format!("to version {},", version.short()),
+        Some(former) => format!("from version {} to {}", former.short(), version.short()),
+        None => format!("to version {}", version.short()),
     }
 }
 

@@ -20,7 +20,7 @@ use tracing::{debug, error, info, warn};
 use super::load::{Aim, Found, Known, Load, Loaded, Refusal, Refused, Source};
 use super::{Fate, Parts, Reloaded, Reply, StartError, Wish};
 use crate::broker::{BrokerError, PluginRecord, RouteChange, read};
-use crate::explain::Code;
+use crate::explain::{Code, Coded as _};
 use crate::packet::Digest;
 use crate::plugins::{Change, DirectoryError, Plugin, Watch, name_of};
 use crate::routes::{Manifest, PluginRoutes};
@@ -181,7 +181,7 @@ impl Follower {
             match self.parts.pools.serve(&queue) {
                 Ok(()) => {}
                 Err(PoolError::Queue(error)) => {
-                    warn!(target: "gwasp::host", queue, error = %chain(&error), "tasks wait in a queue that is not served");
+                    warn!(target: "gwasp::host", queue, code = error.code().as_str(), error = %chain(&error), "tasks wait in a queue that is not served");
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -200,7 +200,7 @@ impl Follower {
             }
             Err(DirectoryError::Permission(error)) => Err(error.into()),
             Err(error @ DirectoryError::Read { .. }) => {
-                warn!(target: "gwasp::host", error = %chain(&error), "no plugins");
+                warn!(target: "gwasp::host", code = error.code().as_str(), error = %chain(&error), "no plugins");
                 Ok(Vec::new())
             }
         }
@@ -234,7 +234,7 @@ impl Follower {
             }
             Err(error) => {
                 if std::mem::take(&mut self.is_readable) {
-                    error!(target: "gwasp::host", error = %chain(&error), "the plugin directory cannot be used; what is loaded stays");
+                    error!(target: "gwasp::host", code = error.code().as_str(), error = %chain(&error), "the plugin directory cannot be used; what is loaded stays");
                 }
             }
         }
@@ -527,7 +527,7 @@ impl Follower {
 
     async fn publish(&self) {
         if let Err(error) = self.publish_strictly().await {
-            error!(target: "gwasp::host", error = %chain(&error), "the routing table cannot be read; packets are matched by the one before");
+            error!(target: "gwasp::host", code = error.code().as_str(), error = %chain(&error), "the routing table cannot be read; packets are matched by the one before");
         }
     }
 

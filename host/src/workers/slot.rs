@@ -14,7 +14,7 @@ use super::outcome::{Attempt, Ended, FailureKind, MAX_MESSAGE, expired};
 use super::pool::{Pool, PoolError};
 use crate::broker::{BrokerError, Commit, Failure, Input, Lease, Step};
 use crate::effects::{Committed, Context, Driver, DryRun, Journal, Limits, LiveRun, Seam};
-use crate::explain::Code;
+use crate::explain::{Code, Coded as _};
 use crate::packet::Digest;
 use crate::plugins::{CompileError, Plugin};
 use crate::task::nanos;
@@ -60,7 +60,7 @@ async fn next(pool: &Pool, number: u32) -> Option<Lease> {
             Ok(lease) => return Some(lease),
             Err(BrokerError::Closed) => return None,
             Err(error) => {
-                error!(target: "gwasp::host", queue = %pool.queue, error = %chain(&error), "no lease");
+                error!(target: "gwasp::host", queue = %pool.queue, code = error.code().as_str(), error = %chain(&error), "no lease");
                 tokio::time::sleep(BROKER_DELAY).await;
             }
         }
@@ -273,7 +273,7 @@ async fn commit(pool: &Pool, lease: &Lease, mut commit: Commit) {
             }
             Some(Err(error)) => {
                 pool.shared.stop.heed(&error);
-                error!(target: "gwasp::task", task = %lease.task, error = %chain(&error), "outcome not kept");
+                error!(target: "gwasp::task", task = %lease.task, code = error.code().as_str(), error = %chain(&error), "outcome not kept");
                 return;
             }
             None => return,

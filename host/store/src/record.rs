@@ -109,7 +109,7 @@ pub struct Offer {
     pub packet: NewPacket,
     /// One task per handler that it matches; their input is this packet.
     pub tasks: Vec<NewTask>,
-    /// Why there is none, where there is none: `no-handler`, `held-back`.
+    /// Why there is none, where there is none: `no-handler`, `held-back`, `too-old`.
     pub unmatched: Option<String>,
 }
 

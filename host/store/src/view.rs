@@ -31,6 +31,8 @@ pub struct ArchiveFilter {
     pub since: Option<Nanos>,
     /// Only received before this moment.
     pub until: Option<Nanos>,
+    /// Only of those that made no task for this reason.
+    pub unmatched: Option<String>,
 }
 
 /// A packet without its payload.

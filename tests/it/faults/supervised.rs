@@ -6,6 +6,7 @@
     reason = "a test that is skipped must be seen to be"
 )]
 
+mod settings;
 mod supervisord;
 mod userbox;
 

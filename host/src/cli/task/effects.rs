@@ -1,7 +1,5 @@
 //! The effects of a task, as its journal has them.
 
-use std::io::Write as _;
-
 use gwasp_store::{EffectColumns, JournalEntry};
 use serde::Serialize;
 
@@ -94,8 +92,8 @@ pub(super) fn print(effects: &[Effect]) -> std::io::Result<()> {
             request,
             ..
         } = effect;
-        let line = format!("effect    {asked}  {function}, {state}: {request}");
-        writeln!(out, "{}", table::clean(&line))?;
+        let text = format!("{asked}  {function}, {state}: {request}");
+        table::field(&mut out, "effect", &text)?;
     }
     Ok(())
 }

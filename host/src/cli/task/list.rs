@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::filter::Filter;
 use super::live::Live;
 use super::next::{pause_of, told};
-use super::{Row, is_open};
+use super::{Row, SHORT_ID, is_open};
 use crate::cli::store::ListArgs;
 use crate::cli::table::{self, Column};
 use crate::control::Pause;
@@ -37,8 +37,6 @@ const COLUMNS: [Column; 6] = [
     Column::stays("HANDLER"),
     Column::below("WHY", 1),
 ];
-/// How much of a task's id a row has: `gwasp task show` takes the beginning.
-const SHORT_ID: usize = 13;
 
 pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let filter = TaskFilter {

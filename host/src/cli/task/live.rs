@@ -10,7 +10,7 @@ use crate::control::{Client, ClientError, RunningTask};
 
 /// What runs on a store.
 #[derive(Debug, Default)]
-pub(super) struct Live {
+pub(in crate::cli) struct Live {
     /// Whether a host runs on it.
     pub(super) has_host: bool,
     pub(super) running: HashMap<String, RunningTask>,
@@ -19,7 +19,7 @@ pub(super) struct Live {
 impl Live {
     /// Asks the host that runs on the store, where one does. One that does not answer is told of
     /// on stderr: what is on disk is true without it.
-    pub(super) async fn ask(store: &StoreArgs) -> anyhow::Result<Self> {
+    pub(in crate::cli) async fn ask(store: &StoreArgs) -> anyhow::Result<Self> {
         let client = match Client::new(&store.directory()?) {
             Ok(client) => client,
             Err(ClientError::NoHost { .. }) => return Ok(Self::default()),
@@ -43,7 +43,7 @@ impl Live {
     }
 
     /// The run of a task, where a handler runs for it.
-    pub(super) fn of(&self, task: &str) -> Option<&RunningTask> {
+    pub(in crate::cli) fn of(&self, task: &str) -> Option<&RunningTask> {
         self.running.get(task)
     }
 }

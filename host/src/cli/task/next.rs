@@ -3,6 +3,7 @@
 use gwasp_store::{Nanos, Pause, State, TaskView};
 use jiff::Timestamp;
 
+use super::SHORT_ID;
 use super::live::Live;
 use crate::cli::status::span;
 use crate::cli::table;
@@ -38,7 +39,7 @@ pub(super) fn pause_of<'a>(
 
 /// What happens next; nothing where the task has ended.
 pub(super) fn sentence(task: &TaskView, around: &Surroundings<'_>) -> Option<String> {
-    let id = task.id;
+    let id = short(task);
     match task.state {
         State::Success | State::Revoked => None,
         State::Failure => {
@@ -68,10 +69,15 @@ pub(super) fn sentence(task: &TaskView, around: &Surroundings<'_>) -> Option<Str
     }
 }
 
+/// The beginning of its id, which commands take.
+fn short(task: &TaskView) -> String {
+    task.id.to_string().chars().take(SHORT_ID).collect()
+}
+
 /// What a task waits for that has not ended.
 fn waits(task: &TaskView, around: &Surroundings<'_>) -> String {
-    let (id, plugin, queue) = (task.id, &task.plugin, &task.queue);
-    if let Some(run) = around.live.of(&id.to_string()) {
+    let (id, plugin, queue) = (short(task), &task.plugin, &task.queue);
+    if let Some(run) = around.live.of(&task.id.to_string()) {
         let time = span(run.since, around.now);
         return format!("runs for {time}; `gwasp task revoke {id}` ends it");
     }
@@ -104,7 +110,7 @@ fn waits(task: &TaskView, around: &Surroundings<'_>) -> String {
 
 /// A task of the handler `p.h` in the queue `q`.
 #[cfg(test)]
-pub(super) fn tests_task() -> TaskView {
+pub(in crate::cli) fn tests_task() -> TaskView {
     TaskView {
         id: gwasp_store::TaskId([0xab; 16]),
         plugin: "p".to_owned(),

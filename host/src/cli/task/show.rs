@@ -3,13 +3,13 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use gwasp_store::{Decided, FailedAttempt, Origin, Reader, TaskDetail};
+use gwasp_store::{Decided, FailedAttempt, Nanos, Origin, Reader, TaskDetail};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::live::Live;
 use super::next::{Surroundings, sentence, told};
-use super::{Row, effects, find};
+use super::{Row, effects, find, is_open};
 use crate::cli::store::StoreArgs;
 use crate::cli::table;
 use crate::explain::Code;
@@ -58,7 +58,7 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
         writeln!(out, "mode      shadow: nothing that it asked for was made")?;
     }
     if let Some(next) = next {
-        write_field(&mut out, "next", &next)?;
+        table::field(&mut out, "next", &next)?;
     }
     if let Some(failure) = &detail.task.failure
         && let Some(code) = Code::of_failure(&failure.kind, &failure.message)
@@ -154,17 +154,6 @@ fn history<'a>(
     history
 }
 
-/// A line that a terminal's edge breaks between words, under its own beginning.
-fn write_field(out: &mut impl Write, name: &str, text: &str) -> std::io::Result<()> {
-    const MARGIN: usize = 10;
-    let width = table::edge().saturating_sub(MARGIN);
-    for (index, line) in table::lines(&table::clean(text), width).iter().enumerate() {
-        let name = if index == 0 { name } else { "" };
-        writeln!(out, "{name:<MARGIN$}{line}")?;
-    }
-    Ok(())
-}
-
 fn print_head(out: &mut impl Write, detail: &TaskDetail, row: &Row) -> std::io::Result<()> {
     let task = &detail.task;
     let version = task.version.map(Digest::from_bytes);
@@ -186,6 +175,13 @@ fn print_head(out: &mut impl Write, detail: &TaskDetail, row: &Row) -> std::io::
             "state     {} after {} attempt{s}",
             row.state, row.attempts
         )?,
+    }
+    if let Some(began) = cut_off(detail).filter(|_| row.run.is_none()) {
+        let text = format!(
+            "a run of {} did not end: the host stopped, or gave it back",
+            table::moment(began)
+        );
+        table::field(out, "", &text)?;
     }
     let cause = match (task.origin, task.parent) {
         (Origin::Packet, _) => String::new(),
@@ -214,15 +210,21 @@ fn print_head(out: &mut impl Write, detail: &TaskDetail, row: &Row) -> std::io::
     Ok(())
 }
 
+/// When a run began that left a trace and has no end, where there is one.
+fn cut_off(detail: &TaskDetail) -> Option<Nanos> {
+    let began = detail.task.started.filter(|_| is_open(detail.task.state))?;
+    let last = detail.failed.last();
+    last.is_none_or(|failed| failed.at < began).then_some(began)
+}
+
 /// Each attempt that failed, and each decision. One that failed as an earlier one did says so.
 fn print_history(out: &mut impl Write, history: &[Happened<'_>]) -> std::io::Result<()> {
     for (index, happened) in history.iter().enumerate() {
         match happened {
             Happened::Failed(failed) => print_failed(out, failed, &history[..index])?,
             Happened::Decided(decided) => {
-                let at = table::moment(decided.at);
-                let (what, who) = (table::clean(&decided.what), table::clean(&decided.who));
-                writeln!(out, "{what} {at} by {who}")?;
+                let (at, what, who) = (table::moment(decided.at), &decided.what, &decided.who);
+                table::field(out, "decided", &format!("{at}  {what} ({who})"))?;
             }
         }
     }
@@ -250,13 +252,27 @@ fn print_failed(
         return writeln!(out, "{what} {at}, as attempt {first} of {at_first}");
     }
     writeln!(out, "{what} {at}")?;
-    // A message is kept as one line for logs; here its lines may stand.
-    let message = table::clean(&failure.message).replace("\\n", "\n    ");
     let code = Code::of_failure(&failure.kind, &failure.message);
     let code = code.map_or_else(String::new, |code| format!("[{code}]"));
-    writeln!(out, "  {}{code}: {}", failure.kind, message.trim_end())?;
+    let message = table::clean(&format!("{}{code}: {}", failure.kind, failure.message));
+    print_message(out, &message, table::edge())?;
     for line in failure.detail.iter().flat_map(|detail| detail.lines()) {
         writeln!(out, "    {}", printable(line))?;
+    }
+    Ok(())
+}
+
+/// A message is kept as one line for logs; here its lines may stand.
+fn print_message(out: &mut impl Write, message: &str, edge: usize) -> std::io::Result<()> {
+    const INDENT: &str = "    ";
+    let lines = message.trim_end().split("\\n");
+    let lines = lines.flat_map(|line| match line.trim() {
+        "" => vec![String::new()],
+        _ => table::lines(line, edge.saturating_sub(INDENT.len())),
+    });
+    for (index, line) in lines.enumerate() {
+        let indent = if index == 0 { "  " } else { INDENT };
+        writeln!(out, "{}", format!("{indent}{line}").trim_end())?;
     }
     Ok(())
 }
@@ -265,7 +281,7 @@ fn print_failed(
 mod tests {
     use gwasp_store::{Decided, FailedAttempt, Failure};
 
-    use super::{history, print_history};
+    use super::{history, print_history, print_message};
 
     fn failed(at: i64, message: &str) -> FailedAttempt {
         FailedAttempt {
@@ -304,6 +320,26 @@ mod tests {
     }
 
     #[test]
+    fn a_message_is_broken_at_the_edge_and_keeps_its_lines() {
+        let mut out = Vec::new();
+        let message =
+            "permanent[E0601]: may not keep values; have\\n\\n    [grants.p]\\n    kv = true";
+        print_message(&mut out, message, 30).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "  permanent[E0601]: may not",
+                "    keep values; have",
+                "",
+                "        [grants.p]",
+                "        kv = true",
+            ]
+        );
+    }
+
+    #[test]
     fn what_failed_and_who_decided_stand_in_the_order_of_time() {
         let decided = Decided {
             at: 2_000_000_000,
@@ -317,7 +353,7 @@ mod tests {
             [
                 "attempt 1 failed 1970-01-01T00:00:00.000Z",
                 "  journal[E0310]: m",
-                "resumed 1970-01-01T00:00:02.000Z by user 7",
+                "decided   1970-01-01T00:00:02.000Z  resumed (user 7)",
                 "attempt 1 failed 1970-01-01T00:00:03.000Z, as attempt 1 of \
                  1970-01-01T00:00:00.000Z",
             ]

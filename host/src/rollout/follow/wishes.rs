@@ -49,6 +49,14 @@ impl Follower {
             }
         }
         self.look_again_at_misfits().await;
+        // What is refused already is no change, and is no success either.
+        for (plugin, file) in &self.refused {
+            let is_told = done.iter().any(|one| one.plugin == *plugin);
+            if !is_told && !self.loading.contains_key(plugin) {
+                let reason = file.reason.clone();
+                done.push(reloaded(plugin.clone(), Fate::Refused { reason }));
+            }
+        }
         let asked = Asked {
             waits_for: self.loading.keys().cloned().collect(),
             reloaded: done,
