@@ -27,7 +27,7 @@ fn notify(state: &[NotifyState<'_>]) {
 
 /// The host is being made: opening a large store, and compiling many plugins, may take longer
 /// than the unit's `TimeoutStartSec=`, which the manager forgets as long as the answer is kept.
-/// After [`LONGEST_START`] it does not any more.
+/// After `LONGEST_START` it does not any more.
 pub fn starting() -> AbortOnDropHandle<()> {
     notify(&[NotifyState::Status("starting: the store, then the plugins")]);
     AbortOnDropHandle::new(tokio::spawn(async {
