@@ -9,7 +9,6 @@
 //! of packets are read page by page, outcomes are counted and differences handed on one by one.
 //! A packet that cannot be read is counted, and ends nothing.
 
-mod compare;
 mod counts;
 mod feed;
 
@@ -21,12 +20,11 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use gwasp_store::{ArchiveFilter, OpenError, Reader, StoreError};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::compare::{Outcome, Verdict, Was};
 pub(crate) use self::counts::{Counts, Outcomes};
 use self::feed::Feed;
 use crate::broker::{PacketRecord, PacketSeq};
 use crate::dispatch::archived;
-use crate::dryrun::{DryPlugin, Given};
+use crate::dryrun::{DryPlugin, Given, Outcome, Verdict, Was};
 use crate::effects::{DryAnswer, Journal};
 use crate::packet::Packet;
 use crate::routes::{EntryKind, Manifest, Route};
@@ -266,13 +264,14 @@ impl Runner<'_> {
             began: packet.received,
             answers: &self.settings.answers,
             noted: journal.as_ref(),
+            blobs: None,
             cancelled: self.stop,
         };
         let run = self.plugin.run_handler(record, route, given).await;
         if matches!(run.ended, Ended::GivenBack { .. }) && self.stop.is_cancelled() {
             return None;
         }
-        let is = Outcome::of(run.ended);
+        let is = Outcome::of(&run.ended);
         let verdict = was.verdict(&is);
         counts.note(&handler, &is, verdict, (&run.asked, run.cpu));
         Some(Compared {
@@ -303,6 +302,6 @@ impl Runner<'_> {
         };
         let journal = reader.journal(task).ok();
         let journal = journal.and_then(|stored| Journal::read(&stored).ok());
-        (Was::of(detail), journal)
+        (Was::of(&detail), journal)
     }
 }

@@ -18,7 +18,7 @@ use bytes::Bytes;
 pub use embedded::Embedded;
 pub use gwasp_store::{
     Accepted, Acted, Commit, Depth, Disk, DiskLevel, Event, EventKind, Events, Failure, GapMark,
-    Input, JournalEntry, KvWrite, Lease, NewPacket, NewRefusal, NewTask, Offer, Origin,
+    Input, JournalEntry, KvWrite, Lease, Looked, NewPacket, NewRefusal, NewTask, Offer, Origin,
     PacketRecord, PacketSeq, Pause, PluginRecord, RetryPolicy, Revocation, RouteChange,
     RouteRecord, Running, Scope, State, Step, StoreError, Submission, TaskAction, TaskDetail,
     TaskFilter, TaskId, TaskView, Token, VersionRecord, VersionTasks, day_of,

@@ -11,6 +11,7 @@ mod check;
 mod compile_worker;
 mod config;
 mod control;
+mod dev;
 mod events;
 mod explain;
 mod glob;
@@ -105,6 +106,7 @@ enum Command {
     Config(config::Args),
     Explain(explain::Args),
     New(new::Args),
+    Dev(dev::Args),
     Build(build::Args),
     Systemd(systemd::Args),
     Bench(bench::Args),
@@ -142,6 +144,7 @@ pub fn main() -> ExitCode {
         Command::Config(args) => config::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::New(args) => new::run(&args),
+        Command::Dev(args) => asynchronous(dev::run(args)),
         Command::Build(args) => build::run(&args),
         Command::Systemd(args) => systemd::run(&args),
         Command::Bench(args) => bench::run(&args),

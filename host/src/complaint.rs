@@ -23,6 +23,7 @@ use crate::plugins::{
     CompileError, ComponentError, DescribeError, DirectoryError, EngineError, LoadError,
     MisfitError, PermissionError,
 };
+use crate::rerun::RerunError;
 use crate::rollout::{PluginsError, StartError};
 use crate::routes::ManifestError;
 use crate::services::{HttpError, SecretError};
@@ -111,6 +112,7 @@ fn own_code(error: &(dyn Error + 'static)) -> Option<Code> {
         RedispatchError,
         ResumeError,
         DryRunError,
+        RerunError,
         BuildError,
         PackagesError,
         SocketError,
@@ -452,6 +454,15 @@ impl Coded for ResumeError {
             | Self::Undecided { .. }
             | Self::DoneAfter { .. }
             | Self::NoAnswer(_) => code::RESUME,
+        }
+    }
+}
+
+impl Coded for RerunError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Journal(_) => code::RUN_JOURNAL,
+            Self::NoHandler(_) => code::RERUN,
         }
     }
 }

@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::Operations;
 use crate::listeners::state::ListenerState;
+use crate::operations::Versions;
 use crate::rollout::Plugins;
 use crate::routes::Routes;
 use crate::settings::Settings;
@@ -64,10 +65,14 @@ pub struct Control {
     pub pools: Arc<Pools>,
     /// What is run.
     pub plugins: Plugins,
+    /// What journals are tried against.
+    pub versions: Versions,
     /// The configuration in force.
     pub settings: Settings,
     /// The store's directory.
     pub store: PathBuf,
+    /// Where plugins come from.
+    pub plugin_directory: PathBuf,
     /// When the host started.
     pub started: Timestamp,
     /// Whether it is stopping.

@@ -33,14 +33,14 @@ use wasmtime::component::{Component, HasSelf, Linker, ResourceTable};
 use crate::explain::ALLOW_IT;
 
 pub use budget::{Budget, Limits};
-pub use driver::{Clock, Driver, DryAnswer, DryRun, LiveRun, World};
+pub use driver::{BlobSource, Clock, Driver, DryAnswer, DryRun, LiveRun, World};
 pub use function::{Class, Function, TABLE};
 pub use journal::{Entry, Journal, JournalError, Phase};
 pub use kernels::{KernelFault, KernelThreads};
 pub use memory::{MemoryLimits, OutOfMemory};
 use noted::Refused;
 pub use resume::{Decision, ResumeError, Resumption, resumption};
-pub use seam::{Asked, Committed, Context, Hold, Leg, Passed, Seam, SeamError};
+pub use seam::{Asked, Committed, Context, Differs, Hold, Leg, Passed, Seam, SeamError};
 
 #[expect(missing_docs, reason = "written by the macro from WIT")]
 pub mod bindings {

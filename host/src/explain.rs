@@ -252,6 +252,8 @@ codes! {
     CONTROL_SOCKET = "E0709";
     /// A request to the control socket cannot be read.
     CONTROL_REQUEST = "E0710";
+    /// A task cannot be run again.
+    RERUN = "E0711";
     /// A plugin could not be built.
     BUILD = "E0801";
 }

@@ -7,19 +7,20 @@
 //! toolchain do not rebuild each other's work. This module asks nobody anything and reads no
 //! environment: what changes the machine is named by [`toolchain`] and run by the caller.
 
+pub(crate) mod attempt;
 pub(crate) mod component;
 pub(crate) mod packages;
 pub(crate) mod toolchain;
 
 use std::io::{BufReader, Read};
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
-use cargo_metadata::{Message, TargetKind};
+use cargo_metadata::{Artifact, Message, TargetKind};
 
 use crate::plugins;
 use component::Component;
-use packages::Workspace;
+use packages::{Guest, Workspace};
 use toolchain::Toolchain;
 
 /// What a plugin needs of its release profile; passed to Cargo, so that an author's
@@ -95,17 +96,20 @@ pub(crate) fn build(
     let artifacts = compile(toolchain, workspace)?;
     artifacts
         .into_iter()
-        .map(|(package, path)| {
-            let core = std::fs::read(&path).map_err(|source| BuildError::Read { path, source })?;
-            match plugins::encode(&core) {
-                Ok(bytes) => Ok(Component {
-                    name: package,
-                    bytes,
-                }),
-                Err(source) => Err(BuildError::Encode { package, source }),
-            }
-        })
+        .map(|(package, path)| component(package, path))
         .collect()
+}
+
+/// Makes a component of what Cargo built.
+fn component(package: String, path: PathBuf) -> Result<Component, BuildError> {
+    let core = std::fs::read(&path).map_err(|source| BuildError::Read { path, source })?;
+    match plugins::encode(&core) {
+        Ok(bytes) => Ok(Component {
+            name: package,
+            bytes,
+        }),
+        Err(source) => Err(BuildError::Encode { package, source }),
+    }
 }
 
 /// Runs Cargo; answers each guest's name with the file that Cargo says it wrote.
@@ -117,21 +121,7 @@ fn compile(
         cargo: toolchain.cargo().display().to_string(),
         source,
     };
-    let mut cargo = toolchain.command();
-    cargo
-        .current_dir(&workspace.root)
-        .args(["build", "--release", "--lib", "--target", toolchain::TARGET])
-        .args(["--message-format", "json-render-diagnostics"])
-        .arg("--target-dir")
-        .arg(workspace.target_dir.join("guest"))
-        .args(toolchain.build_args())
-        .stdout(Stdio::piped());
-    for setting in PROFILE.into_iter().chain([LINKED]) {
-        cargo.args(["--config", setting]);
-    }
-    for guest in &workspace.guests {
-        cargo.args(["--package", &guest.id.repr]);
-    }
+    let mut cargo = cargo(toolchain, workspace, "json-render-diagnostics");
     let mut child = cargo.spawn().map_err(failed_to_run)?;
     let written = match child.stdout.take() {
         Some(stdout) => modules_named(stdout).map_err(failed_to_run)?,
@@ -147,40 +137,59 @@ fn compile(
             packages: names.join(", "),
         });
     }
-    workspace
-        .guests
-        .iter()
-        .map(|guest| {
-            let artifact = written.iter().find(|(id, _)| *id == guest.id.repr);
-            match artifact {
-                Some((_, path)) => Ok((guest.name.clone(), path.clone())),
-                None => Err(BuildError::NoArtifact {
-                    package: guest.name.clone(),
-                }),
-            }
-        })
-        .collect()
+    let guests = workspace.guests.iter();
+    guests.map(|guest| artifact(guest, &written)).collect()
+}
+
+/// Cargo's command line for the guests of a workspace; its messages come on standard output.
+fn cargo(toolchain: &Toolchain, workspace: &Workspace, messages: &str) -> Command {
+    let mut cargo = toolchain.command();
+    cargo
+        .current_dir(&workspace.root)
+        .args(["build", "--release", "--lib", "--target", toolchain::TARGET])
+        .args(["--message-format", messages])
+        .arg("--target-dir")
+        .arg(workspace.target_dir.join("guest"))
+        .args(toolchain.build_args())
+        .stdout(Stdio::piped());
+    for setting in PROFILE.into_iter().chain([LINKED]) {
+        cargo.args(["--config", setting]);
+    }
+    for guest in &workspace.guests {
+        cargo.args(["--package", &guest.id.repr]);
+    }
+    cargo
+}
+
+/// A guest's name and the file that Cargo says it wrote for it.
+fn artifact(guest: &Guest, written: &[(String, PathBuf)]) -> Result<(String, PathBuf), BuildError> {
+    match written.iter().find(|(id, _)| *id == guest.id.repr) {
+        Some((_, path)) => Ok((guest.name.clone(), path.clone())),
+        None => Err(BuildError::NoArtifact {
+            package: guest.name.clone(),
+        }),
+    }
 }
 
 /// The WebAssembly modules that Cargo's JSON messages name, with their package ids.
 fn modules_named(messages: impl Read) -> std::io::Result<Vec<(String, PathBuf)>> {
     let mut modules = Vec::new();
     for message in Message::parse_stream(BufReader::new(messages)) {
-        let Message::CompilerArtifact(artifact) = message? else {
-            continue;
-        };
-        if !artifact.target.is_kind(TargetKind::CDyLib) {
-            continue;
-        }
-        let module = artifact
-            .filenames
-            .iter()
-            .find(|path| path.extension() == Some("wasm"));
-        if let Some(path) = module {
-            modules.push((artifact.package_id.repr, path.clone().into_std_path_buf()));
+        if let Message::CompilerArtifact(artifact) = message? {
+            modules.extend(module_of(artifact));
         }
     }
     Ok(modules)
+}
+
+/// The WebAssembly module of a guest, with its package id.
+fn module_of(artifact: Artifact) -> Option<(String, PathBuf)> {
+    if !artifact.target.is_kind(TargetKind::CDyLib) {
+        return None;
+    }
+    let mut files = artifact.filenames.into_iter();
+    let module = files.find(|path| path.extension() == Some("wasm"))?;
+    Some((artifact.package_id.repr, module.into_std_path_buf()))
 }
 
 #[cfg(test)]

@@ -32,6 +32,7 @@ use crate::effects::{self, KernelThreads, World};
 use crate::explain::Coded as _;
 use crate::intake::{self, Intake};
 use crate::listeners::vtp::TlsSetupError;
+use crate::operations::Versions;
 use crate::plugins::{CompileError, Compiler, EngineError, Loader, Ticker};
 use crate::rollout::{Follower, Parts, Plugins, StartError, Wish};
 use crate::services::{HttpError, HttpServices};
@@ -130,12 +131,13 @@ pub struct Host {
     broker: Arc<dyn Broker>,
     follower: Follower,
     plugins: Plugins,
+    versions: Versions,
     wishes: mpsc::Receiver<Wish>,
     settings: Settings,
     reloads: mpsc::Receiver<settings::Wish>,
     listeners: Made,
     control: Socket,
-    store: PathBuf,
+    places: Places,
     ticker: Ticker,
     workers_stop: CancellationToken,
     live: Live,
@@ -160,8 +162,7 @@ impl Host {
         let operations = broker(config, places)?;
         let broker: Arc<dyn Broker> = Arc::clone(&operations) as _;
         let ticker = Ticker::start()?;
-        let compiler = Compiler::new(places.program.clone(), places.cache.clone())?;
-        let loader = Arc::new(Loader::new(compiler, effects::fits, &ticker)?);
+        let loader = loader(places, &ticker)?;
         let registry = Arc::new(Registry::default());
         let workers_stop = CancellationToken::new();
         let (routes, newest) = watch::channel(Arc::default());
@@ -189,7 +190,7 @@ impl Host {
         let pools = Arc::new(Pools::new(config.queues.clone(), shared, served)?);
         let parts = Parts {
             broker: Arc::clone(&broker),
-            loader,
+            loader: Arc::clone(&loader),
             registry,
             pools: Arc::clone(&pools),
             routes,
@@ -202,12 +203,13 @@ impl Host {
             broker,
             follower: Follower::start(parts, &places.plugins).await?,
             plugins: plugins.clone(),
+            versions: Versions::new(loader, &ticker),
             wishes,
             settings,
             reloads,
             listeners: listening::make(config, |_, _| false)?,
             control: Socket::bind(&places.store)?,
-            store: places.store.clone(),
+            places: places.clone(),
             ticker,
             workers_stop,
             live: Live {
@@ -250,8 +252,10 @@ impl Host {
             listeners: connections,
             pools: Arc::clone(&pools),
             plugins: self.plugins,
+            versions: self.versions,
             settings: self.settings.clone(),
-            store: self.store,
+            store: self.places.store,
+            plugin_directory: self.places.plugins,
             started: Timestamp::now(),
             stop: stop.clone(),
         };
@@ -384,6 +388,11 @@ fn retention(config: &Config) -> Retention {
         event_count: config.event_count(),
         ..Retention::default()
     }
+}
+
+fn loader(places: &Places, ticker: &Ticker) -> Result<Arc<Loader>, HostError> {
+    let compiler = Compiler::new(places.program.clone(), places.cache.clone())?;
+    Ok(Arc::new(Loader::new(compiler, effects::fits, ticker)?))
 }
 
 fn broker(config: &Config, places: &Places) -> Result<Arc<dyn Operations>, HostError> {

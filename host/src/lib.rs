@@ -21,6 +21,7 @@ pub mod listeners;
 pub mod operations;
 pub mod packet;
 pub mod plugins;
+pub(crate) mod rerun;
 pub mod rollout;
 pub mod routes;
 pub mod services;

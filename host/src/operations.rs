@@ -3,21 +3,26 @@
 //!
 //! The control socket calls these; answers are plain values for it to pass on.
 
+mod moving;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::moving::{Versions, Wanted, resume_on};
 use crate::broker::{
-    Acted, BrokerError, Operations, Origin, PacketRecord, PacketSeq, PluginRecord, State,
-    Submission, TaskAction, TaskId, TaskSelection, read,
+    Acted, BrokerError, JournalEntry, Operations, Origin, PacketRecord, PacketSeq, PluginRecord,
+    State, Submission, TaskAction, TaskId, TaskSelection, TaskView, read,
 };
 use crate::dispatch::{archived, tasks_of};
-use crate::effects::{Decision, resumption};
-use crate::packet::{Flag, Packet, unix_nanos};
+use crate::effects::{Decision, ResumeError, Resumption, resumption};
+use crate::packet::{Digest, Flag, Packet, unix_nanos};
 use crate::routes::{Route, Routes, Unmatched};
 use crate::task::packet_task_id;
 
+/// Why nothing was done to a task that is not as it was looked at.
+const CHANGED: &str = "it changed just now; look at it again";
 /// The number of a packet's dispatch when it came.
 const ARRIVAL: u32 = 0;
 /// Most packets that were held back and are dispatched in one call.
@@ -31,6 +36,16 @@ pub enum Resumed {
     Waits {
         /// How many.
         replayed: u32,
+        /// The version that it stays on, where another one of its plugin is current.
+        stays: Option<Digest>,
+    },
+    /// It waits in its queue, on another version than before; so many entries of its journal are
+    /// replayed.
+    Moved {
+        /// How many.
+        replayed: u32,
+        /// The version.
+        version: Digest,
     },
     /// It is in this state, in which there is nothing to resume.
     Not(State),
@@ -77,30 +92,61 @@ async fn resume_one(
     if view.state != State::Failure {
         return Ok(Resumed::Not(view.state));
     }
-    let is_in_doubt = view
-        .failure
-        .is_some_and(|failure| failure.kind == "in-doubt");
-    let plan = match resumption(&journal, is_in_doubt, decision.cloned()) {
+    let plan = match plan(&view, &journal, decision) {
         Ok(plan) => plan,
         Err(error) => return Ok(Resumed::Refused(error.to_string())),
     };
     let replayed = plan.keep;
-    let what = match decision.filter(|_| is_in_doubt) {
+    let what = resumed(&view, decision);
+    let as_looked_at = (task, view.ended);
+    let is_resumed = broker
+        .resume(as_looked_at, (plan.keep, plan.replace), None, (what, who))
+        .await?;
+    Ok(if is_resumed {
+        let stays = former(broker, &view, replayed).await?;
+        Resumed::Waits { replayed, stays }
+    } else {
+        Resumed::Refused(CHANGED.to_owned())
+    })
+}
+
+/// The version that a task stays on which replays so many entries, where another one is current.
+async fn former(
+    broker: &Arc<dyn Operations>,
+    task: &TaskView,
+    replayed: u32,
+) -> Result<Option<Digest>, BrokerError> {
+    let plugins = read(broker, |broker| broker.plugins()).await?;
+    let record = plugins.iter().find(|one| one.plugin == task.plugin);
+    let current = record.and_then(|record| record.current);
+    let former = task.version.filter(|_| replayed > 0 && current.is_some());
+    Ok(former
+        .filter(|version| Some(*version) != current)
+        .map(Digest::from_bytes))
+}
+
+/// Whether a task was set aside because of an effect in doubt.
+fn is_in_doubt(task: &TaskView) -> bool {
+    let failure = task.failure.as_ref();
+    failure.is_some_and(|failure| failure.kind == "in-doubt")
+}
+
+/// How a task that is set aside goes on with its journal.
+fn plan(
+    task: &TaskView,
+    journal: &[JournalEntry],
+    decision: Option<&Decision>,
+) -> Result<Resumption, ResumeError> {
+    resumption(journal, is_in_doubt(task), decision.cloned())
+}
+
+/// What the person did who took a task up, in words.
+fn resumed(task: &TaskView, decision: Option<&Decision>) -> &'static str {
+    match decision.filter(|_| is_in_doubt(task)) {
         Some(Decision::Done(_)) => "resumed; the effect in doubt was done",
         Some(Decision::NotDone) => "resumed; the effect in doubt was not done",
         None => "resumed",
-    };
-    let as_looked_at = (task, view.ended);
-    let is_resumed = broker
-        .resume(as_looked_at, plan.keep, plan.replace, (what, who))
-        .await?;
-    Ok(if is_resumed {
-        Resumed::Waits { replayed }
-    } else {
-        Resumed::Refused(
-            "somebody else resumed, restarted or dropped it just now; look at it again".to_owned(),
-        )
-    })
+    }
 }
 
 /// Does something to tasks and answers for each; at most [`MOST_TASKS`](crate::broker::MOST_TASKS)

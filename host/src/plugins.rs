@@ -29,7 +29,7 @@ pub use describe::DescribeError;
 pub use engine::{AddressSpace, EngineError, Ticker, probe_engine, queue_engine};
 pub use misfit::{Fits, MisfitError, WIT_VERSION};
 pub use permissions::PermissionError;
-pub use watch::{Change, Watch};
+pub use watch::{Change, Stamp, Watch};
 pub use worker::compile_worker;
 
 use crate::packet::Digest;

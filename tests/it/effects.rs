@@ -2,6 +2,8 @@
 //! said.
 
 mod dry;
+mod moving;
+mod rerun;
 mod shadow;
 mod stage;
 mod versions;

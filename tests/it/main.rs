@@ -12,6 +12,8 @@ mod control;
 #[cfg(test)]
 mod copies;
 #[cfg(test)]
+mod dev;
+#[cfg(test)]
 mod effects;
 #[cfg(test)]
 mod faults;

@@ -12,7 +12,7 @@ use toml::Table;
 use crate::harness::root;
 
 /// Modules of the host, and which others each may name.
-const MODULES: [(&str, &[&str]); 27] = [
+const MODULES: [(&str, &[&str]); 28] = [
     ("text", &[]),
     ("explain", &[]),
     ("complaint", &["*"]),
@@ -36,7 +36,8 @@ const MODULES: [(&str, &[&str]); 27] = [
     (
         "operations",
         &[
-            "broker", "dispatch", "effects", "packet", "routes", "task", "text",
+            "broker", "dispatch", "dryrun", "effects", "packet", "plugins", "rerun", "routes",
+            "task", "text",
         ],
     ),
     ("plugins", &["config", "packet", "routes", "text"]),
@@ -82,6 +83,7 @@ const MODULES: [(&str, &[&str]); 27] = [
             "broker", "dispatch", "dryrun", "effects", "packet", "routes", "task", "workers",
         ],
     ),
+    ("rerun", &["broker", "dryrun", "effects"]),
     (
         "bench",
         &[

@@ -176,9 +176,21 @@ impl Process {
     /// # Errors
     /// When the signal cannot be sent.
     pub fn terminate(&self) -> Result<()> {
+        self.signal(Signal::TERM)
+    }
+
+    /// Asks it to end as Ctrl-C does (SIGINT).
+    ///
+    /// # Errors
+    /// When the signal cannot be sent.
+    pub fn interrupt(&self) -> Result<()> {
+        self.signal(Signal::INT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         let pid = pid.context("a process id out of range")?;
-        kill_process(pid, Signal::TERM).with_context(|| format!("ending {}", self.name))
+        kill_process(pid, signal).with_context(|| format!("ending {}", self.name))
     }
 
     /// Whether it has ended, and how.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::compare::{Outcome, Verdict};
+use crate::dryrun::{Outcome, Verdict};
 use crate::effects::Asked;
 
 /// What a back-test counted.

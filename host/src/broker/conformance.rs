@@ -359,9 +359,13 @@ pub(super) async fn a_task_is_resumed_only_as_it_was_looked_at(fixture: Fixture)
     let task = set_aside(broker, "m").await;
     let ended = broker.task(task).unwrap().unwrap().task.ended.unwrap();
     let by = ("resumed", "alice");
-    let resumed = broker.resume((task, Some(ended - 1)), 0, None, by).await;
+    let resumed = broker
+        .resume((task, Some(ended - 1)), (0, None), None, by)
+        .await;
     assert!(!resumed.unwrap());
-    let resumed = broker.resume((task, Some(ended)), 0, None, by).await;
+    let resumed = broker
+        .resume((task, Some(ended)), (0, None), None, by)
+        .await;
     assert!(resumed.unwrap());
     let found = broker.task(task).unwrap().unwrap();
     assert_eq!((found.past.len(), found.decisions.len()), (1, 1));

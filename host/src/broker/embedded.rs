@@ -8,9 +8,9 @@ use gwasp_store::{ArchiveFilter, DiskMarks, OpenError, Options, Reader, Retentio
 
 use super::{
     Accepted, Acted, Answer, Broker, BrokerError, Commit, Depth, Disk, Events, GapMark,
-    JournalEntry, Lease, MOST_TASKS, NewRefusal, Offer, Operations, PacketRecord, PacketSeq, Pause,
-    PluginRecord, RouteChange, RouteRecord, Running, Scope, Submission, TaskAction, TaskDetail,
-    TaskFilter, TaskId, TaskSelection, TaskView, VersionTasks,
+    JournalEntry, Lease, Looked, MOST_TASKS, NewRefusal, Offer, Operations, PacketRecord,
+    PacketSeq, Pause, PluginRecord, RouteChange, RouteRecord, Running, Scope, Submission,
+    TaskAction, TaskDetail, TaskFilter, TaskId, TaskSelection, TaskView, VersionTasks,
 };
 
 /// The embedded broker: one process, one store, one writer.
@@ -219,11 +219,21 @@ impl Operations for Embedded {
     fn resume<'a>(
         &'a self,
         task: (TaskId, Option<i64>),
-        keep: u32,
-        replace: Option<JournalEntry>,
+        goes: (u32, Option<JournalEntry>),
+        onto: Option<[u8; 32]>,
         by: (&'a str, &'a str),
     ) -> Answer<'a, Result<bool, BrokerError>> {
-        Box::pin(self.store.resume(task, keep, replace, by))
+        Box::pin(self.store.resume(task, goes, onto, by))
+    }
+
+    fn move_waiting<'a>(
+        &'a self,
+        task: TaskId,
+        looked: Looked,
+        onto: [u8; 32],
+        by: (&'a str, &'a str),
+    ) -> Answer<'a, Result<Option<Acted>, BrokerError>> {
+        Box::pin(self.store.move_waiting(task, looked, onto, by))
     }
 
     fn disk(&self) -> Result<Disk, BrokerError> {

@@ -9,8 +9,8 @@ use gwasp_store::Retention;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Acted, Answer, Broker, BrokerError, Disk, GapMark, JournalEntry, PacketRecord, PacketSeq,
-    Pause, Scope, Submission, TaskAction, TaskDetail, TaskFilter, TaskId, TaskView,
+    Acted, Answer, Broker, BrokerError, Disk, GapMark, JournalEntry, Looked, PacketRecord,
+    PacketSeq, Pause, Scope, Submission, TaskAction, TaskDetail, TaskFilter, TaskId, TaskView,
 };
 
 /// Most tasks that one call acts on.
@@ -64,15 +64,28 @@ pub trait Operations: Broker {
     ) -> Answer<'a, Result<Vec<Acted>, BrokerError>>;
 
     /// Puts a task that is set aside back into its queue, with the first `keep` entries of its
-    /// journal, one of them replaced; `by` is what the person did and who, kept with the task. Answers false where it is not set aside any more, or was
-    /// again since `ended`. [`crate::operations::resume`] finds out what to keep.
+    /// journal, one of them replaced; it goes on with the version `onto`, where there is one and
+    /// something of its journal is kept. `by` is what the person did and who, kept with the task.
+    /// Answers false where it is not set aside any more, or was again since `ended`.
+    /// [`crate::operations::resume`] finds out what to keep.
     fn resume<'a>(
         &'a self,
         task: (TaskId, Option<i64>),
-        keep: u32,
-        replace: Option<JournalEntry>,
+        goes: (u32, Option<JournalEntry>),
+        onto: Option<[u8; 32]>,
         by: (&'a str, &'a str),
     ) -> Answer<'a, Result<bool, BrokerError>>;
+
+    /// Has a task that waits, and stays on the version that wrote its journal, go on with
+    /// another; answers nothing where its journal is not as it was looked at.
+    /// [`crate::operations::resume_on`] tries the journal against that version.
+    fn move_waiting<'a>(
+        &'a self,
+        task: TaskId,
+        looked: Looked,
+        onto: [u8; 32],
+        by: (&'a str, &'a str),
+    ) -> Answer<'a, Result<Option<Acted>, BrokerError>>;
 
     /// What is left of the disk: below the first mark the host is CRITICAL, below the second it
     /// takes no packets.

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::store::StoreArgs;
 use super::table::{self, Column};
 use super::{exit, when};
-use crate::backtest::{self, Compared, Counts, Outcome, Settings, Step, Was};
-use crate::dryrun::DryPlugin;
+use crate::backtest::{self, Compared, Counts, Settings, Step};
+use crate::dryrun::{DryPlugin, Outcome, Was};
 use crate::plugins::Ticker;
 use crate::text::chain;
 
@@ -368,7 +368,7 @@ struct Row<'a> {
 
 /// An outcome, for a program.
 #[derive(Serialize)]
-struct Said {
+pub(super) struct Said {
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<String>,
@@ -379,7 +379,7 @@ struct Said {
 }
 
 impl Said {
-    fn of(outcome: &Outcome) -> Self {
+    pub(super) fn of(outcome: &Outcome) -> Self {
         let (kind, error, result) = match outcome {
             Outcome::Success(result) => (None, None, result.as_ref().map(|_| outcome.text())),
             Outcome::Failure { kind, message } => (Some(kind.clone()), Some(message.clone()), None),

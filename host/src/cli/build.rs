@@ -14,7 +14,7 @@ use crate::guest_build;
 use crate::guest_build::component::Component;
 use crate::guest_build::packages;
 use crate::guest_build::toolchain::{Choice, Programs, Remedy, Toolchain};
-use crate::plugins::{Compiler, Loader, Ticker};
+use crate::plugins::{Compiler, Loader, Plugin, Ticker};
 use crate::routes::{EntryKind, Schedule};
 
 /// A toolchain that does not come within this time is not waited for any longer.
@@ -34,7 +34,14 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR", default_value = "plugins")]
     out: PathBuf,
 
-    /// Which Rust toolchain builds them.
+    #[command(flatten)]
+    toolchain: ToolchainArgs,
+}
+
+/// What plugins are built with.
+#[derive(Debug, clap::Args)]
+pub(super) struct ToolchainArgs {
+    /// Which Rust toolchain builds plugins.
     #[arg(
         long,
         value_enum,
@@ -53,7 +60,10 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let dirs = packages::folders(&args.paths)?;
     // A toolchain file beside the first plugin decides which toolchain is asked.
-    let toolchain = toolchain(args, dirs.first().map_or(Path::new("."), PathBuf::as_path))?;
+    let toolchain = toolchain(
+        &args.toolchain,
+        dirs.first().map_or(Path::new("."), PathBuf::as_path),
+    )?;
     let workspaces = packages::find(toolchain.cargo(), &dirs)?;
     let (loader, _ticker) = loader()?;
     for workspace in workspaces {
@@ -94,17 +104,9 @@ fn install(component: &Component, loader: &Loader, out: &Path) -> anyhow::Result
     let plugin = loader
         .load_as(name, staged.file())
         .with_context(|| format!("{name} was built, but no host can load it"))?;
-    ensure!(
-        !plugin.manifest.entries.is_empty(),
-        "{name} has no handler; a crate with handlers that nothing names is left out by the \
-         linker: `use that_crate as _;` brings it in"
-    );
-    if component.asks_std_for_time() {
-        writeln!(
-            std::io::stderr(),
-            "warning: {name} holds `Instant::now()` or `SystemTime::now()`, which panic in a \
-             plugin; use `now()` of gwasp-sdk (`gwasp explain E0305`)"
-        )?;
+    check(&plugin)?;
+    if let Some(warning) = warning(component) {
+        writeln!(std::io::stderr(), "{warning}")?;
     }
     let path = staged.install()?;
     let mut stdout = std::io::stdout();
@@ -126,6 +128,28 @@ fn install(component: &Component, loader: &Loader, out: &Path) -> anyhow::Result
     Ok(())
 }
 
+/// Refuses a plugin that was built and has nothing in it.
+pub(super) fn check(plugin: &Plugin) -> anyhow::Result<()> {
+    ensure!(
+        !plugin.manifest.entries.is_empty(),
+        "{} has no handler; a crate with handlers that nothing names is left out by the \
+         linker: `use that_crate as _;` brings it in",
+        plugin.name
+    );
+    Ok(())
+}
+
+/// What is said of a component that panics where it asks for the time.
+pub(super) fn warning(component: &Component) -> Option<String> {
+    component.asks_std_for_time().then(|| {
+        format!(
+            "warning: {} holds `Instant::now()` or `SystemTime::now()`, which panic in a \
+             plugin; use `now()` of gwasp-sdk (`gwasp explain E0305`)",
+            component.name
+        )
+    })
+}
+
 /// What makes an entry run, in words.
 fn runs(kind: &EntryKind) -> String {
     match kind {
@@ -143,7 +167,7 @@ fn runs(kind: &EntryKind) -> String {
 }
 
 /// Finds a toolchain, or opens a route to one.
-fn toolchain(args: &Args, dir: &Path) -> anyhow::Result<Toolchain> {
+pub(super) fn toolchain(args: &ToolchainArgs, dir: &Path) -> anyhow::Result<Toolchain> {
     let programs = Programs {
         cargo: std::env::var_os("CARGO")
             .unwrap_or_else(|| "cargo".into())

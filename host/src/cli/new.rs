@@ -66,7 +66,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     writeln!(
         std::io::stdout(),
-        "{name}/src/lib.rs has a first handler; `gwasp build {name}` builds it into plugins/"
+        "{name}/src/lib.rs has a first handler; `gwasp dev {name}` builds and runs it at each \
+         save, `gwasp build {name}` builds it into plugins/"
     )?;
     Ok(ExitCode::SUCCESS)
 }

@@ -278,22 +278,27 @@ pub(super) fn tell(fates: &[Reloaded]) -> anyhow::Result<ExitCode> {
     if fates.is_empty() {
         table::say("nothing changed in the plugin directory")?;
     }
-    for Reloaded { plugin, fate } in fates {
-        table::say(&match fate {
-            Fate::Loaded { version } => format!("{plugin}: version {} is loaded", version.short()),
-            Fate::Unchanged { version } => format!("{plugin}: as before, {}", version.short()),
-            Fate::PassedOver { version } => format!(
-                "{plugin}: its file has version {}, which was gone back from",
-                version.short()
-            ),
-            Fate::Refused { reason } => {
-                format!("{plugin}: refused, what was loaded stays: {reason}")
-            }
-            Fate::Disabled => format!("{plugin}: disabled; `gwasp plugin enable {plugin}`"),
-            Fate::Removed => format!("{plugin}: its file is gone, and so are its routes"),
-        })?;
+    for one in fates {
+        table::say(&said(one))?;
     }
     Ok(code(fates))
+}
+
+/// What became of a plugin, in words.
+pub(super) fn said(Reloaded { plugin, fate }: &Reloaded) -> String {
+    match fate {
+        Fate::Loaded { version } => format!("{plugin}: version {} is loaded", version.short()),
+        Fate::Unchanged { version } => format!("{plugin}: as before, {}", version.short()),
+        Fate::PassedOver { version } => format!(
+            "{plugin}: its file has version {}, which was gone back from",
+            version.short()
+        ),
+        Fate::Refused { reason } => {
+            format!("{plugin}: refused, what was loaded stays: {reason}")
+        }
+        Fate::Disabled => format!("{plugin}: disabled; `gwasp plugin enable {plugin}`"),
+        Fate::Removed => format!("{plugin}: its file is gone, and so are its routes"),
+    }
 }
 
 /// Whether what was asked for came true.

@@ -73,9 +73,19 @@ impl StoreArgs {
         // One that is named needs no configuration, which may be what somebody mends.
         let config = match self.state {
             Some(_) => Config::default(),
-            None => places::config(self.config.as_deref())?,
+            None => self.config()?,
         };
         places::store(self.state.as_deref(), &config)
+    }
+
+    /// Whether somebody named it, or its configuration.
+    pub(super) const fn is_named(&self) -> bool {
+        self.config.is_some() || self.state.is_some()
+    }
+
+    /// The configuration that names it.
+    pub(super) fn config(&self) -> anyhow::Result<Config> {
+        places::config(self.config.as_deref())
     }
 
     /// Opens the store for reading; a host may be running on it.

@@ -6,6 +6,7 @@ mod filter;
 mod list;
 mod live;
 mod next;
+mod rerun;
 mod resume;
 mod show;
 
@@ -36,6 +37,7 @@ pub(super) struct Args {
 enum Command {
     List(list::Args),
     Show(show::Args),
+    Rerun(rerun::Args),
     Resume(resume::Args),
     /// Has tasks in FAILURE begin anew: what they did is done again.
     Restart(decide::Args),
@@ -49,6 +51,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::List(args) => list::run(args).await,
         Command::Show(args) => show::run(args).await,
+        Command::Rerun(args) => rerun::run(args).await,
         Command::Resume(args) => resume::run(args).await,
         Command::Restart(args) => decide::run(args, "restart").await,
         Command::Drop(args) => decide::run(args, "drop").await,

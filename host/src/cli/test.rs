@@ -9,6 +9,7 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 use gwasp_store::State;
 use jiff::Timestamp;
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use super::places;
 use crate::config::Config;
@@ -17,6 +18,7 @@ use crate::effects::{self, Asked, DryAnswer};
 use crate::listeners::vtp::packet_of;
 use crate::packet::Packet;
 use crate::plugins::{Compiler, Loader, Plugin, Ticker};
+use crate::routes::Unmatched;
 use crate::text::printable;
 use crate::workers::Ended;
 
@@ -50,8 +52,9 @@ pub(super) struct Args {
     json: bool,
 }
 
-#[derive(Serialize)]
-struct Row {
+/// One handler on one file.
+#[derive(Debug, Serialize)]
+pub(super) struct Row {
     file: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     handler: Option<String>,
@@ -83,7 +86,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut unused: BTreeSet<usize> = (0..answers.len()).collect();
     for file in &files(&args.paths)? {
         for row in runtime.block_on(rows(&plugin, file, &answers)) {
-            failed |= matches!(row.outcome, FAILURE | "refused");
+            failed |= row.has_failed();
             if let Some(of_run) = &row.unused {
                 unused.retain(|place| of_run.contains(place));
             }
@@ -104,12 +107,17 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// Loads the plugin in `path`, without a host.
 pub(super) fn plugin(path: &Path, ticker: &Ticker) -> anyhow::Result<Plugin> {
-    let cache = places::cache(&Config::default())?;
-    let program = std::env::current_exe().context("the path of this program is not known")?;
-    let loader = Loader::new(Compiler::new(program, cache)?, effects::fits, ticker)?;
-    loader
+    loader(ticker)?
         .load(path)
         .with_context(|| format!("{} cannot be loaded", path.display()))
+}
+
+/// What loads plugins, without a host.
+pub(super) fn loader(ticker: &Ticker) -> anyhow::Result<Loader> {
+    let cache = places::cache(&Config::default())?;
+    let program = std::env::current_exe().context("the path of this program is not known")?;
+    let compiler = Compiler::new(program, cache)?;
+    Ok(Loader::new(compiler, effects::fits, ticker)?)
 }
 
 /// The files among `paths`, and every `*.xml` in the folders among them, by name.
@@ -206,35 +214,43 @@ impl Answer {
 
 async fn rows(plugin: &DryPlugin, file: &Path, answers: &[DryAnswer]) -> Vec<Row> {
     let name = file.display().to_string();
-    let packet = match read(file) {
+    let packet = match read(file, Timestamp::now()) {
         Ok(packet) => packet,
         Err(reason) => return vec![Row::without_run(name, "refused", reason)],
     };
-    match plugin.run(&packet, answers).await {
+    match plugin
+        .run(&packet, answers, &CancellationToken::new())
+        .await
+    {
         Ok(outcomes) => outcomes
             .into_iter()
             .map(|outcome| Row::of(&name, outcome))
             .collect(),
-        Err(reason) => {
-            let key = packet.key.to_string();
-            let key = if key.is_empty() {
-                "no notice type"
-            } else {
-                &key
-            };
-            let reason = format!("{}: {key}, role {}", reason.as_str(), packet.role.as_str());
-            vec![Row::without_run(name, "unmatched", reason)]
-        }
+        Err(reason) => vec![Row::unmatched(name, &packet, reason)],
     }
 }
 
-fn read(file: &Path) -> Result<Packet, String> {
+/// Reads a notice as a packet that was received at a moment.
+pub(super) fn read(file: &Path, received: Timestamp) -> Result<Packet, String> {
     let bytes = std::fs::read(file).map_err(|error| error.to_string())?;
-    packet_of("file", bytes.into(), Timestamp::now()).map_err(|refusal| refusal.reason)
+    packet_of("file", bytes.into(), received).map_err(|refusal| refusal.reason)
 }
 
 impl Row {
-    fn without_run(file: String, outcome: &'static str, reason: String) -> Self {
+    /// A packet that no handler asks for.
+    pub(super) fn unmatched(file: String, packet: &Packet, reason: Unmatched) -> Self {
+        let key = packet.key.to_string();
+        let key = if key.is_empty() {
+            "no notice type"
+        } else {
+            &key
+        };
+        let reason = format!("{}: {key}, role {}", reason.as_str(), packet.role.as_str());
+        Self::without_run(file, "unmatched", reason)
+    }
+
+    /// A file that nothing was run on.
+    pub(super) fn without_run(file: String, outcome: &'static str, reason: String) -> Self {
         Self {
             file,
             handler: None,
@@ -249,7 +265,8 @@ impl Row {
         }
     }
 
-    fn of(file: &str, run: DryOutcome) -> Self {
+    /// How a handler did.
+    pub(super) fn of(file: &str, run: DryOutcome) -> Self {
         let (outcome, error, result) = match run.ended {
             Ended::Done(result) => {
                 let result = result.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
@@ -286,25 +303,46 @@ impl Row {
 
 fn print(row: &Row) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    let handler = row.handler.as_deref().unwrap_or("-");
-    write!(out, "{:<9} {handler}  {}", row.outcome, row.file)?;
+    write!(out, "{}", row.heading())?;
     if row.handler.is_some() {
         write!(out, "  ({} µs, {} KiB)", row.cpu_us, row.memory >> 10)?;
     }
     writeln!(out)?;
-    let error = row.error.iter().map(|error| ("error", error.as_str()));
-    let result = row.result.iter().map(|result| ("result", result.as_str()));
-    let log = row.log.iter().map(|line| ("log", line.as_str()));
-    for (name, text) in error.chain(result).chain(log) {
-        writeln!(out, "  {name:<7} {}", printable(text))?;
-    }
-    for asked in &row.asked {
-        writeln!(
-            out,
-            "  asked   {} {}",
-            asked.function,
-            printable(&asked.what)
-        )?;
+    for line in row.lines() {
+        writeln!(out, "  {line}")?;
     }
     Ok(())
+}
+
+impl Row {
+    /// What was run, and on what.
+    pub(super) fn name(&self) -> String {
+        let handler = self.handler.as_deref().unwrap_or("-");
+        format!("{handler}  {}", self.file)
+    }
+
+    /// Its outcome, and of what.
+    pub(super) fn heading(&self) -> String {
+        let handler = self.handler.as_deref().unwrap_or("-");
+        format!("{:<9} {handler}  {}", self.outcome, self.file)
+    }
+
+    /// What else there is to say of it.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let error = self.error.iter().map(|error| ("error", error.as_str()));
+        let result = self.result.iter();
+        let result = result.map(|result| ("result", result.as_str()));
+        let log = self.log.iter().map(|line| ("log", line.as_str()));
+        let said = error.chain(result).chain(log);
+        let said = said.map(|(name, text)| format!("{name:<7} {}", printable(text)));
+        let asked = self.asked.iter();
+        let asked =
+            asked.map(|asked| format!("asked   {} {}", asked.function, printable(&asked.what)));
+        said.chain(asked).collect()
+    }
+
+    /// Whether it is no success.
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self.outcome, FAILURE | "refused")
+    }
 }

@@ -17,8 +17,8 @@ use super::caller::Caller;
 use super::{Control, Problem};
 use crate::broker::{self, Acted, PacketSeq, TaskAction, TaskFilter, TaskId, TaskSelection, read};
 use crate::effects::Decision;
-use crate::operations::{self, HeldDispatched, Redispatched, Resumed};
-use crate::packet::{from_unix_nanos, unix_nanos};
+use crate::operations::{self, HeldDispatched, Redispatched, Resumed, Wanted};
+use crate::packet::{Digest, from_unix_nanos, unix_nanos};
 use crate::routes::Unmatched;
 use crate::text::{is_meant, nearest};
 
@@ -157,6 +157,10 @@ pub struct ResumeRequest {
     pub tasks: Tasks,
     /// What became of the effect in doubt of each, where one is.
     pub decision: Option<Settled>,
+    /// The version of their plugin that they are to go on with: the beginning of its digest, or
+    /// `PLUGIN@current`. Each goes on only where that version asks for what its journal holds.
+    #[serde(default)]
+    pub on: Option<String>,
 }
 
 /// What became of an effect in doubt.
@@ -338,14 +342,16 @@ pub(super) async fn resume(
     Body(wish): Body<ResumeRequest>,
 ) -> Result<Json<Vec<TaskAnswer>>, Problem> {
     let decision = wish.decision.map(Decision::try_from).transpose()?;
-    let tasks = wish.tasks.try_into()?;
-    let resumed = operations::resume(
-        &control.broker,
-        tasks,
-        decision.as_ref(),
-        &caller.to_string(),
-    )
-    .await?;
+    let tasks: TaskSelection = wish.tasks.try_into()?;
+    let who = caller.to_string();
+    let resumed = match &wish.on {
+        None => operations::resume(&control.broker, tasks, decision.as_ref(), &who).await?,
+        Some(on) => {
+            let wanted: Wanted = on.parse().map_err(Problem::invalid)?;
+            let what = (tasks, decision.as_ref());
+            operations::resume_on(&control.broker, &control.versions, &wanted, what, &who).await?
+        }
+    };
     Ok(Json(
         resumed.into_iter().map(TaskAnswer::of_resumed).collect(),
     ))
@@ -542,9 +548,17 @@ impl TaskAnswer {
     /// What came of resuming one.
     pub fn of_resumed((task, resumed): (TaskId, Resumed)) -> Self {
         let (is_done, text) = match resumed {
-            Resumed::Waits { replayed } => (
+            Resumed::Waits { replayed, stays } => {
+                let text = format!("waits in its queue; {replayed} of its effects are replayed");
+                (true, text + &stays.map(on_former).unwrap_or_default())
+            }
+            Resumed::Moved { replayed, version } => (
                 true,
-                format!("waits in its queue; {replayed} of its effects are replayed"),
+                format!(
+                    "waits in its queue, on version {} now; {replayed} of its effects are \
+                     replayed",
+                    version.short()
+                ),
             ),
             Resumed::Not(state) => (
                 false,
@@ -563,6 +577,15 @@ impl TaskAnswer {
             text,
         }
     }
+}
+
+/// That a task goes on with a version that a person may have mended since.
+fn on_former(version: Digest) -> String {
+    format!(
+        ", on version {}, which is not the current one: where that was mended, wait until the task \
+         failed again and add `--on PLUGIN@current`",
+        version.short()
+    )
 }
 
 impl From<Redispatched> for RedispatchAnswer {

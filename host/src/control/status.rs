@@ -37,6 +37,9 @@ pub struct Status {
     /// Directory of its store.
     #[schema(value_type = String)]
     pub store: PathBuf,
+    /// Directory that its plugins come from.
+    #[schema(value_type = String)]
+    pub plugin_directory: PathBuf,
     /// What is left of the disk of the store; none where the system does not say.
     pub disk: Option<DiskStatus>,
     /// The profile of the configuration that is in force, where one is.
@@ -234,6 +237,7 @@ impl Control {
             started: self.started,
             is_stopping,
             store: self.store.clone(),
+            plugin_directory: self.plugin_directory.clone(),
             disk: disk.ok().as_ref().map(DiskStatus::of),
             profile,
             config,

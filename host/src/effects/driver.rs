@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
-pub use dry::{DryAnswer, DryRun};
+pub use dry::{BlobSource, DryAnswer, DryRun};
 
 use super::kernels::KernelThreads;
 use super::noted::Moment;
@@ -112,6 +112,11 @@ impl Driver {
     /// Whether no effect is made.
     pub(super) const fn is_dry(&self) -> bool {
         matches!(self, Self::Dry(_))
+    }
+
+    /// Whether the run ends where it asks for more than its journal holds.
+    pub(super) fn ends_with_journal(&self) -> bool {
+        matches!(self, Self::Dry(dry) if dry.ends_with_journal())
     }
 
     /// What a dry run was given as the answer to this request, as CBOR.

@@ -184,6 +184,14 @@ impl Journal {
         &self.entries
     }
 
+    /// Leaves the first `keep` entries.
+    #[must_use]
+    pub fn cut(mut self, keep: u32) -> Self {
+        let keep = usize::try_from(keep).unwrap_or(usize::MAX);
+        self.entries.truncate(keep);
+        self
+    }
+
     /// Whether it was written by a run that made no effect; none where there is nothing in it.
     pub fn is_dry(&self) -> Option<bool> {
         self.is_dry
@@ -351,8 +359,13 @@ impl Entry {
         self.is_external() && matches!(self.phase, Phase::Intent | Phase::InDoubt)
     }
 
+    /// Reads an entry as the broker keeps it; none where it cannot be read.
+    pub fn read(stored: &JournalEntry) -> Option<Self> {
+        minicbor::decode(&stored.bytes).ok()
+    }
+
     /// What was asked for, for a person.
-    pub(super) fn describe(&self) -> String {
+    pub fn describe(&self) -> String {
         describe(&self.function, &self.head)
     }
 

@@ -93,6 +93,17 @@ pub struct Asked {
     pub what: String,
 }
 
+/// Where a run asked for another effect than its journal holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Differs {
+    /// The place in the run, from 0.
+    pub seq: u32,
+    /// What the journal holds, for a person.
+    pub noted: String,
+    /// What the run asked for, for a person.
+    pub asked: String,
+}
+
 /// The gate of one run.
 pub struct Seam {
     context: Context,
@@ -104,6 +115,7 @@ pub struct Seam {
     panic: Option<String>,
     lines: Vec<String>,
     asked: Vec<Asked>,
+    differs: Option<Differs>,
     noting: Option<Noting>,
     /// The intent at the present position was written, and its request has not left.
     is_unsent: bool,
@@ -142,6 +154,7 @@ impl Seam {
             panic: None,
             lines: Vec::new(),
             asked: Vec::new(),
+            differs: None,
             noting: None,
             is_unsent: false,
             hold: Hold::default(),
@@ -225,6 +238,28 @@ impl Seam {
         self.budget.take(function)
     }
 
+    /// What the journal knows of the effect that is asked for; an error where it holds another, or
+    /// where the run is to go no further than it.
+    fn find(&mut self, function: &Function, request: &[u8]) -> Result<Found, SeamError> {
+        let found = self.journal.find(function, request);
+        if let Err(JournalError::Differs { seq, noted, asked }) = &found {
+            self.differs = Some(Differs {
+                seq: *seq,
+                noted: noted.clone(),
+                asked: asked.clone(),
+            });
+        }
+        let found = found?;
+        if self.driver.ends_with_journal() && !matches!(found, Found::Answer(_)) {
+            if self.journal.is_replaying() {
+                // The effect is the one that the journal has, without an answer.
+                self.journal.advance();
+            }
+            return Err(SeamError::Ended);
+        }
+        Ok(found)
+    }
+
     /// Makes an answered effect: gives the noted answer, or asks `live` and notes what it says.
     pub(super) async fn answered<A: Encode<()> + for<'b> Decode<'b, ()>>(
         &mut self,
@@ -235,7 +270,7 @@ impl Seam {
         debug_assert_eq!(function.class, Class::Answered);
         self.admit(function)?;
         let request = encode(request);
-        if let Found::Answer(answer) = self.journal.find(function, &request)? {
+        if let Found::Answer(answer) = self.find(function, &request)? {
             self.journal.advance();
             return decode(&answer);
         }
@@ -263,7 +298,7 @@ impl Seam {
         debug_assert_eq!(function.class, Class::Committed);
         self.admit(function)?;
         let request = encode(request);
-        if let Found::Answer(answer) = self.journal.find(function, &request)? {
+        if let Found::Answer(answer) = self.find(function, &request)? {
             self.journal.advance();
             return decode(&answer);
         }
@@ -307,16 +342,14 @@ impl Seam {
 
     /// Passes a line on to the host's log; a replayed one was passed on before.
     pub(super) fn keep_log_line(&mut self, level: Level, line: &str) {
-        if self.journal.is_replaying() {
-            return;
-        }
         let (task, shadow) = match &self.driver {
-            Driver::Live(live) => (live.task, None),
-            Driver::Dry(dry) if dry.services().is_some() => (dry.task, Some(true)),
-            Driver::Dry(_) => {
+            Driver::Dry(dry) if dry.services().is_none() => {
                 self.lines.push(line.to_owned());
                 return;
             }
+            _ if self.journal.is_replaying() => return,
+            Driver::Live(live) => (live.task, None),
+            Driver::Dry(dry) => (dry.task, Some(true)),
         };
         let (plugin, handler) = (&self.context.plugin, &self.context.handler);
         match level {
@@ -352,6 +385,7 @@ impl Seam {
         Leg {
             is_shadow: self.is_shadow(),
             is_fenced: matches!(noted, Err(BrokerError::Fenced { .. })),
+            position: self.journal.position(),
             keep_for_retry: if self.is_shadow() {
                 0
             } else {
@@ -362,6 +396,7 @@ impl Seam {
             panic: self.panic,
             lines: self.lines,
             asked: self.asked,
+            differs: self.differs,
             log_lines_dropped: self.budget.log_lines_dropped(),
         }
     }
@@ -393,6 +428,8 @@ pub struct Leg {
     pub is_fenced: bool,
     /// Entries that are not on disk yet.
     pub journal: Vec<JournalEntry>,
+    /// How many effects of its journal the run passed, new ones included.
+    pub position: u32,
     /// How many entries a retry replays.
     pub keep_for_retry: u32,
     /// What takes effect with a good outcome.
@@ -403,6 +440,8 @@ pub struct Leg {
     pub lines: Vec<String>,
     /// Effects that a dry run was asked for.
     pub asked: Vec<Asked>,
+    /// Where it asked for another effect than its journal holds.
+    pub differs: Option<Differs>,
     /// Lines beyond the budget.
     pub log_lines_dropped: u32,
 }

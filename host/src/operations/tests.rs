@@ -131,7 +131,13 @@ async fn a_task_that_is_set_aside_is_resumed_while_the_host_runs() {
         .unwrap();
     assert!(matches!(&refused[0].1, Resumed::Refused(why) if why.contains("no effect")));
     let resumed = resume(&broker, one(), None, "alice").await.unwrap();
-    assert_eq!(resumed[0].1, Resumed::Waits { replayed: 0 });
+    assert_eq!(
+        resumed[0].1,
+        Resumed::Waits {
+            replayed: 0,
+            stays: None
+        }
+    );
     assert_eq!(broker.lease("general", 0).await.unwrap().task, task);
 }
 

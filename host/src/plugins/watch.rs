@@ -41,7 +41,7 @@ pub enum Change {
 
 /// What tells one content of a file from another without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
+pub struct Stamp {
     device: u64,
     inode: u64,
     length: u64,
@@ -181,8 +181,9 @@ impl Stamp {
         changed: (0, 0),
     };
 
-    /// Follows links: what a name stands for is what counts.
-    fn of(path: &Path) -> Option<Self> {
+    /// Looks at a file; none where there is none. Follows links: what a name stands for is what
+    /// counts.
+    pub fn of(path: &Path) -> Option<Self> {
         let metadata = std::fs::metadata(path).ok()?;
         Some(Self {
             device: metadata.dev(),

@@ -61,7 +61,8 @@ pub enum PoolError {
     /// A task that began on a former version cannot go on.
     #[error(
         "the task began on version {wanted} of plugin `{plugin}`, which is gone; {loaded} is loaded, \
-         and a run never mixes two versions"
+         and a run never mixes two versions; `gwasp task resume ID --on {plugin}@current` tries \
+         whether it can go on with that"
     )]
     Gone {
         /// The plugin.

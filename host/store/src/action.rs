@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Failure, State};
+use crate::record::{Failure, Nanos, State};
 
 /// What is done to a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -33,6 +33,17 @@ pub enum Acted {
     Unknown,
     /// The task's row is damaged.
     Damaged,
+}
+
+/// A journal as somebody looked at it: whoever decides about a task decides about this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Looked {
+    /// The version that wrote it.
+    pub version: Option<[u8; 32]>,
+    /// How many entries it has.
+    pub journal: u64,
+    /// When the attempt began that wrote the last of them.
+    pub started: Option<Nanos>,
 }
 
 /// The word for why a person ended a task.

@@ -63,7 +63,7 @@ use writer::{Op, Reply, Request, ValueOp};
 /// Format of the stores that this program makes, and the newest that it opens.
 pub const FORMAT: i64 = schema::FORMAT;
 
-pub use action::{Acted, TaskAction};
+pub use action::{Acted, Looked, TaskAction};
 pub use backup::{BackupError, Copied, backup, compact, restore};
 pub use disk::{Disk, DiskLevel, DiskMarks};
 pub use error::{Cause, OpenError, StoreError};
@@ -403,8 +403,10 @@ impl Store {
 
     /// Puts a task that was set aside back into its queue, with the first `keep` entries of its
     /// journal; `replace` takes the place of one of them. Its attempts count from 0 again, and
-    /// its failures are past. `what` a person did, and `who`, is kept with it. Answers false where no task is set aside under this id, or
-    /// where it was since `ended`: the journal is not the one that was looked at.
+    /// its failures are past. It goes on with the version `onto`, where there is one and
+    /// something of its journal is kept. `what` a person did, and `who`, is kept with it. Answers
+    /// false where no task is set aside under this id, or where it was since `ended`: the journal
+    /// is not the one that was looked at.
     ///
     /// # Errors
     /// [`StoreError::TooLarge`] for an entry beyond its bound; [`StoreError::Full`],
@@ -412,8 +414,8 @@ impl Store {
     pub async fn resume(
         &self,
         (task, ended): (TaskId, Option<Nanos>),
-        keep: u32,
-        replace: Option<JournalEntry>,
+        (keep, replace): (u32, Option<JournalEntry>),
+        onto: Option<[u8; 32]>,
         (what, who): (&str, &str),
     ) -> Result<bool, StoreError> {
         limits::check_length("a name", what.len() + who.len(), MAX_KEY)?;
@@ -425,6 +427,7 @@ impl Store {
             ended,
             keep,
             replace,
+            onto,
             what: what.to_owned(),
             who: who.to_owned(),
             reply,

@@ -1,6 +1,6 @@
 //! What a person asks of a store that is open.
 
-use crate::action::{Acted, TaskAction};
+use crate::action::{Acted, Looked, TaskAction};
 use crate::disk::{self, Disk};
 use crate::error::{Cause, StoreError};
 use crate::limits;
@@ -75,6 +75,32 @@ impl Store {
             tasks,
             action,
             who,
+            reply,
+        })
+        .await
+    }
+
+    /// Has a task that waits, and stays on the version that wrote its journal, go on with
+    /// another. Answers nothing where its journal is not as it was looked at. Somebody has tried
+    /// the journal against that version; `what` that person did, and `who`, is kept with it.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`] for too long a name; [`StoreError::Full`],
+    /// [`StoreError::Failed`] or [`StoreError::Closed`].
+    pub async fn move_waiting(
+        &self,
+        task: TaskId,
+        looked: Looked,
+        onto: [u8; 32],
+        (what, who): (&str, &str),
+    ) -> Result<Option<Acted>, StoreError> {
+        limits::check_length("a name", what.len() + who.len(), MAX_KEY)?;
+        self.ask(None, |reply| PersonOp::Move {
+            task,
+            looked,
+            onto,
+            what: what.to_owned(),
+            who: who.to_owned(),
             reply,
         })
         .await

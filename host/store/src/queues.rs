@@ -228,6 +228,13 @@ impl Queues {
         self.state().seize(task.clone(), now)
     }
 
+    /// Takes a task out that waits, as [`Queues::seize`] does; its turn goes on.
+    pub(crate) fn borrow(&self, task: &OpenTask) -> Seized {
+        let mut state = self.state();
+        let task = state.with_turn(task.clone());
+        state.schedule.take(&task)
+    }
+
     /// Puts a leased task back, not before `due`.
     pub(crate) fn put_back(&self, lease: u64, delay: Duration) {
         let delay = Nanos::try_from(delay.as_nanos()).unwrap_or(Nanos::MAX);

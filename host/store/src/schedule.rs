@@ -219,17 +219,26 @@ impl Schedule {
 
     /// Takes a task out that waits; returns the queue whose task has its turn now, too.
     pub(crate) fn seize(&mut self, task: &OpenTask, now: Nanos) -> (Seized, Option<String>) {
+        let seized = self.take(task);
+        let next = match &seized {
+            Seized::Waited(found) => self.end_turn(found, now),
+            Seized::Runs(_) | Seized::Nowhere => None,
+        };
+        (seized, next)
+    }
+
+    /// Takes a task out that waits; its turn goes on.
+    pub(crate) fn take(&mut self, task: &OpenTask) -> Seized {
         let mut leases = self.leases.iter();
         if let Some((lease, _)) = leases.find(|(_, leased)| leased.task.id == task.id) {
-            return (Seized::Runs(*lease), None);
+            return Seized::Runs(*lease);
         }
         let queue = self.queues.get_mut(&task.handler.queue);
         let found = queue.and_then(|queue| queue.seize(task));
-        let Some(found) = found.or_else(|| self.turns.seize(task)) else {
-            return (Seized::Nowhere, None);
-        };
-        let next = self.end_turn(&found, now);
-        (Seized::Waited(found), next)
+        match found.or_else(|| self.turns.seize(task)) {
+            Some(found) => Seized::Waited(found),
+            None => Seized::Nowhere,
+        }
     }
 
     /// Ends a lease and its task; returns the queue that has a task ready whose turn has come.

@@ -135,6 +135,8 @@ pub struct TaskView {
     pub cpu: u64,
     /// Plugin version that ran last.
     pub version: Option<[u8; 32]>,
+    /// How many entries its journal has, or had before it expired.
+    pub journal: u64,
     /// Why the last attempt failed, where it did.
     pub failure: Option<Failure>,
     /// Whether its last run was in shadow mode: it made no effect.

@@ -226,6 +226,25 @@ impl Stage {
         std::fs::remove_dir_all(self.scene.path("cache")).unwrap();
     }
 
+    /// Writes a file into the host's folder; returns its path.
+    pub(super) fn write(&self, name: &str, bytes: &[u8]) -> String {
+        let path = self.scene.path(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// Changes the store behind the back of its programs.
+    pub(super) fn sql(&self, statement: &str) {
+        let store = rusqlite::Connection::open(self.state().join("store.sqlite")).unwrap();
+        store.execute(statement, []).unwrap();
+    }
+
+    /// Has the store forget a blob.
+    pub(super) fn forget_blob(&self, digest: &[u8; 32]) {
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.sql(&format!("DELETE FROM blobs WHERE digest = x'{hex}'"));
+    }
+
     /// The version that ran last, of each task in the order in which they were made.
     pub(super) fn versions(&self) -> Vec<[u8; 32]> {
         let reader = gwasp_store::Reader::open(&self.state()).unwrap();

@@ -9,14 +9,14 @@ use crate::harness::test_plugin;
 use crate::service::Reply;
 
 /// The probe with a section of no meaning: other bytes, the same handlers.
-fn version(number: u8) -> Vec<u8> {
+pub(super) fn version(number: u8) -> Vec<u8> {
     let mut bytes = std::fs::read(test_plugin("effects-probe")).unwrap();
     // A custom section: id 0, its length, a name with its length, content.
     bytes.extend([0, 6, 4, b't', b'e', b's', b't', number]);
     bytes
 }
 
-fn digest(bytes: &[u8]) -> [u8; 32] {
+pub(super) fn digest(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 

@@ -18,6 +18,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) pauses: &'a [control::Pause],
     /// Since when its plugin is disabled.
     pub(super) disabled: Option<Nanos>,
+    /// The version of its plugin that new tasks are for.
+    pub(super) current: Option<[u8; 32]>,
     pub(super) now: Timestamp,
 }
 
@@ -37,22 +39,37 @@ pub(super) fn pause_of<'a>(
 
 /// What happens next; nothing where the task has ended.
 pub(super) fn sentence(task: &TaskView, around: &Surroundings<'_>) -> Option<String> {
-    let id = short(task);
     match task.state {
         State::Success | State::Revoked => None,
         State::Failure => {
-            let is_in_doubt = |kind: &str| kind == "in-doubt";
             let kind = task.failure.as_ref().map(|failure| failure.kind.as_str());
-            if kind.is_some_and(is_in_doubt) {
-                return Some(format!(
-                    "set aside until you have looked at the service whether it was done: \
-                     `gwasp task resume {id} --done`, or the same with `--not-done`"
-                ));
-            }
-            Some(format!("set aside until `gwasp task resume {id}`"))
+            Some(set_aside(task, kind, around))
         }
         State::Pending | State::Retry | State::Parked => Some(waits(task, around)),
     }
+}
+
+/// What ends that a task is set aside.
+fn set_aside(task: &TaskView, kind: Option<&str>, around: &Surroundings<'_>) -> String {
+    let (id, plugin) = (short(task), &task.plugin);
+    let decision = match kind {
+        Some("in-doubt") => {
+            return format!(
+                "set aside until you have looked at the service whether it was done: \
+                 `gwasp task resume {id} --done`, or the same with `--not-done`"
+            );
+        }
+        Some("version") => format!(" --on {plugin}@current"),
+        _ => String::new(),
+    };
+    let current = around.current.filter(|_| task.journal > 0);
+    let has_other = current.is_some_and(|current| Some(current) != task.version);
+    let mended = if has_other && kind != Some("version") {
+        format!("; with `--on {plugin}@current` it goes on with the version that is there now")
+    } else {
+        String::new()
+    };
+    format!("set aside until `gwasp task resume {id}{decision}`{mended}")
 }
 
 /// The beginning of its id, which commands take.
@@ -116,6 +133,7 @@ pub(in crate::cli) fn tests_task() -> TaskView {
         ended: None,
         cpu: 0,
         version: None,
+        journal: 0,
         failure: None,
         is_shadow: false,
     }
@@ -149,6 +167,7 @@ mod tests {
             live,
             pauses,
             disabled: None,
+            current: None,
             now: Timestamp::UNIX_EPOCH,
         }
     }
@@ -216,6 +235,16 @@ mod tests {
             &around(&live, &[]),
             "gwasp task resume abab",
         );
+        let mended = Surroundings {
+            current: Some([2; 32]),
+            ..around(&live, &[])
+        };
+        let pinned = TaskView {
+            version: Some([1; 32]),
+            journal: 1,
+            ..task(State::Failure)
+        };
+        check(&pinned, &mended, "with `--on p@current`");
         assert_eq!(sentence(&task(State::Success), &around(&live, &[])), None);
     }
 }

@@ -95,6 +95,7 @@ fn next(reader: &Reader, detail: &TaskDetail, live: &Live) -> anyhow::Result<Opt
         live,
         pauses: &pauses,
         disabled: plugin.and_then(|plugin| plugin.disabled),
+        current: plugin.and_then(|plugin| plugin.current),
         now,
     };
     Ok(sentence(&detail.task, &around))

@@ -19,8 +19,10 @@ use crate::services::HttpServices;
 /// How the answer of a function begins that may be refused, and was: `[1, refusal]` in CBOR.
 const REFUSED: [u8; 2] = [0x82, 0x01];
 
+/// Where the bytes of blobs come from that an earlier run kept.
+pub type BlobSource = Arc<dyn Fn(&Digest) -> Option<Bytes> + Send + Sync>;
+
 /// What a dry run answers from.
-#[derive(Debug)]
 pub struct DryRun {
     /// The moment at which it began; the time stands still.
     pub began: Timestamp,
@@ -31,7 +33,18 @@ pub struct DryRun {
     routes: Arc<Routes>,
     /// The services that a live task is kept from.
     services: Option<Arc<HttpServices>>,
+    blobs: Option<BlobSource>,
+    /// The run ends where it asks for more than its journal holds.
+    ends_with_journal: bool,
     left: Mutex<Left>,
+}
+
+impl std::fmt::Debug for DryRun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DryRun")
+            .field("task", &self.task)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What changes during the run.
@@ -109,8 +122,29 @@ impl DryRun {
             kernels,
             routes,
             services: None,
+            blobs: None,
+            ends_with_journal: false,
             left: Mutex::new(left),
         }
+    }
+
+    /// Opens blobs that an earlier run kept.
+    #[must_use]
+    pub fn with_blobs(mut self, blobs: BlobSource) -> Self {
+        self.blobs = Some(blobs);
+        self
+    }
+
+    /// Ends the run where it asks for more than its journal holds.
+    #[must_use]
+    pub fn ending_with_journal(mut self) -> Self {
+        self.ends_with_journal = true;
+        self
+    }
+
+    /// Whether the run ends where it asks for more than its journal holds.
+    pub(in crate::effects) const fn ends_with_journal(&self) -> bool {
+        self.ends_with_journal
     }
 
     /// Makes a dry run of a live task in shadow mode: it answers neutrally, to what the plugin
@@ -221,9 +255,10 @@ impl DryRun {
         self.left().blobs.insert(digest, bytes);
     }
 
-    /// A blob that this run kept.
+    /// A blob that this run kept, or an earlier one.
     pub(in crate::effects) fn blob(&self, digest: &Digest) -> Option<Bytes> {
-        self.left().blobs.get(digest).cloned()
+        let own = self.left().blobs.get(digest).cloned();
+        own.or_else(|| self.blobs.as_ref()?(digest))
     }
 
     /// The task `name` of the plugin that runs; a task of any other is taken to be there.

@@ -82,7 +82,7 @@ impl Seam {
         debug_assert_eq!(function.class, Class::External);
         self.admit(function)?;
         let request = encode(request);
-        let (entry, made) = match self.journal.find(function, &request)? {
+        let (entry, made) = match self.find(function, &request)? {
             Found::Answer(answer) => {
                 self.journal.advance();
                 return decode(&answer);

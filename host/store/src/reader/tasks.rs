@@ -335,6 +335,7 @@ fn task_row(row: &Row<'_>) -> rusqlite::Result<Result<(i64, TaskView), StoreErro
         ended: moving.ended,
         cpu: unsigned(moving.cpu),
         version: moving.version,
+        journal: unsigned(moving.journal),
         failure: failure(row)?,
         is_shadow: row.get(34)?,
     };

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Group;
-use crate::action::{Acted, TaskAction};
+use crate::action::{Acted, Looked, TaskAction};
 use crate::error::StoreError;
 use crate::pause::{Pause, Scope};
 use crate::record::{
@@ -83,6 +83,8 @@ pub(crate) enum ValueOp {
         ended: Option<Nanos>,
         keep: u32,
         replace: Option<JournalEntry>,
+        /// The version that it goes on with, where that is another.
+        onto: Option<[u8; 32]>,
         what: String,
         who: String,
         reply: Reply<bool>,
@@ -111,6 +113,15 @@ pub(crate) enum PersonOp {
         who: String,
         reply: Reply<Vec<Acted>>,
     },
+    /// Has a task that waits, and stays on a version, go on with another.
+    Move {
+        task: TaskId,
+        looked: Looked,
+        onto: [u8; 32],
+        what: String,
+        who: String,
+        reply: Reply<Option<Acted>>,
+    },
     /// Counts a dispatch of a packet.
     Dispatch {
         packet: i64,
@@ -131,6 +142,7 @@ impl PersonOp {
             Self::Pause { reply, .. } => send(reply, Err(error)),
             Self::Unpause { reply, .. } => send(reply, Err(error)),
             Self::Act { reply, .. } => send(reply, Err(error)),
+            Self::Move { reply, .. } => send(reply, Err(error)),
             Self::Dispatch { reply, .. } => send(reply, Err(error)),
         }
     }

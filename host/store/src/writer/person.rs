@@ -57,6 +57,18 @@ impl Writer<'_> {
                 let written = self.apply_act(group, &tasks, action, &who);
                 settle(group, reply, written)
             }
+            PersonOp::Move {
+                task,
+                looked,
+                onto,
+                what,
+                who,
+                reply,
+            } => {
+                let by = (what.as_str(), who.as_str());
+                let written = self.apply_move(group, task, (looked, onto), by);
+                settle(group, reply, written)
+            }
             PersonOp::Dispatch { packet, reply } => {
                 let counted = self.count_dispatch(packet);
                 settle(group, reply, counted)
@@ -164,7 +176,19 @@ impl Writer<'_> {
 
     /// Takes an open task out of the schedule; returns the lease under which it runs, if it does.
     fn seize(&self, group: &mut Group, task: &OpenTask) -> Option<u64> {
-        match self.shared.queues.seize(task) {
+        let seized = self.shared.queues.seize(task);
+        Self::taken(group, task, seized)
+    }
+
+    /// Takes an open task out of the schedule for a moment: its turn goes on. Returns the lease
+    /// under which it runs, if it does.
+    pub(super) fn borrow(&self, group: &mut Group, task: &OpenTask) -> Option<u64> {
+        let seized = self.shared.queues.borrow(task);
+        Self::taken(group, task, seized)
+    }
+
+    fn taken(group: &mut Group, task: &OpenTask, seized: Seized) -> Option<u64> {
+        match seized {
             Seized::Waited(found) => {
                 group.seized.push(found);
                 None
@@ -182,7 +206,7 @@ impl Writer<'_> {
 
     fn restart(&mut self, group: &mut Group, mut task: OpenTask) -> Result<Acted, StoreError> {
         task.pinned = None;
-        self.resume(group, task, 0, None)?;
+        self.resume(group, task, (0, None, None))?;
         Ok(Acted::Done(State::Pending))
     }
 

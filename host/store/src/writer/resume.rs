@@ -3,13 +3,18 @@
 use super::books::{failed, shadow};
 
 use super::{Group, Writer, Written};
+use crate::action::{Acted, Looked};
 use crate::error::StoreError;
 use crate::event::EventKind;
 use crate::open::{handlers, task_of};
 use crate::queues::Change;
 use crate::record::{JournalEntry, Nanos, State, TaskId};
 use crate::schedule::{OpenTask, Tally};
-use crate::schema::{Moving, column, length_column, seal_of, state_code, unsigned};
+use crate::schema::{Moving, column, length_column, seal_of, state_code, state_of, unsigned};
+
+/// How many entries of its journal a task goes on with, what takes the place of one of them, and
+/// the version that it goes on with, where that is another.
+pub(super) type Goes = (u32, Option<JournalEntry>, Option<[u8; 32]>);
 
 /// Most decisions about a task that are kept.
 const MOST_DECISIONS: u32 = 50;
@@ -19,8 +24,8 @@ impl Writer<'_> {
         &mut self,
         group: &mut Group,
         (id, ended): (TaskId, Option<Nanos>),
-        (keep, replace): (u32, Option<JournalEntry>),
-        (what, who): (&str, &str),
+        goes: Goes,
+        by: (&str, &str),
     ) -> Written<bool> {
         let handlers = handlers(self.connection)?;
         let found = task_of(self.connection, id, &handlers)?.flatten();
@@ -32,8 +37,8 @@ impl Writer<'_> {
             return Ok(Ok(false));
         };
         self.books.count_many(task.account, failed(task.origin), -1);
-        self.note_decision(group, task.seq, (what, who))?;
-        self.resume(group, task, keep, replace)?;
+        self.note_decision(group, task.seq, by)?;
+        self.resume(group, task, goes)?;
         Ok(Ok(true))
     }
 
@@ -56,8 +61,7 @@ impl Writer<'_> {
         &mut self,
         group: &mut Group,
         mut task: OpenTask,
-        keep: u32,
-        replace: Option<JournalEntry>,
+        (keep, replace, onto): Goes,
     ) -> Result<(), StoreError> {
         self.sql.cut_journal.execute((task.seq, keep))?;
         if let Some(entry) = replace {
@@ -68,6 +72,9 @@ impl Writer<'_> {
         }
         task.journal = self.tally(task.seq)?;
         task.pinned = task.pinned.filter(|_| task.journal.entries > 0);
+        if let Some(onto) = onto.filter(|_| task.journal.entries > 0) {
+            task.pinned = Some(Box::new(onto));
+        }
         task.attempts = 0;
         task.due = group.now;
         self.keep_failures(task.seq, 0)?;
@@ -80,6 +87,46 @@ impl Writer<'_> {
         group.tell_of_task(EventKind::Resumed, &task, None);
         group.changes.push(Change::Made(task));
         Ok(())
+    }
+
+    /// Has a task that waits, and stays on the version that wrote its journal, go on with
+    /// another; nothing where it is not as it was looked at. Its turn goes on.
+    pub(super) fn apply_move(
+        &mut self,
+        group: &mut Group,
+        id: TaskId,
+        (looked, onto): (Looked, [u8; 32]),
+        by: (&str, &str),
+    ) -> Written<Option<Acted>> {
+        let handlers = handlers(self.connection)?;
+        let (moving, mut task) = match task_of(self.connection, id, &handlers)? {
+            Some(Some(found)) => found,
+            Some(None) => return Ok(Ok(Some(Acted::Damaged))),
+            None => return Ok(Ok(Some(Acted::Unknown))),
+        };
+        let state = match state_of(moving.state) {
+            Some(state @ (State::Pending | State::Retry | State::Parked)) => state,
+            Some(state) => return Ok(Ok(Some(Acted::Not(state)))),
+            None => return Ok(Ok(Some(Acted::Damaged))),
+        };
+        let is_meant = moving.version == looked.version
+            && moving.started == looked.started
+            && u64::try_from(moving.journal).is_ok_and(|journal| journal == looked.journal);
+        if !is_meant || task.journal.entries == 0 {
+            return Ok(Ok(None));
+        }
+        if self.borrow(group, &task).is_some() {
+            return Ok(Ok(Some(Acted::Runs)));
+        }
+        self.note_decision(group, task.seq, by)?;
+        task.pinned = Some(Box::new(onto));
+        let moved = Moving {
+            version: Some(onto),
+            ..moving
+        };
+        self.move_task(task.seq, &moved)?;
+        group.changes.push(Change::Made(task));
+        Ok(Ok(Some(Acted::Done(state))))
     }
 
     /// Measures a journal afresh: entries that were replaced do not count any more.

@@ -40,12 +40,14 @@ impl Writer<'_> {
                 ended,
                 keep,
                 replace,
+                onto,
                 what,
                 who,
                 reply,
             } => {
                 let by = (what.as_str(), who.as_str());
-                let written = self.apply_resume(group, (task, ended), (keep, replace), by);
+                let goes = (keep, replace, onto);
+                let written = self.apply_resume(group, (task, ended), goes, by);
                 settle(group, reply, written)
             }
             ValueOp::Route {

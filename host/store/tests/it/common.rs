@@ -164,6 +164,12 @@ pub(crate) fn check_sound(dir: &Path) {
     assert!(found.is_sound(), "{found:#?}");
 }
 
+/// Has a task that is set aside go on with so many entries of its journal.
+pub(crate) fn resume(rig: &Rig, name: &str, keep: u32) -> bool {
+    let (task, by) = ((task_id(name), None), ("resumed", "alice"));
+    wait(rig.store().resume(task, (keep, None), None, by)).unwrap()
+}
+
 /// Runs a future to its end on this thread.
 pub(crate) fn wait<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread()

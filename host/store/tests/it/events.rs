@@ -5,7 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use gwasp_store::{Event, EventKind, NewRefusal, Origin, Step, StoreError};
 
-use crate::common::{Rig, SECOND, START, commit, failure, offer, success, task, task_id, wait};
+use crate::common::{
+    Rig, SECOND, START, commit, failure, offer, resume, success, task, task_id, wait,
+};
 
 const DAY: i64 = 86_400 * SECOND;
 
@@ -46,11 +48,7 @@ fn what_happens_to_packets_and_tasks_is_told_in_order() {
     rig.clock.advance(3 * SECOND);
     rig.crash();
     failed(&rig, false);
-    wait(
-        rig.store()
-            .resume((task_id("1/a"), None), 0, None, ("resumed", "alice")),
-    )
-    .unwrap();
+    assert!(resume(&rig, "1/a", 0));
     let lease = rig.lease();
     let started = START + 3 * SECOND;
     rig.clock.advance(2 * SECOND);

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use gwasp_store::{
-    Acted, FailedAttempt, JournalEntry, Lease, Origin, State, Step, TaskAction, TaskDetail,
+    Acted, FailedAttempt, JournalEntry, Lease, Looked, Origin, State, Step, TaskAction, TaskDetail,
 };
 
 use crate::common::{Rig, commit, failure, offer, success, task_id, wait};
@@ -38,11 +38,55 @@ fn failed(rig: &Rig) -> Lease {
 }
 
 fn resume(rig: &Rig, keep: u32, replace: Option<JournalEntry>) -> bool {
-    wait(
-        rig.store()
-            .resume((task_id("1/a"), None), keep, replace, ("resumed", "alice")),
-    )
-    .unwrap()
+    resume_onto(rig, keep, replace, None)
+}
+
+fn resume_onto(
+    rig: &Rig,
+    keep: u32,
+    replace: Option<JournalEntry>,
+    onto: Option<[u8; 32]>,
+) -> bool {
+    let (task, by) = ((task_id("1/a"), None), ("resumed", "alice"));
+    wait(rig.store().resume(task, (keep, replace), onto, by)).unwrap()
+}
+
+/// Has the task go on with another version, as it is looked at now.
+fn move_to(rig: &Rig, version: u8) -> Option<Acted> {
+    move_as(rig, looked(rig), version)
+}
+
+fn move_as(rig: &Rig, looked: Looked, version: u8) -> Option<Acted> {
+    let (task, what) = (task_id("1/a"), format!("moved to {version}"));
+    let by = (what.as_str(), "alice");
+    let moved = rig.store().move_waiting(task, looked, [version; 32], by);
+    wait(moved).unwrap()
+}
+
+fn looked(rig: &Rig) -> Looked {
+    let task = detail(rig).task;
+    Looked {
+        version: task.version,
+        journal: task.journal,
+        started: task.started,
+    }
+}
+
+/// What was decided, in order.
+fn decisions(rig: &Rig) -> Vec<String> {
+    let decisions = detail(rig).decisions;
+    assert!(decisions.iter().all(|one| one.who == "alice"));
+    decisions.into_iter().map(|one| one.what).collect()
+}
+
+/// Gives the next task back with one more entry in its journal, written by version 7.
+fn give_back(rig: &Rig, number: u32) -> Lease {
+    let lease = rig.lease();
+    let mut back = commit(&lease, Step::GiveBack { due: lease.made });
+    back.journal = vec![entry(number, "intent")];
+    back.version = [7; 32];
+    rig.commit(back);
+    lease
 }
 
 fn detail(rig: &Rig) -> TaskDetail {
@@ -174,5 +218,75 @@ fn a_run_in_shadow_mode_is_counted_and_marked_until_its_task_begins_anew() {
     rig.commit(success(&rig.lease()));
     assert!(!detail(&rig).task.is_shadow);
     assert_eq!(counted(), 0);
+    rig.check_sound();
+}
+
+#[test]
+fn a_task_that_is_resumed_on_another_version_stays_on_it_over_a_crash() {
+    let mut rig = Rig::new();
+    failed(&rig);
+    assert!(resume_onto(&rig, 2, None, Some([8; 32])));
+    rig.crash();
+    assert_eq!(decisions(&rig), ["resumed"]);
+    let lease = rig.lease();
+    assert_eq!((lease.pinned, lease.journal.len()), (Some([8; 32]), 2));
+    rig.check_sound();
+}
+
+#[test]
+fn a_task_that_begins_anew_stays_on_no_version() {
+    let rig = Rig::new();
+    failed(&rig);
+    assert!(resume_onto(&rig, 0, None, Some([8; 32])));
+    assert_eq!(rig.lease().pinned, None);
+}
+
+#[test]
+fn a_task_that_waits_is_moved_and_keeps_its_journal_and_its_turn() {
+    let mut rig = Rig::new();
+    for name in ["1/a", "2/a"] {
+        let mut next = offer(&name[..1], &[name]);
+        next.tasks[0].order_key = Some("GRB".to_owned());
+        rig.keep(next);
+    }
+    give_back(&rig, 0);
+    assert_eq!(move_to(&rig, 8), Some(Acted::Done(State::Pending)));
+    assert_eq!(move_to(&rig, 9), Some(Acted::Done(State::Pending)));
+    let lease = rig.lease();
+    assert_eq!(lease.task, task_id("1/a"), "its turn went on");
+    assert_eq!((lease.pinned, lease.journal.len()), (Some([9; 32]), 1));
+    assert_eq!(move_to(&rig, 7), Some(Acted::Runs));
+    assert_eq!(decisions(&rig), ["moved to 8", "moved to 9"]);
+    rig.crash();
+    assert_eq!(rig.lease().pinned, Some([9; 32]));
+    rig.check_sound();
+}
+
+#[test]
+fn only_a_task_that_waits_as_it_was_looked_at_is_moved() {
+    let rig = Rig::new();
+    assert_eq!(
+        move_as(
+            &rig,
+            Looked {
+                version: None,
+                journal: 0,
+                started: None
+            },
+            8
+        ),
+        Some(Acted::Unknown)
+    );
+    rig.keep(offer("1", &["1/a"]));
+    assert_eq!(move_to(&rig, 8), None, "it stays on no version");
+    give_back(&rig, 0);
+    let before = looked(&rig);
+    rig.clock.advance(1);
+    give_back(&rig, 1);
+    assert_eq!(move_as(&rig, before, 8), None, "its journal is longer now");
+    let lease = rig.lease();
+    rig.commit(success(&lease));
+    assert_eq!(move_to(&rig, 8), Some(Acted::Not(State::Success)));
+    assert_eq!(decisions(&rig), [""; 0]);
     rig.check_sound();
 }

@@ -12,8 +12,8 @@ use gwasp_store::{
 };
 
 use crate::common::{
-    Hand, Rig, SECOND, START, check_sound, commit, failure, offer, packet_of, sha256, success,
-    task, task_id, wait,
+    Hand, Rig, SECOND, START, check_sound, commit, failure, offer, packet_of, resume, sha256,
+    success, task, task_id, wait,
 };
 
 /// Names the directory of the store to the child process that is killed.
@@ -164,25 +164,13 @@ fn what_is_set_aside_or_open_keeps_all_that_it_needs() {
     assert_eq!(reader(&rig).journal(task_id("1/a")).unwrap(), [entry]);
     let child = reader(&rig).task_by_id(task_id("child")).unwrap().unwrap();
     assert!(child.args.is_some());
-    assert!(
-        wait(
-            rig.store()
-                .resume((task_id("1/b"), None), 1, None, ("resumed", "alice"))
-        )
-        .unwrap()
-    );
+    assert!(resume(&rig, "1/b", 1));
     rig.check_sound();
 
     for _ in 0..2 {
         rig.commit(success(&rig.lease()));
     }
-    assert!(
-        wait(
-            rig.store()
-                .resume((task_id("1/a"), None), 1, None, ("resumed", "alice"))
-        )
-        .unwrap()
-    );
+    assert!(resume(&rig, "1/a", 1));
     rig.commit(success(&rig.lease()));
     rig.clock.advance(31 * DAY);
     let removed = retain(&rig);

@@ -1,8 +1,8 @@
 //! When two outcomes are the same.
 
 use bytes::Bytes;
-use gwasp_store::{State, TaskDetail};
 
+use crate::broker::{State, TaskDetail};
 use crate::workers::Ended;
 
 /// How a run ended.
@@ -67,12 +67,12 @@ impl Verdict {
 
 impl Outcome {
     /// Reads how a dry run ended.
-    pub(super) fn of(ended: Ended) -> Self {
+    pub(crate) fn of(ended: &Ended) -> Self {
         match ended {
-            Ended::Done(result) => Self::Success(result),
+            Ended::Done(result) => Self::Success(result.clone()),
             Ended::Failed { kind, message, .. } => Self::Failure {
                 kind: kind.as_str().to_owned(),
-                message,
+                message: message.clone(),
             },
             Ended::GivenBack { .. } | Ended::Expired | Ended::Fenced => Self::Failure {
                 kind: "stopped".to_owned(),
@@ -122,19 +122,19 @@ impl Outcome {
 
 impl Was {
     /// Reads what became of a task.
-    pub(super) fn of(detail: TaskDetail) -> Self {
-        match (detail.task.state, detail.task.failure) {
-            (State::Success, _) => Self::Ended(Outcome::Success(detail.result)),
+    pub(crate) fn of(detail: &TaskDetail) -> Self {
+        match (detail.task.state, &detail.task.failure) {
+            (State::Success, _) => Self::Ended(Outcome::Success(detail.result.clone())),
             (State::Failure, Some(failure)) => Self::Ended(Outcome::Failure {
-                kind: failure.kind,
-                message: failure.message,
+                kind: failure.kind.clone(),
+                message: failure.message.clone(),
             }),
             _ => Self::NotRun,
         }
     }
 
     /// Compares what is with it.
-    pub(super) fn verdict(&self, is: &Outcome) -> Verdict {
+    pub(crate) fn verdict(&self, is: &Outcome) -> Verdict {
         match self {
             Self::New => Verdict::New,
             Self::NotKept | Self::NotRun => Verdict::NotCompared,
