@@ -10,7 +10,7 @@ use crate::record::{Origin, State};
 mod seal;
 
 pub(crate) use seal::{
-    Fixed, Moving, Seal, handler_seal, kv_seal, pause_seal, route_seal, seal_of,
+    Fixed, Moving, Seal, handler_seal, kv_seal, pause_seal, route_seal, seal_of, tick_seal,
 };
 
 /// What `PRAGMA application_id` says of our files: "GWAS".
@@ -115,7 +115,8 @@ CREATE VIEW task_list AS
 /// when, and those whose newest version is passed over; `versions` what was ever routed to, and
 /// when last; `pauses` what is paused; `dispatches` which dispatch of a packet by a person was the
 /// last; `revocations` tasks that run and are to be revoked; `asked` tasks whose external effects
-/// may have been made before, by a store that this one was restored from.
+/// may have been made before, by a store that this one was restored from; `ticks` up to which
+/// tick schedules are done.
 pub(crate) const ADDED: &str = "
 CREATE INDEX tasks_pinned ON tasks(version) WHERE state < 5 AND state < 4 AND journal > 0;
 CREATE TABLE plugins(
@@ -131,6 +132,8 @@ CREATE TABLE dispatches(packet INTEGER PRIMARY KEY, last INTEGER NOT NULL);
 CREATE TABLE revocations(
     task INTEGER PRIMARY KEY, kind TEXT NOT NULL, message TEXT NOT NULL);
 CREATE TABLE asked(task INTEGER PRIMARY KEY);
+CREATE TABLE ticks(
+    schedule TEXT PRIMARY KEY, through INTEGER NOT NULL, seal INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO meta(name, value) VALUES('historic_packet', 0), ('restored', 0);
 ";
 
