@@ -5,6 +5,7 @@
 //! configuration cannot be used, 130 interrupted.
 
 mod backtest;
+mod beat;
 mod bench;
 mod build;
 mod check;
@@ -104,6 +105,8 @@ enum Command {
     Store(store::Args),
     /// Answers a question in SQL from what is kept.
     Sql(sql::Args),
+    /// Looks at schedules: what runs by the time, and when.
+    Beat(beat::Args),
     /// Shows what happened, in order, and goes on with what happens.
     Events(events::Args),
     /// Shows packets and what becomes of them, a line each, as it happens.
@@ -157,6 +160,7 @@ pub fn main() -> ExitCode {
         Command::Packet(args) => asynchronous(packet::run(args)),
         Command::Store(args) => store::run(&args),
         Command::Sql(args) => sql::run(&args),
+        Command::Beat(args) => beat::run(&args),
         Command::Events(args) => events::run(&args),
         Command::Tap(args) => tap::run(&args),
         Command::Notice(args) => notice::run(&args),

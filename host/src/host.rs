@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use crate::beat::Beat;
 use crate::broker::{Broker, BrokerError, Embedded, Operations};
 use crate::config::{Config, Grant, LimitsConfig, ListenerConfig};
 use crate::control::{Control, Socket, SocketError};
@@ -241,7 +242,11 @@ impl Host {
         let closing = CancellationToken::new();
         let control = tokio::spawn(control.serve(self.control, closing.clone()));
         let (intake, deliveries) = Intake::channel(intake::CAPACITY);
-        let dispatcher = Dispatcher::new(Arc::clone(&self.broker), self.routes, self.stop.clone());
+        let dispatcher = Dispatcher::new(
+            Arc::clone(&self.broker),
+            self.routes.clone(),
+            self.stop.clone(),
+        );
         let dispatch = tokio::spawn(dispatcher.run(deliveries));
         let mut listening = JoinSet::new();
         let listeners = self.listeners.len();
@@ -251,6 +256,8 @@ impl Host {
         }
         let own = self.limits.watchdog;
         listening.spawn(watchdog::start(intake, own, self.stop.drain.clone())?);
+        let beat = Beat::new(Arc::clone(&self.broker), self.routes.clone());
+        listening.spawn(beat.run(self.stop.drain.clone()));
         if let Some(limits) = Limits::draw(&self.limits, || rand::rng().random()) {
             listening.spawn(limits.watch(self.stop.clone(), self.born));
         }

@@ -18,6 +18,12 @@ pub fn unix_nanos(time: Timestamp) -> i64 {
     i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX)
 }
 
+/// The moment that records have as nanoseconds since the Unix epoch.
+pub fn from_unix_nanos(nanos: i64) -> Timestamp {
+    // Years 1677 to 2262, which a timestamp has room for.
+    Timestamp::from_nanosecond(nanos.into()).unwrap_or_default()
+}
+
 /// What handlers are found by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Key {

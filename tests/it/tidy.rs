@@ -12,7 +12,7 @@ use toml::Table;
 use crate::harness::root;
 
 /// Modules of the host, and which others each may name.
-const MODULES: [(&str, &[&str]); 26] = [
+const MODULES: [(&str, &[&str]); 27] = [
     ("text", &[]),
     ("explain", &[]),
     ("complaint", &["*"]),
@@ -36,6 +36,7 @@ const MODULES: [(&str, &[&str]); 26] = [
             "broker", "dispatch", "effects", "packet", "routes", "task", "text",
         ],
     ),
+    ("beat", &["broker", "packet", "routes", "task", "text"]),
     ("plugins", &["config", "packet", "routes", "text"]),
     ("services", &["config", "text"]),
     (

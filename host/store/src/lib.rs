@@ -520,6 +520,14 @@ impl Store {
         self.inner.pool.with(Reader::plugins)
     }
 
+    /// Lists how far schedules have come: see [`Reader::ticks`].
+    ///
+    /// # Errors
+    /// As [`Reader::ticks`].
+    pub fn ticks(&self) -> Result<Vec<TickRecord>, StoreError> {
+        self.inner.pool.with(Reader::ticks)
+    }
+
     /// Counts tasks by plugin and version: see [`Reader::tasks_by_version`].
     ///
     /// # Errors

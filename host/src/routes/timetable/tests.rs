@@ -2,20 +2,23 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{CatchUp, Due, Timetable, TimetableError};
-use crate::routes::Schedule;
+use super::{CatchUp, Due, Schedule, Timetable, TimetableError};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
 fn cron(text: &str, zone: &str) -> Timetable {
-    Timetable::read(&Schedule::Cron(text.to_owned()), zone).unwrap()
+    catching_up(text, zone, CatchUp::One)
+}
+
+fn catching_up(text: &str, zone: &str, catch_up: CatchUp) -> Timetable {
+    Timetable::read(Schedule::Cron(text.to_owned()), zone, catch_up).unwrap()
 }
 
 fn every(seconds: u64) -> Timetable {
     let schedule = Schedule::Every(Duration::from_secs(seconds));
-    Timetable::read(&schedule, "UTC").unwrap()
+    Timetable::read(schedule, "UTC", CatchUp::One).unwrap()
 }
 
 #[track_caller]
@@ -136,7 +139,7 @@ fn a_day_that_never_comes_has_no_tick() {
 
 #[track_caller]
 fn check_due(catch_up: CatchUp, last: &str, now: &str, expected: Option<(&[&str], &str, bool)>) {
-    let due = cron("0 * * * *", "UTC").due(at(last), at(now), catch_up);
+    let due = catching_up("0 * * * *", "UTC", catch_up).due(at(last), at(now));
     let expected = expected.map(|(ticks, through, skips)| Due {
         ticks: ticks.iter().map(|tick| at(tick)).collect(),
         through: at(through),
@@ -206,17 +209,13 @@ fn a_clock_that_leaps_ten_years_makes_up_for_one_tick() {
         "2036-11-24T20:30:00Z",
         Some((&[through], through, true)),
     );
-    let due = cron("0 0 29 2 *", "UTC").due(
-        at("2026-11-24T20:00:00Z"),
-        at("2036-11-24T20:30:00Z"),
-        CatchUp::One,
-    );
+    let due = cron("0 0 29 2 *", "UTC").due(at("2026-11-24T20:00:00Z"), at("2036-11-24T20:30:00Z"));
     assert_eq!(due.unwrap().through, at("2036-02-29T00:00:00Z"));
 }
 
 #[track_caller]
 fn check_refused(schedule: Schedule, zone: &str, said: &str) {
-    let error: TimetableError = Timetable::read(&schedule, zone).unwrap_err();
+    let error: TimetableError = Timetable::read(schedule, zone, CatchUp::One).unwrap_err();
     assert!(error.to_string().contains(said), "{error}");
 }
 
@@ -228,10 +227,32 @@ fn what_is_no_schedule_is_refused_with_what_would_be_one() {
         "UTC",
         "`61 * * * *`",
     );
-    check_refused(Schedule::Every(Duration::ZERO), "UTC", "every 0 s");
+    check_refused(
+        Schedule::Every(Duration::from_millis(999)),
+        "UTC",
+        "1s or longer",
+    );
     check_refused(
         Schedule::Cron("0 * * * *".to_owned()),
         "Europe/Atlantis",
         "Europe/Atlantis",
     );
+}
+
+#[test]
+fn policies_are_read_as_they_are_written() {
+    for text in ["none", "one", "all(3)", "all(1000)"] {
+        assert_eq!(text.parse::<CatchUp>().unwrap().to_string(), text);
+    }
+    for text in ["", "All(3)", "all(0)", "all(1001)", "all(x)", "all(3"] {
+        let error = text.parse::<CatchUp>().unwrap_err();
+        assert!(error.to_string().contains("`all(10)`"), "{error}");
+    }
+}
+
+#[test]
+fn a_timetable_reads_as_its_author_wrote_it() {
+    let table = cron("30 2 * * *", "Europe/Rome");
+    assert_eq!(table.to_string(), "\"30 2 * * *\" Europe/Rome");
+    assert_eq!(every(90).to_string(), "every 1m 30s");
 }

@@ -1,4 +1,4 @@
-//! When a schedule ticks: a function of the schedule, its time zone and a moment.
+//! When a periodic entry runs: a function of its schedule, its time zone and a moment.
 //!
 //! **Invariant:** the ticks of a schedule are the same moments whoever computes them and whenever,
 //! so that the tasks of two hosts that both believe to lead have the same ids.
@@ -8,7 +8,8 @@
 //! clock shows twice is the first of the two.
 
 use std::cmp::Ordering;
-use std::str::FromStr as _;
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use croner::errors::CronError;
@@ -17,52 +18,81 @@ use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::routes::Schedule;
-
-/// The moments at which something is to be done.
+/// When a periodic entry is to run.
 #[derive(Clone, Debug)]
-pub(crate) struct Timetable {
+pub struct Timetable {
+    schedule: Schedule,
     rule: Rule,
     zone: TimeZone,
+    catch_up: CatchUp,
+}
+
+/// A schedule as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Schedule {
+    /// Five fields of cron.
+    Cron(String),
+    /// A distance between two runs: they are at its multiples since 1970-01-01T00:00:00Z.
+    Every(Duration),
 }
 
 #[derive(Clone, Debug)]
 enum Rule {
     Cron(Box<Cron>),
-    /// Multiples of so many nanoseconds since the Unix epoch.
+    /// In nanoseconds.
     Every(i128),
 }
 
 /// What is done about ticks that were missed because no host ran.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum CatchUp {
+pub enum CatchUp {
     /// Nothing.
     None,
     /// The last of them is made up for.
     #[default]
     One,
     /// So many of them are made up for, the last ones.
-    All(u32),
+    All(u16),
 }
 
 /// A schedule that is none.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum TimetableError {
+#[derive(Debug, thiserror::Error)]
+pub enum TimetableError {
     /// No cron fields.
     #[error("`{text}` is no schedule of five fields (crontab(5)): {reason}")]
-    Cron { text: String, reason: String },
-    /// An interval of nothing.
-    #[error("a schedule cannot run every 0 s; `every = \"1m\"` is each minute")]
-    Zero,
+    Cron {
+        /// What was read.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Too short an interval.
+    #[error("`every` is 1s or longer, e.g. `every = \"1m\"` for each minute")]
+    TooOften,
     /// No such place.
     #[error(
-        "there is no time zone `{0}`; names are those of the IANA database, e.g. `Europe/Rome`"
+        "there is no time zone `{zone}`; names are those of the IANA database, e.g. `Europe/Rome`"
     )]
-    Zone(String),
+    Zone {
+        /// What was read.
+        zone: String,
+        /// What the database says.
+        source: jiff::Error,
+    },
+    /// No such policy.
+    #[error(
+        "`catch_up = \"{0}\"` is none of `one`, `none` and `all(10)`, with any number up to {MOST_CAUGHT_UP}"
+    )]
+    CatchUp(String),
 }
+
+/// Most missed ticks that are made up for at once.
+const MOST_CAUGHT_UP: u16 = 1_000;
 
 /// A tick that comes no later than so long after its moment is on time.
 const ON_TIME: SignedDuration = SignedDuration::from_secs(60);
+/// The shortest interval.
+const LEAST_INTERVAL: Duration = Duration::from_secs(1);
 /// How far back ticks are looked for, until there are enough of them.
 const LOOKS_BACK: [SignedDuration; 5] = [
     SignedDuration::from_hours(1),
@@ -75,35 +105,53 @@ const LOOKS_BACK: [SignedDuration; 5] = [
 
 /// What is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Due {
+pub struct Due {
     /// The ticks to be run, oldest first.
-    pub(crate) ticks: Vec<Timestamp>,
+    pub ticks: Vec<Timestamp>,
     /// The newest tick that has passed, run or not.
-    pub(crate) through: Timestamp,
+    pub through: Timestamp,
     /// Whether ticks were missed that are not run.
-    pub(crate) skips: bool,
+    pub skips: bool,
 }
 
 impl Timetable {
     /// Reads a schedule; `zone` is a name of the IANA database.
-    pub(crate) fn read(schedule: &Schedule, zone: &str) -> Result<Self, TimetableError> {
-        let rule = match schedule {
+    ///
+    /// # Errors
+    /// [`TimetableError`], with what to write instead.
+    pub fn read(schedule: Schedule, zone: &str, catch_up: CatchUp) -> Result<Self, TimetableError> {
+        let rule = match &schedule {
             Schedule::Cron(text) => Rule::Cron(Box::new(cron(text)?)),
-            Schedule::Every(Duration::ZERO) => return Err(TimetableError::Zero),
+            Schedule::Every(every) if *every < LEAST_INTERVAL => {
+                return Err(TimetableError::TooOften);
+            }
             Schedule::Every(every) => {
                 Rule::Every(i128::try_from(every.as_nanos()).unwrap_or(i128::MAX))
             }
         };
         let zone = match zone {
             "UTC" => TimeZone::UTC,
-            name => TimeZone::get(name).map_err(|_| TimetableError::Zone(name.to_owned()))?,
+            name => TimeZone::get(name).map_err(|source| TimetableError::Zone {
+                zone: name.to_owned(),
+                source,
+            })?,
         };
-        Ok(Self { rule, zone })
+        Ok(Self {
+            schedule,
+            rule,
+            zone,
+            catch_up,
+        })
+    }
+
+    /// What is done about ticks that were missed.
+    pub fn catch_up(&self) -> CatchUp {
+        self.catch_up
     }
 
     /// The first tick after a moment; none where the calendar ends before it, or where there is
     /// no such day (30 February).
-    pub(crate) fn next(&self, after: Timestamp) -> Option<Timestamp> {
+    pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
         match &self.rule {
             Rule::Every(every) => {
                 let past = after.as_nanosecond().div_euclid(*every);
@@ -115,18 +163,18 @@ impl Timetable {
 
     /// What is due at `now`, when ticks up to `last` are done with; nothing where no tick lies
     /// between them.
-    pub(crate) fn due(&self, last: Timestamp, now: Timestamp, catch_up: CatchUp) -> Option<Due> {
-        let wanted = match catch_up {
+    pub fn due(&self, last: Timestamp, now: Timestamp) -> Option<Due> {
+        let wanted = match self.catch_up {
             CatchUp::None | CatchUp::One => 1,
-            CatchUp::All(most) => most.max(1),
+            CatchUp::All(most) => most,
         };
-        let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
+        let wanted = usize::from(wanted);
         // One more tells whether any is left out.
         let mut ticks = self.last_ticks(last, now, wanted.saturating_add(1));
         let through = *ticks.last()?;
         let mut skips = ticks.len() > wanted;
         ticks.drain(..ticks.len().saturating_sub(wanted));
-        if catch_up == CatchUp::None && now.duration_since(through) > ON_TIME {
+        if self.catch_up == CatchUp::None && now.duration_since(through) > ON_TIME {
             ticks.clear();
             skips = true;
         }
@@ -193,6 +241,46 @@ fn cron(text: &str) -> Result<Cron, TimetableError> {
     Cron::from_str(text).map_err(|reason| error(reason.to_string()))
 }
 
+impl fmt::Display for Timetable {
+    /// Writes it as its author would.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.schedule {
+            Schedule::Cron(cron) => write!(f, "{cron:?}")?,
+            Schedule::Every(every) => write!(f, "every {}", humantime::format_duration(*every))?,
+        }
+        match self.zone.iana_name() {
+            None | Some("UTC") => Ok(()),
+            Some(zone) => write!(f, " {zone}"),
+        }
+    }
+}
+
+impl fmt::Display for CatchUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::One => f.write_str("one"),
+            Self::All(most) => write!(f, "all({most})"),
+        }
+    }
+}
+
+impl FromStr for CatchUp {
+    type Err = TimetableError;
+
+    fn from_str(text: &str) -> Result<Self, TimetableError> {
+        let most = text
+            .strip_prefix("all(")
+            .and_then(|rest| rest.strip_suffix(')'));
+        match (text, most.and_then(|most| most.trim().parse().ok())) {
+            ("none", _) => Ok(Self::None),
+            ("one", _) => Ok(Self::One),
+            (_, Some(most @ 1..=MOST_CAUGHT_UP)) => Ok(Self::All(most)),
+            _ => Err(TimetableError::CatchUp(text.to_owned())),
+        }
+    }
+}
+
 /// What a clock on a wall shows, without its zone.
 #[derive(Clone, Debug)]
 struct Wall(DateTime);
@@ -221,9 +309,9 @@ impl CronDateTime for Wall {
     }
 
     fn resolve_civil(&self, civil: CivilDateTime) -> Result<Resolution<Self>, CronError> {
-        let part = |part: u32| i8::try_from(part).map_err(|_| CronError::InvalidTime);
+        let part = |part: u32| i8::try_from(part).map_err(|_range| CronError::InvalidTime);
         let wall = DateTime::new(
-            i16::try_from(civil.year()).map_err(|_| CronError::InvalidDate)?,
+            i16::try_from(civil.year()).map_err(|_range| CronError::InvalidDate)?,
             part(civil.month())?,
             part(civil.day())?,
             part(civil.hour())?,
@@ -231,7 +319,7 @@ impl CronDateTime for Wall {
             part(civil.second())?,
             0,
         );
-        let wall = wall.map_err(|_| CronError::InvalidDate)?;
+        let wall = wall.map_err(|_range| CronError::InvalidDate)?;
         Ok(Resolution::Single(Self(wall)))
     }
 
