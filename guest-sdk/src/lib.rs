@@ -222,10 +222,16 @@ pub use gwasp_macros::handler;
 #[doc(inline)]
 pub use gwasp_macros::task;
 
-/// Lets the host run a function by a schedule: five fields as in `crontab`, in UTC, or an interval.
+/// Lets the host run a function by a schedule: five fields as in `crontab`, or an interval.
 ///
-/// Fields are minute, hour, day of month, month and day of week. The function takes nothing, or
-/// the moment for which it was due.
+/// Fields are minute, hour, day of month, month and day of week (crontab(5)), in UTC, or in the
+/// time zone `tz`. A time that the clocks of a zone skip is run once, when they skip it; one that
+/// they show twice is run the first time. `every` counts from 1970-01-01T00:00:00Z: `"1h"` is each
+/// full hour. The function takes nothing, or the moment for which it was due.
+///
+/// Runs that were missed, because the host was down, are made up for as `catch_up` says: the last
+/// one (`"one"`, without the option), `"none"`, or up to so many (`"all(10)"`). No run is made
+/// twice.
 ///
 /// ```
 /// use gwasp_sdk::prelude::*;
@@ -233,6 +239,11 @@ pub use gwasp_macros::task;
 /// #[periodic("*/5 * * * *")]
 /// fn sweep(due: clock::Timestamp) {
 ///     info!("the sweep of {due}");
+/// }
+///
+/// #[periodic("30 8 * * 1-5", tz = "Europe/Rome", catch_up = "none")]
+/// fn remind() {
+///     info!("the morning's shift begins");
 /// }
 ///
 /// #[periodic(every = "1h", retries = 0)]

@@ -21,7 +21,7 @@ pub use gwasp_store::{
     Input, JournalEntry, KvWrite, Lease, Looked, NewPacket, NewRefusal, NewTask, Offer, Origin,
     PacketRecord, PacketSeq, Pause, PluginRecord, RetryPolicy, Revocation, RouteChange,
     RouteRecord, Running, Scope, State, Step, StoreError, Submission, TaskAction, TaskDetail,
-    TaskFilter, TaskId, TaskView, Token, VersionRecord, VersionTasks, day_of,
+    TaskFilter, TaskId, TaskView, Tick, TickRecord, Token, VersionRecord, VersionTasks, day_of,
 };
 pub use operations::{MOST_TASKS, Operations, TaskSelection};
 
@@ -128,6 +128,16 @@ pub trait Broker: std::fmt::Debug + Send + Sync {
 
     /// Writes commits, each all or nothing, and answers for each.
     fn commit(&self, commits: Vec<Commit>) -> Answer<'_, Vec<Result<(), BrokerError>>>;
+
+    /// How far schedules have come.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn ticks(&self) -> Result<Vec<TickRecord>, BrokerError>;
+
+    /// Has a schedule go on, and makes the tasks of its ticks; `false`, and nothing done, where
+    /// it has come to another tick than the caller believes.
+    fn tick(&self, tick: Tick) -> Answer<'_, Result<bool, BrokerError>>;
 
     /// A plugin's value and its version.
     ///

@@ -5,6 +5,7 @@
 //! configuration cannot be used, 130 interrupted.
 
 mod backtest;
+mod beat;
 mod bench;
 mod build;
 mod check;
@@ -95,6 +96,7 @@ enum Command {
     Packet(packet::Args),
     Store(store::Args),
     Sql(sql::Args),
+    Beat(beat::Args),
     Events(events::Args),
     Tap(tap::Args),
     Notice(notice::Args),
@@ -134,6 +136,7 @@ pub fn main() -> ExitCode {
         Command::Packet(args) => asynchronous(packet::run(args)),
         Command::Store(args) => store::run(&args),
         Command::Sql(args) => sql::run(&args),
+        Command::Beat(args) => beat::run(&args),
         Command::Events(args) => events::run(&args),
         Command::Tap(args) => tap::run(&args),
         Command::Notice(args) => notice::run(&args),

@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::beat::Beat;
 use crate::broker::{Broker, BrokerError, Embedded, Operations};
 use crate::config::{Config, ListenerConfig, PRODUCTION, Rights};
 use crate::control::{Control, Socket, SocketError};
@@ -269,6 +270,8 @@ impl Host {
         listening.start(self.listeners, &*self.broker).await;
         let own = self.settings.in_force().config.limits.watchdog;
         let watching = tokio::spawn(watchdog::start(intake, own, stop.drain.clone())?);
+        let beat = Beat::new(Arc::clone(&self.broker), self.live.routes.clone());
+        let beating = tokio::spawn(beat.run(stop.drain.clone()));
         let reloader = Reloader::new(self.live, listening);
         let reloading = tokio::spawn(reloader.run(self.reloads));
         let following = tokio::spawn(self.follower.run(self.wishes, stop.drain.clone()));
@@ -278,7 +281,7 @@ impl Host {
         let config = &self.settings.in_force().config;
         supervisor::stopping(longest_stop(config), self.broker.open_tasks());
         info!(target: "gwasp::host", "stopping: no more packets are taken; a second signal stops at once, and may leave external effects that are under way in doubt");
-        for ending in [watching, reloading] {
+        for ending in [watching, beating, reloading] {
             drop(ending.await);
         }
         if tokio::time::timeout(FOLLOWER_DEADLINE, following)

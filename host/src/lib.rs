@@ -4,6 +4,7 @@
 //! The way of a packet, and which module may know which, are told in `ARCHITECTURE.md`.
 
 pub(crate) mod backtest;
+mod beat;
 pub mod bench;
 pub mod broker;
 pub mod cli;

@@ -4,15 +4,15 @@
 //! fails to load keeps its routes, and its tasks wait. Matching is a pure function.
 
 mod manifest;
+mod timetable;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use gwasp_formats::notice_type::NoticeType;
 
-pub use manifest::{
-    Entry, EntryKind, Keys, Manifest, ManifestError, OrderBy, Roles, Schedule, TaskOptions,
-};
+pub use manifest::{Entry, EntryKind, Keys, Manifest, ManifestError, OrderBy, Roles, TaskOptions};
+pub use timetable::{CatchUp, Due, Schedule, Timetable, TimetableError};
 
 use crate::packet::{Digest, Key, Packet};
 use crate::text::{is_meant, nearest};
@@ -152,6 +152,15 @@ impl Routes {
     /// The table's number; it grows with each change.
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// The entries that run by a schedule, with it, in the order of their names.
+    pub fn periodic(&self) -> impl Iterator<Item = (&Route, &Timetable)> {
+        let all = self.names.values();
+        all.filter_map(|route| match &route.entry.kind {
+            EntryKind::Periodic(table) => Some((&**route, table)),
+            EntryKind::Handler(_) | EntryKind::Task => None,
+        })
     }
 
     /// The routes for `packet`, in the order in which plugins and their handlers are named.

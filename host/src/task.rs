@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use crate::broker::{RetryPolicy, TaskId};
@@ -31,6 +33,30 @@ pub fn child_task_id(parent: TaskId, place: u32, request: &Digest) -> TaskId {
     hash.update(place.to_be_bytes());
     hash.update(request.as_bytes());
     truncated(hash)
+}
+
+/// The id of the task that a tick of a schedule makes.
+pub fn tick_task_id(schedule: &str, tick: Timestamp) -> TaskId {
+    let mut hash = Sha256::new();
+    hash.update(b"gwasp tick task\0");
+    hash.update(schedule.as_bytes());
+    hash.update([0]);
+    hash.update(tick.as_nanosecond().to_be_bytes());
+    truncated(hash)
+}
+
+/// What the argument of a periodic entry begins with: no call's does, for those are JSON.
+const TICK: &str = "tick ";
+
+/// The argument of a periodic entry: the moment at which it was due.
+pub fn tick_argument(tick: Timestamp) -> Bytes {
+    format!("{TICK}{tick}").into()
+}
+
+/// Reads what [`tick_argument`] made; none of what a call passes.
+pub fn tick_of(argument: &[u8]) -> Option<Timestamp> {
+    let text = std::str::from_utf8(argument).ok()?;
+    text.strip_prefix(TICK)?.parse().ok()
 }
 
 /// The retry policy of a task that is made at `now`, in nanoseconds since the Unix epoch.

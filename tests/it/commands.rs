@@ -18,7 +18,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    fn new(config: &str) -> Self {
+    pub(crate) fn new(config: &str) -> Self {
         let scene = Scene::new().unwrap();
         fs::create_dir(scene.path("plugins")).unwrap();
         let text = format!(

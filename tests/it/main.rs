@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod backtest;
 #[cfg(test)]
+mod beat;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod configuration;

@@ -12,7 +12,7 @@ use toml::Table;
 use crate::harness::root;
 
 /// Modules of the host, and which others each may name.
-const MODULES: [(&str, &[&str]); 28] = [
+const MODULES: [(&str, &[&str]); 29] = [
     ("text", &[]),
     ("explain", &[]),
     ("complaint", &["*"]),
@@ -40,6 +40,7 @@ const MODULES: [(&str, &[&str]); 28] = [
             "task", "text",
         ],
     ),
+    ("beat", &["broker", "packet", "routes", "task", "text"]),
     ("plugins", &["config", "packet", "routes", "text"]),
     ("services", &["config", "text"]),
     (

@@ -19,6 +19,8 @@ enum Form {
     Order,
     Priority,
     Name,
+    Zone,
+    CatchUp,
     /// Words in parentheses, of these.
     Words(&'static [&'static str]),
 }
@@ -40,6 +42,7 @@ const fn known(word: &'static str, form: Form, kinds: &'static [Kind]) -> Known 
 const OPTIONS: &[Known] = &[
     known("accept", Form::Words(&["test", "old"]), HANDLER),
     known("backoff", Form::Duration, ALL),
+    known("catch_up", Form::CatchUp, PERIODIC),
     known("deadline", Form::Duration, ALL),
     known("every", Form::Duration, PERIODIC),
     known("max_backoff", Form::Duration, ALL),
@@ -50,6 +53,7 @@ const OPTIONS: &[Known] = &[
     known("queue", Form::Queue, ALL),
     known("retries", Form::Count, ALL),
     known("timeout", Form::Duration, ALL),
+    known("tz", Form::Zone, PERIODIC),
 ];
 
 const ROLES: &[&str] = &["observation", "prediction", "utility", "test", "old"];
@@ -169,6 +173,8 @@ fn example(option: &Known) -> String {
         Form::Order => format!("{word} = \"/object/superevent_id\""),
         Form::Priority => format!("{word} = 5"),
         Form::Name => format!("{word} = \"handle_burst\""),
+        Form::Zone => format!("{word} = \"Europe/Rome\""),
+        Form::CatchUp => format!("{word} = \"none\""),
         Form::Words(_) => format!("{word}(test)"),
     }
 }
@@ -179,6 +185,8 @@ fn text(option: &Known, value: &Lit) -> Result<String, Mistake> {
         (Form::Name, Lit::Str(text)) => word(&text.value(), "a name"),
         (Form::Duration, Lit::Str(text)) => duration::check(&text.value()),
         (Form::Order, Lit::Str(text)) => order::check(&text.value()),
+        (Form::Zone, Lit::Str(text)) => zone(&text.value()),
+        (Form::CatchUp, Lit::Str(text)) => catch_up(&text.value()),
         (Form::Count, Lit::Int(number)) => match number.base10_parse::<u16>() {
             Ok(count) => Ok(count.to_string()),
             Err(_) => Err(Mistake::new(format!(
@@ -193,6 +201,31 @@ fn text(option: &Known, value: &Lit) -> Result<String, Mistake> {
             )),
         },
         _ => Err(Mistake::new(format!("write `{}`", example(option)))),
+    }
+}
+
+/// Which zones there are, the host knows: it has the IANA database.
+fn zone(text: &str) -> Result<String, Mistake> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-' | '+');
+    match !text.is_empty() && text.len() <= 64 && text.chars().all(allowed) {
+        true => Ok(text.to_owned()),
+        false => Err(Mistake::new(
+            "a time zone has a name of the IANA database, e.g. `Europe/Rome`, or is `UTC`",
+        )),
+    }
+}
+
+fn catch_up(text: &str) -> Result<String, Mistake> {
+    let most = text
+        .strip_prefix("all(")
+        .and_then(|rest| rest.strip_suffix(')'));
+    let counts = most.is_some_and(|most| matches!(most.parse(), Ok(1..=1000_u16)));
+    match counts || matches!(text, "one" | "none") {
+        true => Ok(text.to_owned()),
+        false => Err(Mistake::new(
+            "`catch_up` is \"one\": the last of the runs that were missed is made up for, \"none\", \
+             or \"all(10)\" with a number up to 1000",
+        )),
     }
 }
 

@@ -24,4 +24,13 @@ fn with_notice() {}
 #[periodic(every = "1h")]
 fn two_arguments(_: clock::Timestamp, _: clock::Timestamp) {}
 
+#[periodic("0 0 * * *", tz = "Rome, Italy")]
+fn no_zone() {}
+
+#[periodic("0 0 * * *", catch_up = "all(0)")]
+fn no_policy() {}
+
+#[handler(IPN_POS, tz = "Europe/Rome")]
+fn zone_of_a_handler(_: &VoEvent) {}
+
 fn main() {}

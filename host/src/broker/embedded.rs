@@ -10,7 +10,8 @@ use super::{
     Accepted, Acted, Answer, Broker, BrokerError, Commit, Depth, Disk, Events, GapMark,
     JournalEntry, Lease, Looked, MOST_TASKS, NewRefusal, Offer, Operations, PacketRecord,
     PacketSeq, Pause, PluginRecord, RouteChange, RouteRecord, Running, Scope, Submission,
-    TaskAction, TaskDetail, TaskFilter, TaskId, TaskSelection, TaskView, VersionTasks,
+    TaskAction, TaskDetail, TaskFilter, TaskId, TaskSelection, TaskView, Tick, TickRecord,
+    VersionTasks,
 };
 
 /// The embedded broker: one process, one store, one writer.
@@ -145,6 +146,14 @@ impl Broker for Embedded {
 
     fn running(&self) -> Vec<Running> {
         self.store.running()
+    }
+
+    fn ticks(&self) -> Result<Vec<TickRecord>, BrokerError> {
+        self.store.ticks()
+    }
+
+    fn tick(&self, tick: Tick) -> Answer<'_, Result<bool, BrokerError>> {
+        Box::pin(self.store.tick(tick))
     }
 
     fn kv_get(&self, plugin: &str, key: &str) -> Result<Option<(Bytes, u64)>, BrokerError> {

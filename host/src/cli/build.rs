@@ -15,7 +15,7 @@ use crate::guest_build::component::Component;
 use crate::guest_build::packages;
 use crate::guest_build::toolchain::{Choice, Programs, Remedy, Toolchain};
 use crate::plugins::{Compiler, Loader, Plugin, Ticker};
-use crate::routes::{EntryKind, Schedule};
+use crate::routes::EntryKind;
 
 /// A toolchain that does not come within this time is not waited for any longer.
 const REMEDY_LIMIT: Duration = Duration::from_secs(900);
@@ -159,10 +159,7 @@ fn runs(kind: &EntryKind) -> String {
             format!("on {}", notices.chain(nodes).collect::<Vec<_>>().join(" "))
         }
         EntryKind::Task => "when it is called".to_owned(),
-        EntryKind::Periodic(Schedule::Cron(cron)) => format!("at {cron}"),
-        EntryKind::Periodic(Schedule::Every(every)) => {
-            format!("every {}", humantime::format_duration(*every))
-        }
+        EntryKind::Periodic(table) => table.to_string(),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::effects;
 use crate::host::Places;
 use crate::listeners::vtp::VtpListener;
 use crate::plugins::{Compiler, DirectoryError, Loader, Plugin, Ticker, plugin_files};
-use crate::routes::{EntryKind, Schedule};
+use crate::routes::EntryKind;
 use crate::services::check_secret;
 use crate::text::{is_meant, nearest};
 
@@ -286,11 +286,6 @@ fn describe(kind: &EntryKind) -> String {
             notices.chain(nodes).collect::<Vec<_>>().join(", ")
         }
         EntryKind::Task => "task".to_owned(),
-        EntryKind::Periodic(Schedule::Cron(cron)) => {
-            format!("periodic \"{cron}\" (declared; this version runs no schedules)")
-        }
-        EntryKind::Periodic(Schedule::Every(every)) => {
-            format!("periodic every {every:?} (declared; this version runs no schedules)")
-        }
+        EntryKind::Periodic(table) => format!("periodic {table}"),
     }
 }

@@ -16,7 +16,7 @@ use crate::broker::{Broker, BrokerError, RouteChange, RouteRecord, read};
 use crate::config::Rights;
 use crate::packet::Digest;
 use crate::plugins::{Loader, Plugin};
-use crate::routes::{EntryKind, Manifest, PluginRoutes, Routes};
+use crate::routes::{Manifest, PluginRoutes, Routes};
 use crate::stop::StopSignal;
 use crate::workers::{Pools, Registry};
 
@@ -147,14 +147,6 @@ fn announce(plugin: &Plugin, former: Option<&Plugin>, aim: Aim) {
             let by_a_person = matches!(aim, Aim::RollBack { .. });
             info!(target: "gwasp::host", plugin = %plugin.name, %digest, %former, entries, added, removed, by_a_person, "plugin replaced");
         }
-    }
-    let periodic = plugin
-        .manifest
-        .entries
-        .iter()
-        .filter(|entry| matches!(entry.kind, EntryKind::Periodic(_)));
-    for entry in periodic {
-        warn!(target: "gwasp::host", plugin = %plugin.name, entry = %entry.name, "schedules are declared, and not run by this version");
     }
 }
 

@@ -11,6 +11,7 @@ use gwasp_formats::Role;
 use gwasp_formats::notice_type::NoticeType;
 use serde::Deserialize;
 
+use super::timetable::{CatchUp, Schedule, Timetable, TimetableError};
 use crate::packet::{Key, Packet};
 
 /// Most handlers, tasks and schedules of a plugin.
@@ -58,7 +59,7 @@ pub enum EntryKind {
     /// A call by name.
     Task,
     /// The time.
-    Periodic(Schedule),
+    Periodic(Timetable),
 }
 
 /// The keys of a handler.
@@ -68,15 +69,6 @@ pub struct Keys {
     pub notices: Vec<NoticeType>,
     /// Nodes or topics, exact or with a trailing `*`.
     pub nodes: Vec<String>,
-}
-
-/// When a periodic entry runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Schedule {
-    /// Five fields of cron, in UTC.
-    Cron(String),
-    /// A distance between two runs.
-    Every(Duration),
 }
 
 /// How the tasks of an entry are tried.
@@ -382,10 +374,18 @@ impl Entry {
             order_by: None,
         };
         let mut schedule = None;
+        let mut zone = "UTC";
+        let mut catch_up = CatchUp::default();
         for (option, value) in &raw.options {
             match option.as_str() {
                 "cron" => schedule = Some(Schedule::Cron(value.clone())),
                 "every" => schedule = Some(Schedule::Every(duration(option, value)?)),
+                "tz" => zone = value,
+                "catch_up" => {
+                    catch_up = value
+                        .parse()
+                        .map_err(|error: TimetableError| error.to_string())?;
+                }
                 "accept" | "only" => entry.roles = Roles::read(option, value)?,
                 "order_by" => entry.order_by = Some(OrderBy::read(value)?),
                 _ => entry.options.set(option, value)?,
@@ -394,9 +394,12 @@ impl Entry {
         entry.kind = match raw.kind {
             RawKind::Handler => EntryKind::Handler(keys(raw.keys)),
             RawKind::Task => EntryKind::Task,
-            RawKind::Periodic => EntryKind::Periodic(
-                schedule.ok_or("it is periodic and has neither `cron` nor `every`")?,
-            ),
+            RawKind::Periodic => {
+                let schedule =
+                    schedule.ok_or("it is periodic and has neither `cron` nor `every`")?;
+                let table = Timetable::read(schedule, zone, catch_up);
+                EntryKind::Periodic(table.map_err(|error| error.to_string())?)
+            }
         };
         Ok(entry)
     }

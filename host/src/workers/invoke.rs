@@ -12,8 +12,9 @@ use crate::broker::{Input, PacketRecord, Revocation};
 use crate::effects::bindings::PluginPre;
 use crate::effects::bindings::gwasp::plugin::types;
 use crate::effects::{Leg, Run, Seam};
-use crate::packet::Digest;
+use crate::packet::{Digest, unix_nanos};
 use crate::plugins::Ticker;
+use crate::task::tick_of;
 
 /// Bytes that a guest may pass to the host in one call, results included.
 pub(super) const MAX_PASSED: usize = 8 << 20;
@@ -151,7 +152,10 @@ fn thread_cpu() -> Duration {
 pub fn guest_input(input: &Input) -> types::Input {
     match input {
         Input::Packet(record) => types::Input::Packet(guest_packet(record)),
-        Input::Args(args) => types::Input::Call(args.to_vec()),
+        Input::Args(args) => match tick_of(args) {
+            Some(tick) => types::Input::Tick(datetime(unix_nanos(tick))),
+            None => types::Input::Call(args.to_vec()),
+        },
     }
 }
 

@@ -51,11 +51,12 @@ mod schedule;
 mod schema;
 mod segments;
 mod sql;
+mod tick;
 mod view;
 mod writer;
 
 use cache::Cache;
-use limits::{check_commit, check_offers, check_submission, commit_bytes};
+use limits::{check_commit, check_offers, check_submission, check_tick, commit_bytes};
 use queues::Queues;
 use reader::Pool;
 use writer::{Op, Reply, Request, ValueOp};
@@ -85,6 +86,7 @@ pub use record::{
 };
 pub use revocation::Revocation;
 pub use sql::{Answer, Cell, EffectColumns, ReadEffect, SqlError, select};
+pub use tick::{Tick, TickRecord};
 pub use view::{
     ArchiveFilter, Decided, Depth, FailedAttempt, GapMark, KvEntry, PacketFilter, PacketView,
     RefusalView, Removed, Running, TaskDetail, TaskFilter, TaskFound, TaskView,
@@ -255,6 +257,16 @@ impl Store {
         let permit = self.room(bytes).await?;
         self.ask(permit, |reply| Op::Submit { submissions, reply })
             .await
+    }
+
+    /// Has a schedule go on, and makes the tasks of its ticks. Answers `false`, and does nothing,
+    /// where it has come to another tick than the caller believes: somebody else did it.
+    ///
+    /// # Errors
+    /// Those of [`Store::submit`].
+    pub async fn tick(&self, tick: Tick) -> Result<bool, StoreError> {
+        let permit = self.room(check_tick(&tick)?).await?;
+        self.ask(permit, |reply| Op::Tick { tick, reply }).await
     }
 
     /// Leases the next task of a queue: of those that are due, the one with the lowest priority
@@ -525,6 +537,14 @@ impl Store {
     /// As [`Reader::plugins`].
     pub fn plugins(&self) -> Result<Vec<PluginRecord>, StoreError> {
         self.inner.pool.with(Reader::plugins)
+    }
+
+    /// Lists how far schedules have come: see [`Reader::ticks`].
+    ///
+    /// # Errors
+    /// As [`Reader::ticks`].
+    pub fn ticks(&self) -> Result<Vec<TickRecord>, StoreError> {
+        self.inner.pool.with(Reader::ticks)
     }
 
     /// Counts tasks by plugin and version: see [`Reader::tasks_by_version`].

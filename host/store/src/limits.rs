@@ -3,6 +3,7 @@
 use crate::error::StoreError;
 use crate::options::{MAX_JOURNAL_BYTES, MAX_JOURNAL_ENTRIES, MAX_KEY, MAX_VALUE, Options};
 use crate::record::{Commit, JournalEntry, KvWrite, NewTask, Offer, Step, Submission};
+use crate::tick::Tick;
 
 pub(crate) fn check_length(
     what: &'static str,
@@ -39,6 +40,11 @@ pub(crate) fn check_offers(offers: &[Offer], options: &Options) -> Result<usize,
 /// Checks a submission and returns how many bytes it holds.
 pub(crate) fn check_submission(submission: &Submission) -> Result<usize, StoreError> {
     check_task(&submission.task)
+}
+
+/// Checks the next step of a schedule and returns how many bytes it holds.
+pub(crate) fn check_tick(tick: &Tick) -> Result<usize, StoreError> {
+    tick.tasks.iter().map(check_task).sum()
 }
 
 /// Checks all of a commit that needs no look at the store.

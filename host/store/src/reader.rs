@@ -14,8 +14,9 @@ use crate::error::{OpenError, StoreError};
 use crate::open::{check_format, database_error, pauses_of};
 use crate::pause::Pause;
 use crate::record::{Nanos, RouteRecord};
-use crate::schema::{DATABASE, kv_seal, meta, prepare, route_seal, unsigned};
+use crate::schema::{DATABASE, kv_seal, meta, prepare, route_seal, tick_seal, unsigned};
 use crate::segments::{self, Place};
+use crate::tick::TickRecord;
 use crate::view::{GapMark, KvEntry, RefusalView};
 
 mod books;
@@ -229,6 +230,21 @@ impl Reader {
         let mut pauses = rows.collect::<Result<Vec<_>, _>>()?;
         pauses.retain(|pause| pause.until.is_none_or(|until| until > now));
         Ok(pauses)
+    }
+
+    /// Lists how far schedules have come; one whose row is damaged is as one that is new.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] where they cannot be read.
+    pub fn ticks(&self) -> Result<Vec<TickRecord>, StoreError> {
+        let mut query = Query::new("SELECT schedule, through, seal FROM ticks");
+        query.finish("schedule", None);
+        let rows = query.run(&self.connection, |row| {
+            let (schedule, through) = (row.get::<_, String>(0)?, row.get(1)?);
+            let whole = tick_seal(&schedule, through) == row.get::<_, i64>(2)?;
+            Ok(Ok(whole.then_some(TickRecord { schedule, through })))
+        })?;
+        Ok(rows.into_iter().flatten().collect())
     }
 
     /// Lists gap marks, newest first.

@@ -10,7 +10,7 @@ use crate::record::{Origin, State};
 mod seal;
 
 pub(crate) use seal::{
-    Fixed, Moving, Seal, handler_seal, kv_seal, pause_seal, route_seal, seal_of,
+    Fixed, Moving, Seal, handler_seal, kv_seal, pause_seal, route_seal, seal_of, tick_seal,
 };
 
 /// What `PRAGMA application_id` says of our files: "GWAS".
@@ -118,7 +118,7 @@ CREATE VIEW task_list AS
 /// may have been made before, by a store that this one was restored from; `past_failures` why
 /// attempts failed that a resumption, a restart or a later word about the same attempt put out of
 /// `failures`; `decisions` what a person did to a task; `shadows` tasks whose last run made no
-/// effect.
+/// effect; `ticks` up to which tick schedules are done.
 pub(crate) const ADDED: &str = "
 CREATE INDEX tasks_pinned ON tasks(version) WHERE state < 5 AND state < 4 AND journal > 0;
 CREATE TABLE plugins(
@@ -143,6 +143,8 @@ CREATE TABLE decisions(
     who TEXT NOT NULL);
 CREATE INDEX decisions_task ON decisions(task);
 CREATE TABLE shadows(task INTEGER PRIMARY KEY);
+CREATE TABLE ticks(
+    schedule TEXT PRIMARY KEY, through INTEGER NOT NULL, seal INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO meta(name, value) VALUES('historic_packet', 0), ('restored', 0);
 ";
 

@@ -38,6 +38,7 @@ mod retention;
 mod routes;
 mod sql;
 mod tasks;
+mod tick;
 mod values;
 mod wall;
 
@@ -343,6 +344,10 @@ impl<'c> Writer<'c> {
             }
             Op::Submit { submissions, reply } => {
                 let written = self.apply_submit(group, submissions);
+                settle(group, reply, written)
+            }
+            Op::Tick { tick, reply } => {
+                let written = self.apply_tick(group, tick);
                 settle(group, reply, written)
             }
             Op::Commit { commits, reply } => {

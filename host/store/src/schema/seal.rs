@@ -176,6 +176,11 @@ pub(crate) fn route_seal(plugin: &str, generation: i64, digest: &[u8], manifest:
         .column()
 }
 
+/// Returns the seal of a row of `ticks`.
+pub(crate) fn tick_seal(schedule: &str, through: i64) -> i64 {
+    Seal::new(through).bytes(schedule.as_bytes()).column()
+}
+
 /// Returns the seal of a row of `pauses`.
 pub(crate) fn pause_seal(pause: &Pause) -> i64 {
     let (kind, name, handler) = pause.scope.columns();

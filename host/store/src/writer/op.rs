@@ -13,6 +13,7 @@ use crate::pause::{Pause, Scope};
 use crate::record::{
     Accepted, Commit, JournalEntry, Nanos, NewRefusal, Offer, RouteChange, Submission, TaskId,
 };
+use crate::tick::Tick;
 use crate::view::Removed;
 
 /// Where an answer goes.
@@ -47,6 +48,10 @@ pub(crate) enum Op {
     Submit {
         submissions: Vec<Submission>,
         reply: Reply<Vec<bool>>,
+    },
+    Tick {
+        tick: Tick,
+        reply: Reply<bool>,
     },
     Commit {
         commits: Vec<Commit>,
@@ -171,7 +176,7 @@ impl Op {
     pub(super) fn is_new(&self) -> bool {
         matches!(
             self,
-            Self::Accept { .. } | Self::Refuse { .. } | Self::Submit { .. }
+            Self::Accept { .. } | Self::Refuse { .. } | Self::Submit { .. } | Self::Tick { .. }
         )
     }
 
@@ -184,6 +189,7 @@ impl Op {
             }
             Self::Refuse { refusals, .. } => refusals.len(),
             Self::Submit { submissions, .. } => submissions.len(),
+            Self::Tick { tick, .. } => 1 + tick.tasks.len(),
             Self::Person(PersonOp::Act { tasks, .. }) => tasks.len(),
             Self::Person(_) => 1,
             Self::Commit { commits, .. } => commits
@@ -207,6 +213,7 @@ impl Op {
             | Self::Listening { reply, .. }
             | Self::Close { reply } => send(reply, Err(error)),
             Self::Submit { reply, .. } => send(reply, Err(error)),
+            Self::Tick { reply, .. } => send(reply, Err(error)),
             Self::Commit { reply, .. } => send(reply, Err(error)),
             Self::Value(op) => op.fail(error),
             Self::Person(op) => op.fail(error),

@@ -106,6 +106,8 @@ statements! {
     count_dispatch: "INSERT INTO dispatches(packet, last) VALUES(?1, 1)
         ON CONFLICT(packet) DO UPDATE SET last = last + 1 RETURNING last";
     note_asked: "INSERT OR IGNORE INTO asked(task) VALUES(?1)";
+    find_tick: "SELECT through, seal FROM ticks WHERE schedule = ?1";
+    set_tick: "INSERT OR REPLACE INTO ticks(schedule, through, seal) VALUES(?1, ?2, ?3)";
     forget_pauses: "DELETE FROM pauses WHERE until <= ?1";
 
     note_mention: "INSERT INTO mentions(task, digest) VALUES(?1, ?2) ON CONFLICT DO NOTHING";

@@ -73,7 +73,11 @@ impl Writer<'_> {
 
     /// Finds where a task is counted that no packet makes: on its packet's account, else on
     /// today's account of no stream. `None` if there is no such packet.
-    fn behind(&mut self, group: &Group, packet: Option<i64>) -> rusqlite::Result<Option<Behind>> {
+    pub(super) fn behind(
+        &mut self,
+        group: &Group,
+        packet: Option<i64>,
+    ) -> rusqlite::Result<Option<Behind>> {
         let account = match packet {
             Some(seq) => self
                 .sql

@@ -26,5 +26,6 @@ mod reopening;
 mod resuming;
 mod retention;
 mod running;
+mod ticking;
 mod upgrading;
 mod versions;
