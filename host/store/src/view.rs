@@ -74,7 +74,8 @@ pub struct PacketView {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TaskFilter {
-    /// Only in this state; [`State::Failure`] lists the dead letters.
+    /// Only in this state; [`State::Failure`] lists the dead letters, which a failure that its
+    /// caller was told of is not.
     pub state: Option<State>,
     /// Only of this plugin.
     pub plugin: Option<String>,
@@ -146,6 +147,21 @@ pub struct TaskDetail {
     pub args: Option<Bytes>,
     /// What it returned.
     pub result: Option<Bytes>,
+    /// Tasks that it called and that have not ended, the first few.
+    pub waits_for: Vec<TaskId>,
+}
+
+/// How far a called task is, for its caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TaskEnd {
+    /// It has not ended.
+    Open,
+    /// It ended well, perhaps with a result.
+    Succeeded(Option<Bytes>),
+    /// It failed, after its own retries.
+    Failed(Failure),
+    /// It was revoked.
+    Revoked(Failure),
 }
 
 /// One attempt that failed.
@@ -220,10 +236,12 @@ pub struct Depth {
     pub ready: usize,
     /// Tasks that are due, and paused or of a plugin that cannot run.
     pub paused: usize,
-    /// Tasks that are due later.
+    /// Tasks that are due later, those that sleep too.
     pub later: usize,
     /// Tasks that are leased.
     pub leased: usize,
+    /// Tasks that wait for those that they called.
+    pub parked: usize,
 }
 
 /// A task that a worker holds.

@@ -1,7 +1,5 @@
 //! A person's decision about a task that was set aside.
 
-use super::books::failed;
-
 use super::{Group, Writer, Written};
 use crate::error::StoreError;
 use crate::event::EventKind;
@@ -22,13 +20,15 @@ impl Writer<'_> {
         let handlers = handlers(self.connection)?;
         let found = task_of(self.connection, id, &handlers)?.flatten();
         let is_meant = |moving: &Moving| {
-            moving.state == state_code(State::Failure)
+            [State::Failure, State::Delivered]
+                .map(state_code)
+                .contains(&moving.state)
                 && ended.is_none_or(|ended| moving.ended == Some(ended))
         };
-        let Some((_, task)) = found.filter(|(moving, _)| is_meant(moving)) else {
+        let Some((moving, task)) = found.filter(|(moving, _)| is_meant(moving)) else {
             return Ok(Ok(false));
         };
-        self.books.count_many(task.account, failed(task.origin), -1);
+        self.uncount_end(&moving, &task);
         self.resume(group, task, keep, replace)?;
         Ok(Ok(true))
     }

@@ -21,6 +21,7 @@ mod keeping;
 mod ledger;
 mod logs;
 mod marks;
+mod parking;
 mod pausing;
 mod reopening;
 mod resuming;
