@@ -19,8 +19,8 @@ pub use gwasp_store::{
     Accepted, Acted, Commit, Depth, Disk, DiskLevel, Event, EventKind, Events, Failure, Input,
     JournalEntry, KvWrite, Lease, NewPacket, NewRefusal, NewTask, Offer, Origin, PacketRecord,
     PacketSeq, Pause, PluginRecord, RetryPolicy, Revocation, RouteChange, RouteRecord, Running,
-    Scope, State, Step, StoreError, Submission, TaskAction, TaskDetail, TaskFilter, TaskId,
-    TaskView, Token, VersionRecord, VersionTasks,
+    Scope, State, Step, StoreError, Submission, TaskAction, TaskDetail, TaskEnd, TaskFilter,
+    TaskId, TaskView, Token, VersionRecord, VersionTasks, Wait,
 };
 pub use operations::{MOST_TASKS, Operations, TaskSelection};
 
@@ -127,6 +127,13 @@ pub trait Broker: std::fmt::Debug + Send + Sync {
 
     /// Writes commits, each all or nothing, and answers for each.
     fn commit(&self, commits: Vec<Commit>) -> Answer<'_, Vec<Result<(), BrokerError>>>;
+
+    /// How far tasks are, in the order in which they are named; none for one that is not known.
+    /// What a task waited for is seen to have ended by whoever leases it then.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn ends(&self, tasks: &[TaskId]) -> Result<Vec<Option<TaskEnd>>, BrokerError>;
 
     /// A plugin's value and its version.
     ///

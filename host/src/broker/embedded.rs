@@ -9,8 +9,8 @@ use gwasp_store::{DiskMarks, OpenError, Options, Reader, Retention, Store};
 use super::{
     Accepted, Acted, Answer, Broker, BrokerError, Commit, Depth, Disk, Events, JournalEntry, Lease,
     MOST_TASKS, NewRefusal, Offer, Operations, PacketRecord, PacketSeq, Pause, PluginRecord,
-    RouteChange, RouteRecord, Running, Scope, Submission, TaskAction, TaskDetail, TaskFilter,
-    TaskId, TaskSelection, TaskView, VersionTasks,
+    RouteChange, RouteRecord, Running, Scope, Submission, TaskAction, TaskDetail, TaskEnd,
+    TaskFilter, TaskId, TaskSelection, TaskView, VersionTasks,
 };
 
 /// The embedded broker: one process, one store, one writer.
@@ -145,6 +145,10 @@ impl Broker for Embedded {
 
     fn running(&self) -> Vec<Running> {
         self.store.running()
+    }
+
+    fn ends(&self, tasks: &[TaskId]) -> Result<Vec<Option<TaskEnd>>, BrokerError> {
+        self.store.ends(tasks)
     }
 
     fn kv_get(&self, plugin: &str, key: &str) -> Result<Option<(Bytes, u64)>, BrokerError> {

@@ -40,11 +40,12 @@ const PLUGINS: [Column; 3] = [
     Column::stays("STATE"),
     Column::stays("VERSION"),
 ];
-const QUEUES: [Column; 5] = [
+const QUEUES: [Column; 6] = [
     Column::stays("QUEUE"),
     Column::stays("RUNNING"),
     Column::stays("READY"),
     Column::stays("LATER"),
+    Column::stays("PARKED"),
     Column::stays("SLOTS"),
 ];
 const LISTENERS: [Column; 6] = [
@@ -168,6 +169,7 @@ fn queues(status: &Status) -> Vec<Vec<String>> {
                 queue.running.to_string(),
                 queue.ready.to_string(),
                 queue.later.to_string(),
+                queue.parked.to_string(),
                 queue.slots.to_string(),
             ]
         })

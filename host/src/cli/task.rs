@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use gwasp_store::{
-    FailedAttempt, PacketSeq, Reader, State, TaskDetail, TaskFilter, TaskFound, TaskView,
+    FailedAttempt, PacketSeq, Reader, State, TaskDetail, TaskFilter, TaskFound, TaskId, TaskView,
 };
 use serde::Serialize;
 
@@ -87,6 +87,12 @@ struct Row {
     attempts: u32,
     made: String,
     due: String,
+    /// It waits for tasks that it called.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    waits_for_others: bool,
+    /// Those of them that have not ended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    waits_for: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     deadline: Option<String>,
     ended: Option<String>,
@@ -119,6 +125,8 @@ impl Row {
             attempts: task.attempts,
             made: table::moment(task.made),
             due: table::moment(task.due),
+            waits_for_others: task.waits_for_others,
+            waits_for: Vec::new(),
             deadline: task.deadline.map(table::moment),
             ended: task.ended.map(table::moment),
             cpu_us: task.cpu / 1_000,
@@ -130,6 +138,20 @@ impl Row {
             effects: Vec::new(),
             shadow: false,
         }
+    }
+}
+
+impl Row {
+    /// What a task waits for that is parked.
+    fn waits(&self) -> Option<String> {
+        if self.state != State::Parked.as_str() {
+            return None;
+        }
+        Some(if self.waits_for_others {
+            "waits for tasks that it called".to_owned()
+        } else {
+            format!("sleeps until {}", self.due)
+        })
     }
 }
 
@@ -165,7 +187,7 @@ fn cells(task: TaskView) -> Vec<String> {
     const ID: usize = 13;
     let made = table::second(task.made);
     let row = Row::of(task);
-    let error = row.error.unwrap_or_default();
+    let error = row.waits().or(row.error).unwrap_or_default();
     // Lines of a message are written as they stand in a log.
     let first = error.split("\\n").next().unwrap_or_default();
     vec![
@@ -190,6 +212,7 @@ fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
         row.result = detail
             .result
             .map(|result| String::from_utf8_lossy(&result).into_owned());
+        row.waits_for = names(&detail.waits_for);
         row.effects = effects;
         row.shadow = is_shadow;
         table::print_json(&[row])?;
@@ -202,6 +225,10 @@ fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
         effects::print(&effects)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn names(tasks: &[TaskId]) -> Vec<String> {
+    tasks.iter().map(ToString::to_string).collect()
 }
 
 /// The task whose id begins with `id`.
@@ -239,6 +266,12 @@ fn print(detail: TaskDetail) -> std::io::Result<()> {
         row.attempts,
         if row.attempts == 1 { "" } else { "s" }
     )?;
+    if let Some(waits) = row.waits() {
+        writeln!(out, "waits     {waits}")?;
+    }
+    for task in names(&detail.waits_for) {
+        writeln!(out, "            {task}")?;
+    }
     writeln!(out, "made      {}", row.made)?;
     if let Some(deadline) = row.deadline {
         writeln!(out, "deadline  {deadline}")?;
@@ -255,6 +288,13 @@ fn print(detail: TaskDetail) -> std::io::Result<()> {
         // Lines of a result stand under it, so that none reads as a line of this table.
         let result = printable(&result).replace('\n', "\n          ");
         writeln!(out, "result    {result}")?;
+    }
+    if row.state == State::Delivered.as_str() {
+        writeln!(
+            out,
+            "next      the task that called it was told; `gwasp task resume {}` has it go on",
+            row.id
+        )?;
     }
     if row.state == "FAILURE" {
         let decision = match row.kind.as_deref() {

@@ -104,8 +104,10 @@ pub struct QueueStatus {
     pub running: u64,
     /// Tasks that wait for a slot.
     pub ready: u64,
-    /// Tasks that are due later.
+    /// Tasks that are due later, those that sleep too.
     pub later: u64,
+    /// Tasks that wait for others that they called.
+    pub parked: u64,
 }
 
 /// A task that a handler runs for.
@@ -184,6 +186,7 @@ impl Control {
                 running: count(depth.leased),
                 ready: count(depth.ready),
                 later: count(depth.later),
+                parked: count(depth.parked),
             }
         });
         status.collect()

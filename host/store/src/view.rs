@@ -118,8 +118,10 @@ pub struct TaskView {
     pub state: State,
     /// Attempts that ended; one that was given back is none.
     pub attempts: u32,
-    /// Not before this moment.
+    /// Not before this moment, where it does not wait for others.
     pub due: Nanos,
+    /// Waits for tasks that it called.
+    pub waits_for_others: bool,
     /// When it was made.
     pub made: Nanos,
     /// After this moment it is revoked instead of run.

@@ -78,6 +78,8 @@ pub(super) fn notice(notice_type: &str, ivorn: &str, service: &str) -> String {
   <What>
     <Param name="Packet_Type" value="{notice_type}"/>
     <Param name="Service" value="{service}"/>
+    <Param name="Key" value="S190425z"/>
+    <Param name="Pause" value="4"/>
   </What>
 </voe:VOEvent>
 "#
@@ -108,6 +110,11 @@ impl Stage {
     /// From the next host on it may.
     pub(super) fn grant_values(&mut self) {
         self.config.push_str("kv = true\n");
+    }
+
+    /// From the next host on it has this in its configuration, too.
+    pub(super) fn configure(&mut self, text: &str) {
+        self.config.push_str(text);
     }
 
     /// From the next host on the plugin runs in this mode.

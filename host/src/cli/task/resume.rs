@@ -104,7 +104,7 @@ async fn resume_alone(
 fn check(detail: &TaskDetail) -> anyhow::Result<()> {
     let task = &detail.task;
     match task.state {
-        State::Failure => Ok(()),
+        State::Failure | State::Delivered => Ok(()),
         State::Pending | State::Retry | State::Parked => bail!(Said::new(
             code::RESUME,
             format!(

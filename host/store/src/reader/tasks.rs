@@ -16,7 +16,7 @@ const COLUMNS: &str = "SELECT t.seq, t.id, t.handler, t.origin, t.account, t.pac
     t.root, t.priority, t.order_key, t.made, t.deadline, t.seal, t.state, t.due, t.attempts, t.started,
     t.ended, t.cpu, t.version, t.journal, t.journal_bytes, t.moving_seal,
     h.plugin, h.handler, h.queue, h.retries, h.backoff_ms, h.max_backoff_ms, h.timeout_ms, h.seal,
-    f.kind, f.message, f.detail
+    f.kind, f.message, f.detail, EXISTS(SELECT 1 FROM waits w WHERE w.caller = t.seq)
     FROM tasks t JOIN handlers h ON h.row = t.handler
     LEFT JOIN failures f ON f.task = t.seq AND f.attempt = t.attempts";
 const IDS: &str = "SELECT t.id FROM tasks t JOIN handlers h ON h.row = t.handler
@@ -357,6 +357,7 @@ fn task_row(row: &Row<'_>) -> rusqlite::Result<Result<(i64, TaskView), StoreErro
         state,
         attempts: unsigned32(moving.attempts),
         due: moving.due,
+        waits_for_others: row.get(34)?,
         made,
         deadline,
         started: moving.started,

@@ -1,0 +1,241 @@
+//! Handlers that wait: they hold nothing meanwhile, and go on after any crash.
+
+use std::time::Instant;
+
+use gwasp_tests::process::Process;
+
+use super::stage::Task;
+use super::stage::has_strace;
+use super::{Asking, Stage, check_same};
+use crate::harness::{number, record};
+use serde_json::json;
+
+/// Runs the handler of a notice in a host that is not disturbed.
+fn run(stage: &Stage) -> (Task, Process) {
+    let host = stage.host();
+    let task = stage.ended();
+    (task, host)
+}
+
+#[track_caller]
+fn check_result(notice_type: &str, result: &str) -> (Stage, Process) {
+    let stage = Stage::new(notice_type, Asking::Opaque);
+    let (task, host) = run(&stage);
+    assert_eq!(
+        (task.state.as_str(), task.result.as_str()),
+        ("SUCCESS", result),
+        "{task:?}\n{}",
+        host.last_lines()
+    );
+    (stage, host)
+}
+
+#[test]
+fn a_chain_of_a_thousand_tasks_answers_its_length() {
+    let begun = Instant::now();
+    let (stage, host) = check_result("241", "1000");
+    record(&json!({"what": "chain of 1,000", "seconds": begun.elapsed().as_secs_f64()})).unwrap();
+    stage.stop(host);
+    stage.check_ledger(1_002, 0);
+}
+
+#[test]
+fn a_group_of_a_thousand_tasks_is_joined_in_order() {
+    let begun = Instant::now();
+    let (stage, host) = check_result("242", "999000");
+    record(&json!({"what": "group of 1,000", "seconds": begun.elapsed().as_secs_f64()})).unwrap();
+    stage.stop(host);
+    stage.check_ledger(1_001, 0);
+}
+
+#[test]
+fn a_task_that_a_handler_calls_answers_it() {
+    let (stage, host) = check_result("253", "\"greeted G298048\"");
+    stage.stop(host);
+    stage.check_ledger(2, 0);
+}
+
+#[test]
+fn a_countdown_goes_on_across_a_restart_of_everything() {
+    let stage = Stage::new("243", Asking::Opaque);
+    let begun = Instant::now();
+    let mut host = stage.host();
+    stage.wait_state("PARKED");
+    let listed = stage.gwasp(&["task", "list"]).stdout;
+    assert!(listed.contains("sleeps until 20"), "{listed}");
+    host.kill().unwrap();
+    let host = stage.host();
+    let task = stage.ended();
+    let waited = begun.elapsed();
+    assert_eq!(task.state, "SUCCESS", "{task:?}\n{}", host.last_lines());
+    assert_eq!(task.attempts, 1);
+    let millis: u64 = task
+        .result
+        .trim_matches('"')
+        .trim_end_matches(" ms")
+        .parse()
+        .unwrap();
+    assert!(
+        millis >= 5_000 && u128::from(millis) <= waited.as_millis(),
+        "{millis}"
+    );
+    assert_eq!(stage.service.uploads().len(), 1);
+    stage.stop(host);
+    stage.check_ledger(1, 0);
+}
+
+#[test]
+fn a_pool_of_one_whose_handler_awaits_its_own_queue_goes_on() {
+    for serial in ["", "serial = true\n"] {
+        let mut stage = Stage::new("244", Asking::Opaque);
+        stage.configure(&format!(
+            "[queues.general]\n[queues.one]\nconcurrency = 1\n{serial}"
+        ));
+        let (task, host) = run(&stage);
+        assert_eq!(task.result, "\"A B C\"", "{task:?}\n{}", host.last_lines());
+        stage.stop(host);
+        stage.check_ledger(7, 0);
+    }
+}
+
+#[test]
+fn an_ordered_handler_that_sleeps_does_not_hold_up_its_key() {
+    let stage = Stage::new("245", Asking::Opaque);
+    let host = stage.host();
+    stage.wait_state("PARKED");
+    stage.stop(host);
+    let next = stage.next("246");
+    let (task, host) = run(&next);
+    assert_eq!(task.state, "SUCCESS");
+    let states: Vec<String> = next.tasks().into_iter().map(|task| task.state).collect();
+    assert_eq!(
+        states,
+        ["SUCCESS", "PARKED"],
+        "the one that sleeps is older"
+    );
+    assert_eq!(stage.ended().state, "SUCCESS");
+    assert_eq!(next.service.uploads().len(), 2);
+    next.stop(host);
+    next.check_ledger(2, 0);
+}
+
+#[test]
+fn a_failure_that_a_handler_is_told_of_is_no_dead_letter() {
+    let (stage, host) = check_result(
+        "247",
+        "\"Permanent: the task that was called failed: no such event\"",
+    );
+    let tasks = stage.tasks();
+    assert_eq!(
+        (tasks[0].state.as_str(), tasks[0].attempts),
+        ("DELIVERED", 2)
+    );
+    let dead = stage.gwasp(&["task", "list", "--dead", "--json"]).stdout;
+    assert_eq!(dead, "");
+    stage.stop(host);
+    stage.check_ledger(1, 1);
+}
+
+#[test]
+fn a_handler_that_passes_a_failure_on_goes_on_when_it_is_resumed() {
+    let stage = Stage::new("248", Asking::Opaque);
+    stage.service.gate([400]);
+    let (task, host) = run(&stage);
+    assert_eq!(
+        (task.state.as_str(), task.attempts),
+        ("FAILURE", 1),
+        "{task:?}"
+    );
+    let answer = stage.task(&["resume", &task.id]);
+    assert!(answer.status.success(), "{answer:?}");
+    stage.wait_tasks(2);
+    assert_eq!(stage.ended().result, "\"the gate is open\"");
+    stage.stop(host);
+    stage.check_ledger(2, 0);
+}
+
+#[test]
+fn a_task_that_waits_is_revoked_at_its_deadline_with_what_it_called() {
+    let stage = Stage::new("249", Asking::Opaque);
+    let host = stage.host();
+    stage.wait_all("REVOKED", 2);
+    let kinds: Vec<String> = stage.tasks().into_iter().map(|task| task.kind).collect();
+    assert_eq!(kinds, ["caller", "expired"]);
+    stage.stop(host);
+}
+
+#[test]
+fn a_parked_task_that_a_person_revokes_takes_along_what_it_called() {
+    let stage = Stage::new("239", Asking::Opaque);
+    let host = stage.host();
+    stage.wait_all("PARKED", 2);
+    let caller = stage.tasks().pop().unwrap();
+    let shown = stage.shown(&caller.id);
+    assert!(shown.contains("waits for tasks that it called"), "{shown}");
+    let answer = stage.task(&["revoke", &caller.id]);
+    assert!(answer.status.success(), "{answer:?}");
+    stage.wait_all("REVOKED", 2);
+    stage.stop(host);
+}
+
+#[test]
+fn a_large_result_is_given_again_on_another_attempt() {
+    let stage = Stage::new("238", Asking::Opaque);
+    stage.service.gate([503]);
+    let (task, host) = run(&stage);
+    assert_eq!(task.result, "100000", "{task:?}\n{}", host.last_lines());
+    assert_eq!(task.attempts, 2);
+    stage.stop(host);
+    stage.check_ledger(2, 0);
+}
+
+/// A handler that sleeps, uploads, calls, sleeps and uploads, in a host that dies at the `nth` sync
+/// of one of its threads; the next one ends it.
+fn check_death(asking: Asking, nth: u64) -> bool {
+    let stage = Stage::new("240", asking);
+    stage.prime();
+    let mut host = stage.host_that_dies_at_sync(nth);
+    let is_alive = stage.ended_alive(&mut host);
+    if is_alive {
+        stage.stop(host);
+    }
+    let host = stage.host();
+    let task = stage.ended();
+    assert_eq!(
+        task.state,
+        "SUCCESS",
+        "sync {nth}: {task:?}\n{}",
+        host.last_lines()
+    );
+    let uploads = stage.service.uploads();
+    let (first, last): (Vec<_>, Vec<_>) = uploads
+        .into_iter()
+        .partition(|upload| !upload.body.windows(7).any(|part| part == b"greeted"));
+    check_same(&first);
+    check_same(&last);
+    assert_eq!(stage.service.done(), 2, "sync {nth}");
+    assert!(task.result.contains("before the sleep"), "{task:?}");
+    stage.stop(host);
+    stage.check_ledger(2, 0);
+    !is_alive
+}
+
+#[test]
+fn a_host_that_dies_at_any_durable_step_of_a_waiting_handler_does_everything_once() {
+    if !has_strace() {
+        return;
+    }
+    let points = number("GWASP_POINTS", 8);
+    for asking in [Asking::CanBeAsked, Asking::HonoursKeys] {
+        let mut deaths = 0;
+        for nth in 1..=points {
+            deaths += u64::from(check_death(asking, 3 + nth));
+        }
+        record(&json!({
+            "what": format!("a handler that waits, {asking:?}"),
+            "faults": deaths, "packets": points, "tasks": 2 * points, "lost": 0, "doubled": 0,
+        }))
+        .unwrap();
+        assert!(deaths > points / 2, "only {deaths} hosts died");
+    }
+}
