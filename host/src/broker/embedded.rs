@@ -304,6 +304,8 @@ mod tests {
         tasks_of_one_key_take_turns,
         values_are_written_with_the_outcome,
         a_child_is_made_once,
+        a_task_goes_on_when_all_that_it_called_have_ended,
+        a_task_that_sleeps_is_leased_when_it_is_due,
         the_first_task_to_claim_a_name_has_it,
         the_lowest_priority_number_is_served_first,
         a_blob_is_found_under_its_digest,

@@ -22,6 +22,7 @@ mod ledger;
 mod logs;
 mod marks;
 mod parking;
+mod parking_model;
 mod pausing;
 mod reopening;
 mod resuming;
