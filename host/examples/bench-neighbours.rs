@@ -22,6 +22,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use gwasp::config::Config;
 use gwasp::host::{Host, Places};
+use gwasp::settings::Unchanging;
 use gwasp::stop::StopSignal;
 use gwasp_store::{Reader, TaskFilter, TaskView};
 
@@ -108,7 +109,10 @@ async fn run(
     spinners: usize,
 ) -> Vec<Window> {
     let stop = StopSignal::default();
-    let host = Host::new(config, places, stop.clone()).await.unwrap();
+    let source = std::sync::Arc::new(Unchanging(config.clone()));
+    let host = Host::new(config, places, stop.clone(), source)
+        .await
+        .unwrap();
     let notices = dir.join("notices");
     let mut replay = replay(&places.program, &notices);
     let drain = stop.drain.clone();

@@ -11,16 +11,17 @@ mod embedded;
 mod operations;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 pub use embedded::Embedded;
 pub use gwasp_store::{
-    Accepted, Acted, Commit, Depth, Disk, DiskLevel, Event, EventKind, Events, Failure, Input,
-    JournalEntry, KvWrite, Lease, NewPacket, NewRefusal, NewTask, Offer, Origin, PacketRecord,
-    PacketSeq, Pause, PluginRecord, RetryPolicy, Revocation, RouteChange, RouteRecord, Running,
-    Scope, State, Step, StoreError, Submission, TaskAction, TaskDetail, TaskEnd, TaskFilter,
-    TaskId, TaskView, Token, VersionRecord, VersionTasks, Wait,
+    Accepted, Acted, Commit, Depth, Disk, DiskLevel, Event, EventKind, Events, Failure, GapMark,
+    Input, JournalEntry, KvWrite, Lease, NewPacket, NewRefusal, NewTask, Offer, Origin,
+    PacketRecord, PacketSeq, Pause, PluginRecord, RetryPolicy, Revocation, RouteChange,
+    RouteRecord, Running, Scope, State, Step, StoreError, Submission, TaskAction, TaskDetail,
+    TaskEnd, TaskFilter, TaskId, TaskView, Token, VersionRecord, VersionTasks, Wait, day_of,
 };
 pub use operations::{MOST_TASKS, Operations, TaskSelection};
 
@@ -171,5 +172,49 @@ pub trait Broker: std::fmt::Debug + Send + Sync {
     fn close(&self) -> Answer<'_, Result<(), BrokerError>>;
 }
 
+/// Reads from a broker on a thread that may wait for a disk, as the runtime's must not.
+///
+/// # Errors
+/// Those of `read`; [`BrokerError::Closed`] where the runtime ends.
+pub async fn read<B, T>(
+    broker: &Arc<B>,
+    read: impl FnOnce(&B) -> Result<T, BrokerError> + Send + 'static,
+) -> Result<T, BrokerError>
+where
+    B: Broker + ?Sized + 'static,
+    T: Send + 'static,
+{
+    let broker = Arc::clone(broker);
+    match tokio::task::spawn_blocking(move || read(&*broker)).await {
+        Ok(answer) => answer,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_cancelled) => Err(BrokerError::Closed),
+        },
+    }
+}
+
 #[cfg(test)]
 mod conformance;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_read_does_not_hold_the_runtime_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let broker = Embedded::open(directory.path(), BTreeSet::new());
+        let broker = Arc::new(broker.unwrap());
+        let (sender, receiver) = std::sync::mpsc::channel();
+        // This test's runtime has one thread, which sends what the reading thread waits for.
+        let waits = read(&broker, move |broker| {
+            receiver
+                .recv_timeout(std::time::Duration::from_secs(60))
+                .unwrap();
+            broker.routes()
+        });
+        let (routes, ()) = tokio::join!(waits, async { sender.send(()).unwrap() });
+        assert_eq!(routes.unwrap().0, 0);
+    }
+}

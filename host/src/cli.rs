@@ -16,12 +16,14 @@ mod explain;
 mod glob;
 mod layers;
 mod ledger;
+mod log;
 mod new;
 mod notice;
 mod packet;
 mod pause;
 mod places;
 mod plugin;
+mod reload;
 mod replay;
 mod run;
 mod send;
@@ -88,8 +90,8 @@ enum Command {
     Status(status::Args),
     /// Looks at the plugins of a running host, and decides about them.
     Plugin(plugin::Args),
-    /// Has a running host look at its plugin directory now.
-    Reload(plugin::ReloadArgs),
+    /// Has a running host read its configuration again, then look at its plugin directory.
+    Reload(reload::Args),
     /// Shows where every packet and task is, and whether that adds up.
     Ledger(ledger::Args),
     /// Stops handlers of a running host for a while.
@@ -149,7 +151,7 @@ pub fn main() -> ExitCode {
         Command::Send(args) => asynchronous(send::run(args)),
         Command::Status(args) => asynchronous(status::run(args)),
         Command::Plugin(args) => asynchronous(plugin::run(args)),
-        Command::Reload(args) => asynchronous(plugin::reload(args)),
+        Command::Reload(args) => asynchronous(reload::run(args)),
         Command::Ledger(args) => ledger::run(&args),
         Command::Pause(args) => asynchronous(pause::pause(args)),
         Command::Unpause(args) => asynchronous(pause::unpause(args)),

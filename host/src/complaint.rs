@@ -12,10 +12,10 @@ use crate::config::{ConfigError, QueueError};
 use crate::control::{ClientError, SocketError};
 use crate::dryrun::DryRunError;
 use crate::effects::ResumeError;
-use crate::explain::{Code, code};
+use crate::explain::{Code, Coded, code};
 use crate::guest_build::BuildError;
 use crate::guest_build::packages::PackagesError;
-use crate::host::HostError;
+use crate::host::{HostError, ReloadError};
 use crate::listeners::vtp::author::SubmitError;
 use crate::listeners::vtp::{DialError, ProbeError, TlsSetupError, replay};
 use crate::operations::RedispatchError;
@@ -27,12 +27,6 @@ use crate::rollout::{PluginsError, StartError};
 use crate::routes::ManifestError;
 use crate::services::{HttpError, SecretError};
 use crate::workers::PoolError;
-
-/// An error that has a code.
-trait Coded {
-    /// Its code.
-    fn code(&self) -> Code;
-}
 
 /// An error of the command line, which has no type of its own.
 #[derive(Debug)]
@@ -92,6 +86,7 @@ fn own_code(error: &(dyn Error + 'static)) -> Option<Code> {
         SecretError,
         TlsSetupError,
         HostError,
+        ReloadError,
         PluginsError,
         StartError,
         LoadError,
@@ -179,6 +174,15 @@ impl Coded for HostError {
     }
 }
 
+impl Coded for ReloadError {
+    fn code(&self) -> Code {
+        match self {
+            Self::QueueHasTasks { .. } | Self::QueueIsNamed { .. } => code::QUEUE_IN_USE,
+            Self::Part(error) => error.code(),
+        }
+    }
+}
+
 impl Coded for StartError {
     fn code(&self) -> Code {
         match self {
@@ -200,7 +204,7 @@ impl Coded for ClientError {
     fn code(&self) -> Code {
         match self {
             Self::NoHost { .. } => code::NO_HOST,
-            Self::Refused(_) => code::REFUSED,
+            Self::Refused(problem) => problem.code().unwrap_or(code::REFUSED),
             Self::Late(_) | Self::Failed(_) => code::HOST_SILENT,
         }
     }
@@ -222,6 +226,7 @@ impl Coded for PluginsError {
 impl Coded for LoadError {
     fn code(&self) -> Code {
         match self {
+            Self::Permission(error) => error.code(),
             Self::Name(_) => code::PLUGIN_NAME,
             Self::Component(error) => error.code(),
             Self::Compile(error) => error.code(),
@@ -395,7 +400,9 @@ impl Coded for BackupError {
     fn code(&self) -> Code {
         match self {
             Self::Open(error) => error.code(),
+            Self::InUse { .. } => code::STORE_IN_USE,
             Self::Exists(_)
+            | Self::Unfinished(_)
             | Self::Io { .. }
             | Self::Database { .. }
             | Self::Missing(_)

@@ -9,11 +9,13 @@ mod kernels;
 mod layers;
 mod limits;
 mod listeners;
+mod log;
 mod mode;
 mod names;
 mod queues;
 pub mod reload;
 mod retention;
+mod rights;
 mod secrets;
 mod services;
 mod vtp;
@@ -35,13 +37,17 @@ pub use kernels::KernelsConfig;
 pub use layers::{Layer, VARIABLES};
 pub use limits::LimitsConfig;
 pub use listeners::ListenerConfig;
+pub use log::{LogConfig, LogFormat};
 pub use mode::Mode;
-pub use names::{is_meant, nearest};
 pub use queues::{ByteSize, DefaultPool, QueueConfig, QueueError, Queues, SizeError};
 pub use retention::{RetentionConfig, RetentionError};
+pub use rights::Rights;
 pub use secrets::{Hidden, SecretConfig, SecretSource, SecretSourceError};
 pub use services::{KeyPath, Lookup, Origin, ResolveConfig, ServiceConfig, ServiceError};
 pub use vtp::{BrokerAddress, NoAddress, TlsConfig, VtpConfig};
+
+/// The profile that goes without saying.
+pub const PRODUCTION: &str = "production";
 
 /// Everything that a host is told.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
@@ -80,14 +86,8 @@ pub struct Config {
     pub drain: DrainConfig,
     /// When the host ends by itself.
     pub limits: LimitsConfig,
-}
-
-impl Config {
-    /// Whether the handlers of `plugin` run without any effect.
-    pub fn is_shadow(&self, plugin: &str) -> bool {
-        let grant = self.grants.get(plugin);
-        self.mode == Mode::Shadow || grant.is_some_and(|grant| grant.mode == Mode::Shadow)
-    }
+    /// What is logged, and how.
+    pub log: LogConfig,
 }
 
 /// `[store]`.
@@ -142,14 +142,6 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// The entries that the grant of `plugin` may still need: see [`Grant::lacks`].
-    pub fn lacks(&self, plugin: &str, interfaces: &[&str]) -> Vec<&'static str> {
-        match self.grants.get(plugin) {
-            Some(grant) => grant.lacks(interfaces),
-            None => Grant::default().lacks(interfaces),
-        }
-    }
-
     /// Parses the text of the file at `path`, which is for messages alone.
     ///
     /// # Errors

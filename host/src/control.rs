@@ -9,8 +9,10 @@
 //! turns requests into calls and answers into JSON.
 
 mod actions;
+mod body;
 mod caller;
 mod client;
+mod connections;
 mod problem;
 mod routes;
 mod socket;
@@ -23,24 +25,28 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
 use crate::broker::Operations;
 use crate::listeners::state::ListenerState;
 use crate::rollout::Plugins;
 use crate::routes::Routes;
+use crate::settings::Settings;
 use crate::stop::StopSignal;
 use crate::workers::Pools;
 
 pub use actions::{
-    MadeTask, Matching, Pause, PauseRequest, RedispatchAnswer, RedispatchRequest, ResumeRequest,
-    Scope, Settled, TaskAnswer, Tasks, TasksRequest, UnpauseRequest,
+    Held, HeldAnswer, HeldRequest, MadeTask, Matching, Pause, PauseRequest, RedispatchAnswer,
+    RedispatchRequest, ResumeRequest, Scope, Settled, TaskAnswer, Tasks, TasksRequest,
+    UnpauseRequest,
 };
+pub use caller::own_name;
 pub use client::{Client, ClientError};
 pub use problem::Problem;
 pub use routes::{RollBack, description};
 pub use socket::{Socket, SocketError};
-pub use status::{PluginStatus, QueueStatus, Remark, RunningTask, Status, Verdict};
+pub use status::{
+    DiskStatus, Gap, PluginStatus, QueueStatus, Remark, RunningTask, Status, Verdict,
+};
 
 /// How long answers that are under way may take once the host has nothing more to say.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -53,11 +59,13 @@ pub struct Control {
     /// Which handlers a packet matches now.
     pub routes: watch::Receiver<Arc<Routes>>,
     /// One for each connection to a stream.
-    pub listeners: Vec<Arc<ListenerState>>,
+    pub listeners: watch::Receiver<Vec<Arc<ListenerState>>>,
     /// Where tasks run.
     pub pools: Arc<Pools>,
     /// What is run.
     pub plugins: Plugins,
+    /// The configuration in force.
+    pub settings: Settings,
     /// The store's directory.
     pub store: PathBuf,
     /// When the host started.
@@ -69,23 +77,15 @@ pub struct Control {
 impl Control {
     /// Answers until `closing`.
     pub async fn serve(self, socket: Socket, closing: CancellationToken) {
-        let stop = closing.clone();
-        let service =
-            routes::router(Arc::new(self)).into_make_service_with_connect_info::<caller::Caller>();
         let (listener, _place) = socket.into_parts();
-        let serving = axum::serve(listener, service)
-            .with_graceful_shutdown(async move { stop.cancelled().await })
-            .into_future();
+        let router = routes::router(Arc::new(self));
+        let serving = connections::serve(listener, router, closing.clone());
         let late = async {
             closing.cancelled().await;
             tokio::time::sleep(LAST_ANSWERS).await;
         };
         tokio::select! {
-            served = serving => {
-                if let Err(error) = served {
-                    warn!(target: "gwasp::control", %error, "the control socket does not answer any more");
-                }
-            }
+            () = serving => {}
             () = late => {}
         }
     }

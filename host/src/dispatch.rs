@@ -18,6 +18,7 @@ use tracing::{debug, error, info, warn};
 use self::record::new_refusal;
 pub use self::record::{archived, new_packet, offer, tasks_of};
 use crate::broker::{Accepted, Broker, BrokerError, NewRefusal, Offer};
+use crate::explain::Coded as _;
 use crate::intake::{Arrival, Delivery, Kept, NotKept, Receipt};
 use crate::packet::{Packet, Refusal};
 use crate::routes::Routes;
@@ -164,7 +165,7 @@ impl Dispatcher {
         for (source, packets) in std::mem::take(&mut self.owed) {
             if let Err(error) = self.broker.note_unconfirmed(&source, packets).await {
                 self.stop.heed(&error);
-                error!(target: "gwasp::packet", %error, source, packets, "unconfirmed packets not counted yet");
+                error!(target: "gwasp::packet", code = error.code().as_str(), %error, source, packets, "unconfirmed packets not counted yet");
                 self.owe(&source, packets);
             }
         }
@@ -215,7 +216,7 @@ impl Dispatcher {
                 self.refuse(refusals.zip(receipts).collect(), line).await;
             }
             Err(error) => {
-                error!(target: "gwasp::packet", error = %chain(&error), packets = packets.len(), "packets not kept");
+                error!(target: "gwasp::packet", code = error.code().as_str(), error = %chain(&error), packets = packets.len(), "packets not kept");
                 for packet in &packets {
                     self.owe(&packet.source, 1);
                 }
@@ -236,7 +237,7 @@ impl Dispatcher {
     async fn waits(&self, error: &BrokerError, packets: usize, line: &mut Line) -> bool {
         let waits = matches!(error, BrokerError::Full { .. }) && !self.stop.drain.is_cancelled();
         if waits {
-            error!(target: "gwasp::packet", error = %chain(error), packets, "no space; packets wait and get no receipts");
+            error!(target: "gwasp::packet", code = error.code().as_str(), error = %chain(error), packets, "no space; packets wait and get no receipts");
             line.has_waited = true;
             self.pause(line).await;
         }
@@ -314,7 +315,7 @@ impl Dispatcher {
                 }
             }
             Err(error) => {
-                error!(target: "gwasp::packet", error = %chain(&error), "refused packets not kept");
+                error!(target: "gwasp::packet", code = error.code().as_str(), error = %chain(&error), "refused packets not kept");
                 for source in &sources {
                     self.owe(source, 1);
                 }

@@ -12,6 +12,12 @@ use serde::{Serialize, Serializer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Code(&'static str);
 
+/// An error that has a code; `complaint` says which.
+pub(crate) trait Coded {
+    /// Its code.
+    fn code(&self) -> Code;
+}
+
 impl Code {
     /// The code.
     pub const fn as_str(self) -> &'static str {
@@ -122,6 +128,8 @@ codes! {
     SECRET = "E0105";
     /// Certificates cannot be used.
     CERTIFICATES = "E0106";
+    /// A queue that is in use would go.
+    QUEUE_IN_USE = "E0107";
     /// A plugin's file has a name that cannot be one.
     PLUGIN_NAME = "E0201";
     /// A file is no plugin.
@@ -242,6 +250,8 @@ codes! {
     HOST_SILENT = "E0708";
     /// The host cannot be controlled.
     CONTROL_SOCKET = "E0709";
+    /// A request to the control socket cannot be read.
+    CONTROL_REQUEST = "E0710";
     /// A plugin could not be built.
     BUILD = "E0801";
 }

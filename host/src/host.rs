@@ -5,10 +5,12 @@
 //! back; the store last.
 
 mod limits;
+mod listening;
+mod reload;
 pub mod supervisor;
 mod watchdog;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -16,29 +18,31 @@ use std::time::Duration;
 
 use gwasp_store::Retention;
 use jiff::Timestamp;
-use rand::RngExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 use crate::broker::{Broker, BrokerError, Embedded, Operations};
-use crate::config::{Config, Grant, LimitsConfig, ListenerConfig};
+use crate::config::{Config, ListenerConfig, Rights};
 use crate::control::{Control, Socket, SocketError};
 use crate::dispatch::Dispatcher;
 use crate::effects::{self, KernelThreads, World};
+use crate::explain::Coded as _;
 use crate::intake::{self, Intake};
-use crate::listeners::vtp::{TlsSetupError, VtpListener};
+use crate::listeners::vtp::TlsSetupError;
 use crate::plugins::{CompileError, Compiler, EngineError, Loader, Ticker};
 use crate::rollout::{Follower, Parts, Plugins, StartError, Wish};
-use crate::routes::Routes;
 use crate::services::{HttpError, HttpServices};
+use crate::settings::{self, ConfigSource, InForce, Settings};
 use crate::stop::StopSignal;
 use crate::text::chain;
 use crate::workers::{PoolError, Pools, Registry, Shared};
-use limits::Limits;
+use listening::{Listening, Made};
+use reload::{Live, Reloader};
+
+pub use reload::ReloadError;
 
 /// How long what was read may take to be accepted at the end.
 const ACCEPT_DEADLINE: Duration = Duration::from_secs(10);
@@ -124,27 +128,22 @@ pub enum End {
 #[derive(Debug)]
 pub struct Host {
     broker: Arc<dyn Broker>,
-    operations: Arc<dyn Operations>,
-    pools: Arc<Pools>,
     follower: Follower,
     plugins: Plugins,
     wishes: mpsc::Receiver<Wish>,
-    routes: watch::Receiver<Arc<Routes>>,
-    listeners: Vec<(String, VtpListener)>,
+    settings: Settings,
+    reloads: mpsc::Receiver<settings::Wish>,
+    listeners: Made,
     control: Socket,
     store: PathBuf,
     ticker: Ticker,
-    stop: StopSignal,
     workers_stop: CancellationToken,
-    drain_deadline: Duration,
-    /// No stop takes longer.
-    longest_stop: Duration,
-    limits: LimitsConfig,
-    born: Instant,
+    live: Live,
 }
 
 impl Host {
-    /// Opens the store, loads the plugins and makes pools and listeners.
+    /// Opens the store, loads the plugins and makes pools and listeners. `config` is what
+    /// `source` had, and what it has later is taken by a reload.
     ///
     /// A plugin that does not load is reported and keeps its routes; everything else that is
     /// missing is an error.
@@ -155,6 +154,7 @@ impl Host {
         config: &Config,
         places: &Places,
         stop: StopSignal,
+        source: Arc<dyn ConfigSource>,
     ) -> Result<Self, HostError> {
         let born = Instant::now();
         let operations = broker(config, places)?;
@@ -166,9 +166,12 @@ impl Host {
         let workers_stop = CancellationToken::new();
         let (routes, newest) = watch::channel(Arc::default());
         let (served, queues) = watch::channel(BTreeSet::new());
+        let (rights, given) = watch::channel(Arc::new(Rights::of(config)));
+        let http = HttpServices::new(&config.services, &config.secrets, Handle::current())?;
+        let (http, services) = watch::channel(Arc::new(http));
         let world = World {
             broker: Arc::clone(&broker),
-            http: HttpServices::new(&config.services, &config.secrets, Handle::current())?,
+            http: services,
             routes: newest.clone(),
             queues,
             kernels: KernelThreads::new(&config.kernels),
@@ -176,8 +179,7 @@ impl Host {
         };
         let shared = Shared {
             world: Arc::new(world),
-            mode: config.mode,
-            grants: Arc::new(grants(config)),
+            rights: given.clone(),
             loader: Arc::clone(&loader),
             registry: Arc::clone(&registry),
             ticker: ticker.clone(),
@@ -192,27 +194,34 @@ impl Host {
             pools: Arc::clone(&pools),
             routes,
             stop: stop.clone(),
-            config: config.clone(),
+            rights: given,
         };
         let (plugins, wishes) = Plugins::channel();
+        let (in_force, settings, reloads) = in_force(config, &source);
         Ok(Self {
             broker,
-            operations,
-            pools,
             follower: Follower::start(parts, &places.plugins).await?,
-            plugins,
+            plugins: plugins.clone(),
             wishes,
-            routes: newest,
-            listeners: listeners(config)?,
+            settings,
+            reloads,
+            listeners: listening::make(config, |_, _| false)?,
             control: Socket::bind(&places.store)?,
             store: places.store.clone(),
             ticker,
-            stop,
             workers_stop,
-            drain_deadline: config.drain.deadline,
-            longest_stop: longest_stop(config),
-            limits: config.limits.clone(),
-            born,
+            live: Live {
+                operations,
+                pools,
+                rights,
+                http,
+                routes: newest,
+                plugins,
+                stop,
+                source,
+                in_force,
+                born,
+            },
         })
     }
 
@@ -221,47 +230,53 @@ impl Host {
         self.plugins.clone()
     }
 
+    /// The way to have the configuration read again while this host runs.
+    pub fn settings(&self) -> Settings {
+        self.settings.clone()
+    }
+
     /// Runs until told to stop; `ready` is called once packets can be taken and kept.
     ///
     /// # Errors
     /// [`HostError`] when a thread cannot be started.
     pub async fn run(self, ready: impl FnOnce()) -> Result<End, HostError> {
-        self.pools.start()?;
-        let connections = self.listeners.iter().flat_map(|(_, one)| one.states());
+        let Live { pools, stop, .. } = &self.live;
+        let (pools, stop) = (Arc::clone(pools), stop.clone());
+        pools.start()?;
+        let (states, connections) = watch::channel(Vec::new());
         let control = Control {
-            broker: self.operations,
-            routes: self.routes.clone(),
-            listeners: connections.cloned().collect(),
-            pools: Arc::clone(&self.pools),
+            broker: Arc::clone(&self.live.operations),
+            routes: self.live.routes.clone(),
+            listeners: connections,
+            pools: Arc::clone(&pools),
             plugins: self.plugins,
+            settings: self.settings.clone(),
             store: self.store,
             started: Timestamp::now(),
-            stop: self.stop.clone(),
+            stop: stop.clone(),
         };
         let closing = CancellationToken::new();
         let control = tokio::spawn(control.serve(self.control, closing.clone()));
         let (intake, deliveries) = Intake::channel(intake::CAPACITY);
-        let dispatcher = Dispatcher::new(Arc::clone(&self.broker), self.routes, self.stop.clone());
+        let routes = self.live.routes.clone();
+        let dispatcher = Dispatcher::new(Arc::clone(&self.broker), routes, stop.clone());
         let dispatch = tokio::spawn(dispatcher.run(deliveries));
-        let mut listening = JoinSet::new();
-        let listeners = self.listeners.len();
-        for (name, listener) in self.listeners {
-            debug!(target: "gwasp::host", listener = %name, "listening");
-            listening.spawn(listener.run(intake.clone(), self.stop.drain.clone()));
-        }
-        let own = self.limits.watchdog;
-        listening.spawn(watchdog::start(intake, own, self.stop.drain.clone())?);
-        if let Some(limits) = Limits::draw(&self.limits, || rand::rng().random()) {
-            listening.spawn(limits.watch(self.stop.clone(), self.born));
-        }
-        let following = self.follower.run(self.wishes, self.stop.drain.clone());
-        let following = tokio::spawn(following);
+        let mut listening = Listening::new(intake.clone(), stop.clone(), states);
+        listening.start(self.listeners, &*self.broker).await;
+        let own = self.settings.in_force().config.limits.watchdog;
+        let watching = tokio::spawn(watchdog::start(intake, own, stop.drain.clone())?);
+        let reloader = Reloader::new(self.live, listening);
+        let reloading = tokio::spawn(reloader.run(self.reloads));
+        let following = tokio::spawn(self.follower.run(self.wishes, stop.drain.clone()));
         ready();
 
-        supervisor::tell_status(&*self.broker, &self.stop, listeners).await;
-        supervisor::stopping(self.longest_stop, self.broker.open_tasks());
-        info!(target: "gwasp::host", "stopping: no more packets are taken; a second signal stops at once");
-        while listening.join_next().await.is_some() {}
+        supervisor::tell_status(&*self.broker, &stop, &self.settings).await;
+        let config = &self.settings.in_force().config;
+        supervisor::stopping(longest_stop(config), self.broker.open_tasks());
+        info!(target: "gwasp::host", "stopping: no more packets are taken; a second signal stops at once, and may leave external effects that are under way in doubt");
+        for ending in [watching, reloading] {
+            drop(ending.await);
+        }
         if tokio::time::timeout(FOLLOWER_DEADLINE, following)
             .await
             .is_err()
@@ -271,19 +286,19 @@ impl Host {
         let dispatched = tokio::time::timeout(ACCEPT_DEADLINE, dispatch).await;
         let dispatched = dispatched.ok().and_then(Result::ok);
         self.workers_stop.cancel();
-        let end = drain(self.pools.stop(), self.drain_deadline, &self.stop.now).await;
+        let end = drain(pools.stop(), config.drain.deadline, &stop.now).await;
         self.ticker.close();
         closing.cancel();
         drop(control.await);
         match dispatched {
             Some(dispatched) if dispatched.all_counted => {
-                close(&*self.broker, dispatched.packets, &self.stop).await;
+                close(&*self.broker, dispatched.packets, &stop).await;
             }
             _ => {
                 error!(target: "gwasp::host", "packets were read and neither kept nor counted: the next start marks a gap");
             }
         }
-        Ok(if self.stop.has_failed() {
+        Ok(if stop.has_failed() {
             End::DiskFailed
         } else {
             end
@@ -315,7 +330,7 @@ async fn close(broker: &dyn Broker, packets: u64, stop: &StopSignal) {
         }
         Err(error) => {
             stop.heed(&error);
-            error!(target: "gwasp::host", error = %chain(&error), "the store did not close cleanly");
+            error!(target: "gwasp::host", code = error.code().as_str(), error = %chain(&error), "the store did not close cleanly");
         }
     }
 }
@@ -349,10 +364,10 @@ async fn drain(slots: Vec<JoinHandle<()>>, deadline: Duration, now: &Cancellatio
     } else {
         "the drain deadline"
     };
-    info!(target: "gwasp::host", reason, ?deadline, "giving back the tasks of handlers that still run; they run again at the next start");
+    info!(target: "gwasp::host", reason, ?deadline, "giving back the tasks of handlers that still run; they go on at the next start, but one with an external effect under way may be set aside as in doubt: see `gwasp explain E0304`");
     now.cancel();
     if tokio::time::timeout(CANCEL_DEADLINE, joined).await.is_err() {
-        warn!(target: "gwasp::host", "some handlers did not stop; their tasks are run again at the next start");
+        warn!(target: "gwasp::host", "some handlers did not stop; their tasks go on at the next start, and an external effect under way may be in doubt");
     }
     if hasty { End::Hasty } else { End::Clean }
 }
@@ -380,25 +395,27 @@ fn broker(config: &Config, places: &Places) -> Result<Arc<dyn Operations>, HostE
     Ok(Arc::new(broker))
 }
 
-fn grants(config: &Config) -> HashMap<String, Arc<Grant>> {
-    config
-        .grants
-        .iter()
-        .map(|(plugin, grant)| (plugin.clone(), Arc::new(grant.clone())))
-        .collect()
+/// The configuration that a host starts with, as what is in force, and the way to another one.
+fn in_force(
+    config: &Config,
+    source: &Arc<dyn ConfigSource>,
+) -> (
+    watch::Sender<Arc<InForce>>,
+    Settings,
+    mpsc::Receiver<settings::Wish>,
+) {
+    let (in_force, seen) = watch::channel(Arc::new(InForce {
+        config: config.clone(),
+        since: Timestamp::now(),
+        by: "the start".to_owned(),
+    }));
+    let (settings, reloads) = Settings::channel(seen, Arc::clone(source));
+    (in_force, settings, reloads)
 }
 
-fn listeners(config: &Config) -> Result<Vec<(String, VtpListener)>, HostError> {
-    let mut listeners = Vec::new();
-    for (name, listener) in &config.listeners {
-        let ListenerConfig::Vtp(vtp) = listener;
-        let listener = VtpListener::new(vtp.clone()).map_err(|source| HostError::Listener {
-            name: name.clone(),
-            source,
-        })?;
-        listeners.push((name.clone(), listener));
-    }
-    Ok(listeners)
+/// Says which secrets of a configuration cannot be put into a request now.
+pub fn warn_of_secrets(config: &Config) {
+    reload::warn_of_secrets(config);
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ pub mod plugins;
 pub mod rollout;
 pub mod routes;
 pub mod services;
+pub mod settings;
 pub mod stop;
 pub mod task;
 pub(crate) mod text;

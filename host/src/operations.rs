@@ -3,18 +3,25 @@
 //!
 //! The control socket calls these; answers are plain values for it to pass on.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::broker::{
-    BrokerError, Operations, Origin, PacketRecord, PacketSeq, State, Submission, TaskId,
-    TaskSelection,
+    Acted, BrokerError, Operations, Origin, PacketRecord, PacketSeq, PluginRecord, State,
+    Submission, TaskAction, TaskId, TaskSelection, read,
 };
 use crate::dispatch::{archived, tasks_of};
 use crate::effects::{Decision, resumption};
-use crate::packet::unix_nanos;
-use crate::routes::Routes;
+use crate::packet::{Flag, Packet, unix_nanos};
+use crate::routes::{Route, Routes, Unmatched};
 use crate::task::packet_task_id;
+
+/// The number of a packet's dispatch when it came.
+const ARRIVAL: u32 = 0;
+/// Most packets that were held back and are dispatched in one call.
+const MOST_HELD: usize = 10_000;
 
 /// What came of resuming one task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,28 +41,36 @@ pub enum Resumed {
 }
 
 /// Puts tasks that are set aside back into their queues: each goes on where it failed. `decision`
-/// is about the effect of each that is in doubt.
+/// is about the effect of each that is in doubt; `who` decides, in words for a person.
 ///
 /// # Errors
 /// When the broker does not answer. Tasks before that one are resumed.
 pub async fn resume(
-    broker: &dyn Operations,
+    broker: &Arc<dyn Operations>,
     tasks: TaskSelection,
     decision: Option<&Decision>,
+    who: &str,
 ) -> Result<Vec<(TaskId, Resumed)>, BrokerError> {
     let mut resumed = Vec::new();
-    for task in broker.selected(tasks)? {
-        resumed.push((task, resume_one(broker, task, decision).await?));
+    for task in read(broker, |broker| broker.selected(tasks)).await? {
+        resumed.push((task, resume_one(broker, task, decision, who).await?));
     }
     Ok(resumed)
 }
 
 async fn resume_one(
-    broker: &dyn Operations,
+    broker: &Arc<dyn Operations>,
     task: TaskId,
     decision: Option<&Decision>,
+    who: &str,
 ) -> Result<Resumed, BrokerError> {
-    let Some(detail) = broker.task(task)? else {
+    let found = read(broker, move |broker| {
+        let detail = broker.task(task)?;
+        detail
+            .map(|detail| Ok((detail, broker.journal(task)?)))
+            .transpose()
+    });
+    let Some((detail, journal)) = found.await? else {
         return Ok(Resumed::Unknown);
     };
     let view = detail.task;
@@ -65,14 +80,19 @@ async fn resume_one(
     let is_in_doubt = view
         .failure
         .is_some_and(|failure| failure.kind == "in-doubt");
-    let journal = broker.journal(task)?;
     let plan = match resumption(&journal, is_in_doubt, decision.cloned()) {
         Ok(plan) => plan,
         Err(error) => return Ok(Resumed::Refused(error.to_string())),
     };
     let replayed = plan.keep;
+    let what = match decision.filter(|_| is_in_doubt) {
+        Some(Decision::Done(_)) => "resumed; the effect in doubt was done",
+        Some(Decision::NotDone) => "resumed; the effect in doubt was not done",
+        None => "resumed",
+    };
+    let as_looked_at = (task, view.ended);
     let is_resumed = broker
-        .resume((task, view.ended), plan.keep, plan.replace)
+        .resume(as_looked_at, plan.keep, plan.replace, (what, who))
         .await?;
     Ok(if is_resumed {
         Resumed::Waits { replayed }
@@ -81,6 +101,22 @@ async fn resume_one(
             "somebody else resumed, restarted or dropped it just now; look at it again".to_owned(),
         )
     })
+}
+
+/// Does something to tasks and answers for each; at most [`MOST_TASKS`](crate::broker::MOST_TASKS)
+/// of those that match.
+///
+/// # Errors
+/// When the broker does not answer: nothing was done then.
+pub async fn act(
+    broker: &Arc<dyn Operations>,
+    tasks: TaskSelection,
+    action: TaskAction,
+    who: &str,
+) -> Result<Vec<(TaskId, Acted)>, BrokerError> {
+    let tasks = read(broker, |broker| broker.selected(tasks)).await?;
+    let acted = broker.act(tasks.clone(), action, who).await?;
+    Ok(tasks.into_iter().zip(acted).collect())
 }
 
 /// Why a packet is not dispatched again.
@@ -119,56 +155,179 @@ pub struct Redispatched {
 /// # Errors
 /// [`RedispatchError`]; nothing was made then.
 pub async fn redispatch(
-    broker: &dyn Operations,
+    broker: &Arc<dyn Operations>,
     routes: &Routes,
     packet: PacketSeq,
     handlers: Option<&[String]>,
 ) -> Result<Redispatched, RedispatchError> {
-    let record = broker.packet(packet)?;
-    let PacketRecord { packet: kept, .. } = record.ok_or(RedispatchError::Unknown(packet.0))?;
-    let read = archived(&kept);
-    let chosen = match handlers {
-        Some(names) => named(routes, names)?,
-        None => routes
-            .matching(&read)
-            .map_err(|reason| RedispatchError::Unmatched(reason.advice()))?,
-    };
+    let named = named_by(broker, routes, handlers).await?;
+    let kept = kept(broker, packet).await?;
+    let chosen = chosen(routes, &kept, named.as_deref())?;
     let dispatch = broker.next_dispatch(packet).await?;
-    let mut tasks = tasks_of(&read, &chosen, unix_nanos(Timestamp::now()));
-    for (task, route) in tasks.iter_mut().zip(&chosen) {
-        task.id = packet_task_id(&read.identity, &route.name(), dispatch);
+    let tasks = make(broker, (packet, &kept), &chosen, dispatch).await?;
+    Ok(Redispatched {
+        packet,
+        dispatch,
+        tasks,
+    })
+}
+
+/// What became of packets that had been held back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeldDispatched {
+    /// How many there are.
+    pub packets: usize,
+    /// There are more, older ones.
+    pub is_cut: bool,
+    /// The tasks that were made, with `PLUGIN.HANDLER` of each.
+    pub tasks: Vec<(TaskId, String)>,
+    /// How many no handler takes now either.
+    pub unmatched: usize,
+    /// How many cannot be read any more.
+    pub unreadable: usize,
+}
+
+/// Makes the tasks that packets would have made which were held back for `reason` and received
+/// since then, of the newest 10,000: for the handlers that they match now, or for those
+/// named. They are tasks of the packets' arrival: those that were made before, by doing this
+/// twice, are not made again.
+///
+/// # Errors
+/// [`RedispatchError`]. The tasks of older packets were made then, and doing it again goes on.
+pub async fn redispatch_held(
+    broker: &Arc<dyn Operations>,
+    routes: &Routes,
+    (reason, since): (Unmatched, i64),
+    handlers: Option<&[String]>,
+) -> Result<HeldDispatched, RedispatchError> {
+    let named = named_by(broker, routes, handlers).await?;
+    let held = move |broker: &(dyn Operations + 'static)| {
+        broker.unmatched(reason.as_str(), since, MOST_HELD + 1)
+    };
+    let mut packets = read(broker, held).await?;
+    let is_cut = packets.len() > MOST_HELD;
+    packets.truncate(MOST_HELD);
+    let mut done = HeldDispatched {
+        packets: packets.len(),
+        is_cut,
+        ..HeldDispatched::default()
+    };
+    // In the order in which they came.
+    for packet in packets.into_iter().rev() {
+        match make_up(broker, routes, packet, named.as_deref()).await {
+            Ok(tasks) => done.tasks.extend(tasks),
+            Err(RedispatchError::Unmatched(_)) => done.unmatched += 1,
+            Err(
+                RedispatchError::Unknown(_)
+                | RedispatchError::Broker(BrokerError::Dropped { .. } | BrokerError::Corrupt { .. }),
+            ) => done.unreadable += 1,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+async fn make_up(
+    broker: &Arc<dyn Operations>,
+    routes: &Routes,
+    packet: PacketSeq,
+    named: Option<&[Arc<Route>]>,
+) -> Result<Vec<(TaskId, String)>, RedispatchError> {
+    let kept = kept(broker, packet).await?;
+    let chosen = chosen(routes, &kept, named)?;
+    Ok(make(broker, (packet, &kept), &chosen, ARRIVAL).await?)
+}
+
+/// A packet as it is by now: one that a backup brought back is historic.
+async fn kept(broker: &Arc<dyn Operations>, packet: PacketSeq) -> Result<Packet, RedispatchError> {
+    let record = read(broker, move |broker| broker.packet(packet)).await?;
+    let PacketRecord { packet: record, .. } = record.ok_or(RedispatchError::Unknown(packet.0))?;
+    let mut kept = archived(&record);
+    let historic = Flag::Historic.as_str();
+    if record.flags.iter().any(|flag| flag == historic) {
+        kept.flags.push(Flag::Historic);
+    }
+    Ok(kept)
+}
+
+/// The routes with the names that somebody gave, where somebody did.
+async fn named_by(
+    broker: &Arc<dyn Operations>,
+    routes: &Routes,
+    names: Option<&[String]>,
+) -> Result<Option<Vec<Arc<Route>>>, RedispatchError> {
+    let Some(names) = names else {
+        return Ok(None);
+    };
+    let plugins = read(broker, |broker| broker.plugins()).await?;
+    named(&plugins, routes, names).map(Some)
+}
+
+/// The handlers that were named, else those that take the packet.
+fn chosen(
+    routes: &Routes,
+    packet: &Packet,
+    named: Option<&[Arc<Route>]>,
+) -> Result<Vec<Arc<Route>>, RedispatchError> {
+    match named {
+        Some(named) => Ok(named.to_vec()),
+        None => routes
+            .matching(packet)
+            .map_err(|reason| RedispatchError::Unmatched(reason.advice())),
+    }
+}
+
+/// Makes a packet's tasks of one dispatch; answers those that are new.
+async fn make(
+    broker: &Arc<dyn Operations>,
+    (seq, packet): (PacketSeq, &Packet),
+    routes: &[Arc<Route>],
+    dispatch: u32,
+) -> Result<Vec<(TaskId, String)>, BrokerError> {
+    let mut tasks = tasks_of(packet, routes, unix_nanos(Timestamp::now()));
+    for (task, route) in tasks.iter_mut().zip(routes) {
+        task.id = packet_task_id(&packet.identity, &route.name(), dispatch);
         task.origin = Origin::Redispatch;
     }
-    let made = tasks
+    let names: Vec<(TaskId, String)> = tasks
         .iter()
         .map(|task| (task.id, format!("{}.{}", task.plugin, task.handler)))
         .collect();
     let submissions = tasks.into_iter().map(|task| Submission {
         task,
-        packet: Some(packet),
+        packet: Some(seq),
     });
-    broker.submit(submissions.collect()).await?;
-    Ok(Redispatched {
-        packet,
-        dispatch,
-        tasks: made,
-    })
+    let made = broker.submit(submissions.collect()).await?;
+    let both = names.into_iter().zip(made);
+    Ok(both
+        .filter_map(|(name, is_new)| is_new.then_some(name))
+        .collect())
 }
 
 /// The routes with these names.
 fn named(
+    plugins: &[PluginRecord],
     routes: &Routes,
     names: &[String],
-) -> Result<Vec<std::sync::Arc<crate::routes::Route>>, RedispatchError> {
+) -> Result<Vec<Arc<Route>>, RedispatchError> {
     let of = |name: &String| {
         let (plugin, handler) = name.split_once('.').ok_or_else(|| {
             RedispatchError::Handler(format!("`{name}` is no handler; write PLUGIN.HANDLER"))
         })?;
-        routes
-            .task(plugin, handler)
-            .map_err(RedispatchError::Handler)
+        let known = routes.task(plugin, handler);
+        known.map_err(|nearest| why_none(plugins, plugin, nearest))
     };
     names.iter().map(of).collect()
+}
+
+/// Why a plugin has no such route: a disabled one has none at all, and no other is meant.
+fn why_none(plugins: &[PluginRecord], plugin: &str, nearest: String) -> RedispatchError {
+    let is_disabled = |one: &PluginRecord| one.plugin == plugin && one.disabled.is_some();
+    RedispatchError::Handler(if plugins.iter().any(is_disabled) {
+        format!("plugin `{plugin}` is disabled; `gwasp plugin enable {plugin}` ends that")
+    } else {
+        nearest
+    })
 }
 
 #[cfg(test)]

@@ -9,13 +9,22 @@ use std::fmt;
 
 use bytes::Bytes;
 use gwasp_formats::{NoticeType, Role};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 pub use self::digest::Digest;
+
+/// A packet that was under way for longer is old, by the clock of its transport.
+const MAX_AGE: SignedDuration = SignedDuration::from_hours(1);
 
 /// A moment in nanoseconds since the Unix epoch, as records have it.
 pub fn unix_nanos(time: Timestamp) -> i64 {
     i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX)
+}
+
+/// The moment that records have as nanoseconds since the Unix epoch.
+pub fn from_unix_nanos(nanos: i64) -> Timestamp {
+    // Years 1677 to 2262, which a timestamp has room for.
+    Timestamp::from_nanosecond(nanos.into()).unwrap_or_default()
 }
 
 /// What handlers are found by.
@@ -55,6 +64,8 @@ pub enum Flag {
     SameIdOtherBytes,
     /// The handler asked for an order, and the packet lacks what it is ordered by.
     NoOrderingKey,
+    /// It is of a store that was restored from a backup, and came before that.
+    Historic,
 }
 
 impl Flag {
@@ -67,6 +78,7 @@ impl Flag {
             Self::OddIvorn => "odd-ivorn",
             Self::SameIdOtherBytes => "same-id-other-bytes",
             Self::NoOrderingKey => "no-ordering-key",
+            Self::Historic => "historic",
         }
     }
 }
@@ -97,6 +109,16 @@ pub struct Packet {
     pub flags: Vec<Flag>,
     /// The exact bytes.
     pub payload: Bytes,
+}
+
+impl Packet {
+    /// Whether acting on it may be acting on yesterday's news: it was under way for more than an
+    /// hour, or a backup brought it back. How long it waits here makes no packet old, and a
+    /// transport that has no clock, such as VTP, is always live.
+    pub fn is_old(&self) -> bool {
+        let was_late = |sent| self.received.duration_since(sent) > MAX_AGE;
+        self.sent.is_some_and(was_late) || self.flags.contains(&Flag::Historic)
+    }
 }
 
 /// Bytes that a listener read and that are no packet.

@@ -68,6 +68,9 @@ impl Plugin {
 /// Why a file is no plugin that this host can run.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
+    /// Others can write to it.
+    #[error(transparent)]
+    Permission(#[from] PermissionError),
     /// Its name cannot stand in a configuration or in front of a handler's name.
     #[error(
         "a plugin cannot be named {0:?}; rename the file: letters, digits, `-` and `_`, at most \
@@ -114,6 +117,18 @@ impl PluginFile {
         Ok(Self::of_bytes(name, component::read(path)?.into()))
     }
 
+    /// Reads a file of a plugin directory, which has the grants and secrets of its name: only its
+    /// owner may write to it.
+    ///
+    /// # Errors
+    /// As [`PluginFile::read`], and [`LoadError::Permission`].
+    pub fn placed(name: &str, path: &Path) -> Result<Self, LoadError> {
+        if path.is_file() {
+            permissions::check_plugins(path)?;
+        }
+        Self::read(name, path)
+    }
+
     /// Takes bytes that were found before.
     pub fn of_bytes(name: &str, bytes: Bytes) -> Self {
         Self {
@@ -150,15 +165,17 @@ impl Loader {
         })
     }
 
-    /// Loads the plugin in `path`: reads, compiles, and asks what it is. Its name is the file's.
+    /// Loads the plugin in `path`, a file of a plugin directory: reads, compiles, and asks what it
+    /// is. Its name is the file's.
     ///
     /// # Errors
     /// [`LoadError`], whose chain of sources says why.
     pub fn load(&self, path: &Path) -> Result<Plugin, LoadError> {
-        self.load_as(&name_of(path), path)
+        let file = PluginFile::placed(&name_of(path), path)?;
+        self.prepare(&file, &CancellationToken::new())
     }
 
-    /// Loads the plugin in `path` under a name.
+    /// Loads the plugin in `path`, wherever that is, under a name.
     ///
     /// # Errors
     /// [`LoadError`], whose chain of sources says why.
@@ -232,12 +249,13 @@ pub enum DirectoryError {
         /// Why.
         source: std::io::Error,
     },
-    /// Others can write to it, or to a plugin in it.
+    /// Others can write to it.
     #[error("the plugin directory is refused")]
     Permission(#[from] PermissionError),
 }
 
-/// The plugin files in `directory`, sorted by name; hidden files are left out.
+/// The plugin files in `directory`, sorted by name; hidden files are left out. Whether others can
+/// write to a file is asked where it is read: that is no fault of its neighbours.
 ///
 /// # Errors
 /// [`DirectoryError`].
@@ -260,9 +278,6 @@ pub fn plugin_files(directory: &Path) -> Result<Vec<PathBuf>, DirectoryError> {
         }
     }
     permissions::check_plugins(directory)?;
-    for file in files.iter().filter(|file| file.is_file()) {
-        permissions::check_plugins(file)?;
-    }
     files.sort();
     Ok(files)
 }

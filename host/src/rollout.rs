@@ -17,6 +17,7 @@ use crate::broker::BrokerError;
 use crate::packet::Digest;
 use crate::plugins::{DirectoryError, PermissionError};
 use crate::routes::ManifestError;
+use crate::text::is_meant;
 use crate::workers::PoolError;
 
 pub(crate) use follow::Follower;
@@ -61,11 +62,11 @@ pub enum PluginsError {
     #[error("what is loaded stays")]
     Directory(#[from] DirectoryError),
     /// Nobody knows this plugin.
-    #[error("there is no plugin `{plugin}`{}", nearest.as_ref().map_or_else(String::new, |near| format!("; is `{near}` meant?")))]
+    #[error("there is no plugin `{plugin}`{}; `gwasp plugin list` has those there are", is_meant(.nearest.as_deref()))]
     Unknown {
         /// What was asked for.
         plugin: String,
-        /// The nearest that there is.
+        /// The one that may be meant.
         nearest: Option<String>,
     },
     /// It has no version that new tasks are for.

@@ -15,6 +15,7 @@ pub use manifest::{
 };
 
 use crate::packet::{Digest, Key, Packet};
+use crate::text::{is_meant, nearest};
 
 /// No `PLUGIN.NAME` is longer, in bytes.
 const LONGEST_NAME: usize = 300;
@@ -55,6 +56,8 @@ pub enum Unmatched {
     NoHandler,
     /// Handlers ask for its key, but for none of them is this role meant.
     HeldBack,
+    /// Handlers ask for its key and role, but none of them for old packets.
+    TooOld,
     /// Only handlers of plugins that were refused at the start ask for it.
     PluginRefused,
 }
@@ -65,13 +68,19 @@ impl Unmatched {
         match self {
             Self::NoHandler => "no-handler",
             Self::HeldBack => "held-back",
+            Self::TooOld => "too-old",
             Self::PluginRefused => "plugin-refused",
         }
     }
 
     /// The reason with this name in the ledger.
     pub fn named(name: &str) -> Option<Self> {
-        let all = [Self::NoHandler, Self::HeldBack, Self::PluginRefused];
+        let all = [
+            Self::NoHandler,
+            Self::HeldBack,
+            Self::TooOld,
+            Self::PluginRefused,
+        ];
         all.into_iter().find(|reason| reason.as_str() == name)
     }
 
@@ -80,7 +89,13 @@ impl Unmatched {
         match self {
             Self::NoHandler => "no handler asks for its notice type or node",
             Self::HeldBack => {
-                "handlers ask for it, and not for its role; `accept(test)` in a handler adds tests"
+                "handlers ask for it, and not for its role; `accept(test)` in a handler adds tests, \
+                 then `gwasp packet redispatch --held role --since 1d` makes up for those kept"
+            }
+            Self::TooOld => {
+                "handlers ask for it, and not for old packets; `--to PLUGIN.HANDLER` dispatches it \
+                 all the same, `accept(old)` in a handler adds them, and then `gwasp packet \
+                 redispatch --held age --since 1d` makes up for those kept"
             }
             Self::PluginRefused => {
                 "only plugins that were refused at the start ask for it; `gwasp check` says why"
@@ -146,11 +161,15 @@ impl Routes {
     pub fn matching(&self, packet: &Packet) -> Result<Vec<Arc<Route>>, Unmatched> {
         let mut routes = self.served.by_key(&packet.key);
         let is_asked_for = !routes.is_empty();
+        let at_any_age = |route: &Arc<Route>| route.entry.roles.accept_at_any_age(packet);
+        let is_old = routes.iter().any(at_any_age);
         routes.retain(|route| route.entry.roles.accept(packet));
         if routes.is_empty() {
             let mut refused = self.refused.by_key(&packet.key).into_iter();
             return Err(if refused.any(|route| route.entry.roles.accept(packet)) {
                 Unmatched::PluginRefused
+            } else if is_old {
+                Unmatched::TooOld
             } else if is_asked_for {
                 Unmatched::HeldBack
             } else {
@@ -167,10 +186,17 @@ impl Routes {
         self.names.keys().cloned().collect()
     }
 
+    /// The first entry whose tasks wait in `queue`, `PLUGIN.NAME`.
+    pub fn in_queue(&self, queue: &str) -> Option<&str> {
+        let mut routes = self.names.iter();
+        let found = routes.find(|(_, route)| route.entry.options.queue == queue);
+        found.map(|(name, _)| name.as_str())
+    }
+
     /// The entry `name` of `plugin`.
     ///
     /// # Errors
-    /// A text that names the nearest one.
+    /// A text that names the one that may be meant.
     pub fn task(&self, plugin: &str, name: &str) -> Result<Arc<Route>, String> {
         let wanted = format!("{plugin}.{name}");
         if let Some(route) = self.names.get(&wanted) {
@@ -184,14 +210,9 @@ impl Routes {
                 wanted.len()
             ));
         }
-        let nearest = self
-            .names
-            .keys()
-            .min_by_key(|known| strsim::damerau_levenshtein(known, &wanted));
-        Err(match nearest {
-            Some(nearest) => format!("there is no task `{wanted}`; the nearest is `{nearest}`"),
-            None => format!("there is no task `{wanted}`: no plugin declares any"),
-        })
+        let nearest = nearest(&wanted, self.names.keys().map(String::as_str));
+        let meant = is_meant(nearest.as_deref());
+        Err(format!("there is no task `{wanted}`{meant}"))
     }
 }
 

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use crate::broker::BrokerError;
+use crate::explain::Coded as _;
 use crate::text::chain;
 
 /// Tells a host to stop: once in order, a second time at once.
@@ -30,7 +31,7 @@ impl StopSignal {
     pub fn heed(&self, error: &BrokerError) {
         if matches!(error, BrokerError::Failed { .. }) && !self.failed.swap(true, Ordering::SeqCst)
         {
-            error!(target: "gwasp::host", error = %chain(error), "stopping: nothing can be kept");
+            error!(target: "gwasp::host", code = error.code().as_str(), error = %chain(error), "stopping: nothing can be kept");
             self.drain.cancel();
             self.now.cancel();
         }

@@ -1,4 +1,4 @@
-//! How errors read.
+//! How errors and strangers' text read, and what a name that is not there may have meant.
 
 /// `text` as one line of about `max` bytes, without control characters: a stranger's text can
 /// neither forge lines of a log nor drive a terminal.
@@ -31,6 +31,11 @@ pub(crate) fn printable(text: &str) -> String {
     shown
 }
 
+/// `text` without its ends of lines and wide gaps: what is shown below a line stands behind it.
+pub(crate) fn joined(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// Whether a character moves a terminal's cursor, ends a line, or turns the order of what follows
 /// (Unicode Standard Annex 9), so that a line seems to say something else.
 pub(crate) fn drives(character: char) -> bool {
@@ -54,9 +59,42 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// The name among `known` that differs from `name` by a typing error; of a short name that is
+/// one letter.
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    const TYPING_ERROR: usize = 2;
+    let most = TYPING_ERROR.min(name.len().div_ceil(3));
+    known
+        .filter(|known| *known != name)
+        .map(|known| (strsim::damerau_levenshtein(known, name), known))
+        .filter(|(distance, _)| *distance <= most)
+        .min()
+        .map(|(_, known)| known.to_owned())
+}
+
+/// The end of a sentence about a name that is not there; empty where `nearest` is none.
+pub(crate) fn is_meant(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |name| format!(" (is `{name}` meant?)"))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{one_line, printable};
+    use super::{nearest, one_line, printable};
+
+    #[track_caller]
+    fn check_nearest(name: &str, expected: Option<&str>) {
+        let known = ["bad", "fermi-log", "q"].into_iter();
+        assert_eq!(nearest(name, known).as_deref(), expected, "{name}");
+    }
+
+    #[test]
+    fn only_a_typing_error_makes_one_name_of_another() {
+        check_nearest("fermi-lgo", Some("fermi-log"));
+        check_nearest("fremi-lgo", Some("fermi-log"));
+        check_nearest("bat", Some("bad"));
+        check_nearest("nix", None);
+        check_nearest("superevents", None);
+    }
 
     #[test]
     fn a_line_cannot_drive_a_terminal_or_forge_another_line() {

@@ -15,5 +15,5 @@ mod slot;
 pub use invoke::{Invocation, Invoked, guest_input};
 pub use outcome::{Ended, FailureKind};
 pub use pool::{Pool, PoolError, Shared};
-pub use pools::Pools;
+pub use pools::{NewPools, Pools};
 pub use registry::{Registry, RunMark, Runs};

@@ -89,7 +89,7 @@ fn each_outcome_that_differs_is_shown_beside_what_was() {
             "\nnot as it was:\n",
         ],
     );
-    assert_eq!(shown.stdout.matches("  was  SUCCESS  \"v0\"").count(), 3);
+    assert_eq!(shown.stdout.matches("  was     SUCCESS  \"v0\"").count(), 3);
 }
 
 #[test]

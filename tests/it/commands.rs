@@ -130,6 +130,25 @@ fn a_host_can_be_looked_at_while_it_runs() {
     let page = Answer::of(site.scene.gwasp.command().args(["explain", "E0601"])).unwrap();
     check_says(&page, 0, &["# E0601: ", "## What to do"]);
 
+    let dead = ["task", "list", "--dead", "--handler", "effects-probe.write"];
+    check_says(
+        &site.gwasp(&dead),
+        0,
+        &["        [grants.effects-probe]\n", "        kv = true\n"],
+    );
+    let others = ["task", "list", "--json", "--error", "no such text"];
+    assert_eq!(site.gwasp(&others).stdout, "");
+
+    check_says(&site.gwasp(&["plugin", "disable", "fermi-log"]), 0, &[]);
+    let to = [
+        "packet",
+        "redispatch",
+        &packet,
+        "--to",
+        "fermi-log.log_position",
+    ];
+    check_says(&site.gwasp(&to), 1, &["`gwasp plugin enable fermi-log`"]);
+
     let second = site.gwasp(&["run"]);
     check_says(
         &second,

@@ -1,5 +1,8 @@
 //! A running host and who controls it: what it says of itself, and what it is told.
 
+mod asking;
+mod deciding;
+
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
@@ -37,8 +40,7 @@ impl Stage {
         );
         drop(nobody);
         fs::write(scene.path("gwasp.toml"), text).unwrap();
-        let host = scene.gwasp.run(&scene.path("gwasp.toml")).unwrap();
-        host.wait_for("being ready", START_LIMIT, is_ready).unwrap();
+        let host = start(&scene);
         Self { scene, host }
     }
 
@@ -66,6 +68,12 @@ impl Stage {
         let text = |name: &str| plugins[0][name].as_str().unwrap_or_default().to_owned();
         (text("state"), text("current"))
     }
+}
+
+fn start(scene: &Scene) -> Process {
+    let host = scene.gwasp.run(&scene.path("gwasp.toml")).unwrap();
+    host.wait_for("being ready", START_LIMIT, is_ready).unwrap();
+    host
 }
 
 #[track_caller]
@@ -111,7 +119,7 @@ fn where_no_host_runs_commands_say_so_and_how_to_start_one() {
 
 #[test]
 fn a_plugin_is_disabled_enabled_replaced_and_gone_back_from() {
-    let stage = Stage::new();
+    let mut stage = Stage::new();
     let file = stage.scene.path("plugins/fermi-log.wasm");
     let (state, first) = stage.plugin();
     assert_eq!(state, "active");
@@ -134,6 +142,10 @@ fn a_plugin_is_disabled_enabled_replaced_and_gone_back_from() {
         "{refused:?}"
     );
     assert_eq!(stage.plugin(), ("active".to_owned(), first.clone()));
+    // It is not forgotten because it was said.
+    let again = stage.gwasp(&["reload"]);
+    check_code(&again, 1);
+    assert_eq!(again.stdout, refused.stdout);
 
     // A custom section of no meaning makes another version of the same plugin.
     let mut other = fs::read(stage.scene.gwasp.plugins().join("fermi-log.wasm")).unwrap();
@@ -147,7 +159,12 @@ fn a_plugin_is_disabled_enabled_replaced_and_gone_back_from() {
     assert!(loaded.stdout.contains(&second[..12]), "{loaded:?}");
 
     check_code(&stage.gwasp(&["plugin", "rollback", "fermi-log"]), 0);
-    assert_eq!(stage.plugin(), ("active".to_owned(), first));
+    assert_eq!(stage.plugin(), ("active".to_owned(), first.clone()));
+    stage.host.kill().unwrap();
+    stage.host = start(&stage.scene);
+    assert_eq!(stage.plugin(), ("active".to_owned(), first.clone()));
+    let status = stage.gwasp(&["status"]);
+    assert!(status.stdout.contains("was rolled back"), "{status:?}");
     let missing = stage.gwasp(&["plugin", "rollback", "fermi-log", "--to", "0000"]);
     check_code(&missing, 1);
     assert!(
@@ -176,4 +193,20 @@ fn only_the_owner_may_ask_and_each_action_is_logged_with_who_asked() {
     };
     let host = &stage.host;
     host.wait_for("the log line", START_LIMIT, logged).unwrap();
+}
+
+#[test]
+fn what_was_held_back_is_dispatched_by_its_reason_and_since_a_moment() {
+    let stage = Stage::new();
+    let held = ["packet", "redispatch", "--held", "role", "--since", "1d"];
+    let none = stage.gwasp(&held);
+    check_code(&none, 0);
+    assert!(
+        none.stdout.starts_with("0 packets were held back"),
+        "{none:?}"
+    );
+    check_code(&stage.gwasp(&held[..4]), 2);
+    check_code(&stage.gwasp(&held[..2]), 2);
+    let both = [&held[..], &["7"]].concat();
+    check_code(&stage.gwasp(&both), 2);
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use gwasp_tests::gwasp::{START_LIMIT, is_ready};
 use gwasp_tests::process::Line;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{number, record};
 use crate::service::{Reply, Request};
@@ -273,7 +273,16 @@ fn a_person_who_knows_that_an_upload_was_done_settles_it() {
     let resumed = stage.resume(&["--done"]);
     assert!(resumed.status.success(), "{resumed:?}");
     let host = stage.host();
-    assert_eq!(stage.ended().state, "SUCCESS");
+    let task = stage.ended();
+    assert_eq!(task.state, "SUCCESS");
+    // What it met before, and who decided, is kept.
+    let shown = stage.shown(&task.id);
+    assert!(shown.contains("in-doubt[E0304]"), "{shown}");
+    let uid = rustix::process::geteuid().as_raw();
+    let decision = "resumed; the effect in doubt was done";
+    let who = format!("(user {uid}, process ");
+    let is_told = |line: &str| line.contains(decision) && line.contains(&who);
+    assert!(shown.lines().any(is_told), "{shown}");
     assert_eq!(
         (stage.service.uploads().len(), stage.service.done()),
         (1, 1)
@@ -363,14 +372,30 @@ fn a_queue_that_is_paused_keeps_its_tasks_until_it_is_unpaused() {
         status.stdout.contains("queue general is paused since"),
         "{status:?}"
     );
+    let json = stage.gwasp(&["status", "--json"]);
+    let json: Value = serde_json::from_str(&json.stdout).unwrap();
+    let queue = &json["queues"][0];
+    assert_eq!((&queue["paused"], &queue["ready"]), (&1.into(), &0.into()));
     let uploads = stage.service.uploads().len();
-    assert_eq!(
-        stage
-            .tasks()
-            .iter()
-            .filter(|task| task.state == "PENDING")
-            .count(),
-        1
+    let tasks = stage.tasks();
+    let waiting: Vec<_> = tasks
+        .iter()
+        .filter(|task| task.state == "PENDING")
+        .collect();
+    assert_eq!(waiting.len(), 1);
+    let shown = stage.shown(&waiting[0].id);
+    for part in [
+        "waits: queue general is paused since",
+        "`gwasp unpause general`",
+    ] {
+        assert!(shown.contains(part), "{shown}");
+    }
+    let list = stage.task(&["list", "--queue", "general"]);
+    assert!(list.stdout.contains("paused: queue general"), "{list:?}");
+    let tap = stage.gwasp(&["tap", "--since", "1h", "--no-follow"]);
+    assert!(
+        tap.stdout.contains("held: queue general is paused"),
+        "{tap:?}"
     );
     let unpaused = stage.gwasp(&["unpause", "general"]);
     assert!(
@@ -389,14 +414,29 @@ fn a_host_that_is_told_to_stop_waits_for_an_upload_or_leaves_it_in_doubt() {
     stage.service.reply([Reply::DoneSilent]);
     let mut host = stage.host();
     stage.service.wait_uploads(1, LIMIT);
+    let task = &stage.tasks()[0];
+    assert_eq!((task.state.as_str(), task.attempts), ("STARTED", 0));
+    let shown = stage.shown(&task.id);
+    for part in ["STARTED: attempt 1 since 2", "`gwasp task revoke "] {
+        assert!(shown.contains(part), "{shown}");
+    }
     host.terminate().unwrap();
     host.wait_for("draining", LIMIT, |line: &Line| {
-        line.message().contains("stopping")
+        // Sooner, it would be taken for the first one.
+        line.message().contains("waiting for running handlers")
     })
     .unwrap();
     host.terminate().unwrap();
+    host.wait_for("what may be in doubt", LIMIT, |line: &Line| {
+        line.message().contains("gwasp explain E0304")
+    })
+    .unwrap();
     host.wait(LIMIT).unwrap();
     stage.check_open(1);
+    let shown = stage.shown(&stage.tasks()[0].id);
+    for part in ["PENDING after 0 attempts", "did not end", "no host runs"] {
+        assert!(shown.contains(part), "{shown}");
+    }
 
     let host = stage.host();
     assert_eq!(stage.ended().state, "SUCCESS");
@@ -448,6 +488,9 @@ fn a_plugin_without_a_grant_gets_nothing_and_is_told_the_lines_to_add() {
         assert!(task.result.contains(line), "{line}: {}", task.result);
     }
     assert_eq!(stage.service.uploads().len(), 0);
+    let shown = stage.shown(&task.id);
+    assert!(shown.contains("gwasp:http/send@0.1, refused: "), "{shown}");
+    assert!(shown.contains("gwasp:kv/set@0.1, refused: "), "{shown}");
     stage.stop(host);
 }
 

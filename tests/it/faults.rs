@@ -8,6 +8,7 @@ mod full;
 mod killed;
 mod reloads;
 mod sender;
+mod settings;
 mod sink;
 mod steady;
 mod supervised;

@@ -145,7 +145,7 @@ fn a_broken_file_is_told_of_once_for_each_content_and_again_when_asked_for() {
     stage.put("a.wasm", b"\0asm broken");
     stage.hang_up();
     stage.says_next("plugin refused", &ends);
-    let reloaded = stage.says("plugins reloaded");
+    let reloaded = stage.says("reloaded");
     assert_eq!(*reloaded.field("refused"), 1);
     stage.stop();
 }
@@ -159,7 +159,7 @@ fn who_hangs_up_has_a_plugin_removed_whose_file_is_gone_and_loaded_when_it_is_ba
     fs::remove_file(stage.file("b.wasm")).unwrap();
     stage.hang_up();
     assert_eq!(stage.says("plugin removed").field("plugin"), "b");
-    stage.says("plugins reloaded");
+    stage.says("reloaded");
     stage.put("b.wasm", &bytes);
     assert_eq!(stage.says("plugin loaded").field("plugin"), "b");
     stage.stop();

@@ -12,22 +12,25 @@ use toml::Table;
 use crate::harness::root;
 
 /// Modules of the host, and which others each may name.
-const MODULES: [(&str, &[&str]); 26] = [
+const MODULES: [(&str, &[&str]); 27] = [
     ("text", &[]),
     ("explain", &[]),
     ("complaint", &["*"]),
     ("packet", &[]),
     ("intake", &["packet"]),
-    ("config", &[]),
-    ("routes", &["packet"]),
-    ("listeners", &["packet", "intake", "config", "text"]),
+    ("config", &["text"]),
+    ("routes", &["packet", "text"]),
+    (
+        "listeners",
+        &["packet", "intake", "config", "explain", "text"],
+    ),
     ("broker", &[]),
-    ("stop", &["broker", "text"]),
+    ("stop", &["broker", "explain", "text"]),
     ("task", &["broker", "packet", "routes"]),
     (
         "dispatch",
         &[
-            "broker", "intake", "packet", "routes", "stop", "task", "text",
+            "broker", "explain", "intake", "packet", "routes", "stop", "task", "text",
         ],
     ),
     (
@@ -65,6 +68,7 @@ const MODULES: [(&str, &[&str]); 26] = [
             "workers",
         ],
     ),
+    ("settings", &["config", "explain", "rollout"]),
     (
         "dryrun",
         &[
@@ -99,13 +103,16 @@ const MODULES: [(&str, &[&str]); 26] = [
         "control",
         &[
             "broker",
+            "complaint",
             "config",
             "effects",
+            "explain",
             "listeners",
             "operations",
             "packet",
             "rollout",
             "routes",
+            "settings",
             "stop",
             "text",
             "workers",

@@ -121,22 +121,19 @@ impl Parts {
         let (stop, stopping) = (StopSignal::default(), CancellationToken::new());
         let registry = Registry::default();
         registry.set(Arc::clone(&bench.plugin));
+        let runtime = bench.runtime.handle().clone();
+        let http = HttpServices::new(&BTreeMap::new(), &BTreeMap::new(), runtime)?;
         let world = World {
             broker: Arc::clone(&broker),
-            http: HttpServices::new(
-                &BTreeMap::new(),
-                &BTreeMap::new(),
-                bench.runtime.handle().clone(),
-            )?,
+            http: watch::channel(Arc::new(http)).1,
             routes: routes.clone(),
             queues: watch::channel(BTreeSet::from([QUEUE.to_owned()])).1,
             kernels: KernelThreads::new(&KernelsConfig::default()),
             clock,
         };
         let shared = Shared {
-            mode: crate::config::Mode::Live,
             world: Arc::new(world),
-            grants: Arc::default(),
+            rights: watch::channel(Arc::default()).1,
             loader: Arc::clone(&bench.loader),
             registry: Arc::new(registry),
             ticker: bench.ticker.clone(),

@@ -328,10 +328,14 @@ pub(super) async fn a_person_restarts_and_drops_dead_letters_by_what_they_say(fi
             ..TaskFilter::default()
         })
     };
-    let dropped = broker.act(saying("disk"), TaskAction::Drop, "test").await;
-    assert_eq!(dropped.unwrap(), [(first, Acted::Done(State::Revoked))]);
-    let restarted = broker.act(saying("no"), TaskAction::Restart, "test").await;
-    assert_eq!(restarted.unwrap(), [(second, Acted::Done(State::Pending))]);
+    let meant = broker.selected(saying("disk")).unwrap();
+    assert_eq!(meant, [first]);
+    let dropped = broker.act(meant, TaskAction::Drop, "test").await;
+    assert_eq!(dropped.unwrap(), [Acted::Done(State::Revoked)]);
+    let meant = broker.selected(saying("no")).unwrap();
+    assert_eq!(meant, [second]);
+    let restarted = broker.act(meant, TaskAction::Restart, "test").await;
+    assert_eq!(restarted.unwrap(), [Acted::Done(State::Pending)]);
     assert_eq!(lease(broker).await.unwrap().task, second);
 }
 
@@ -340,12 +344,9 @@ pub(super) async fn a_person_revokes_what_waits_and_asks_the_worker_of_what_runs
     accept(broker, vec![offer(1, vec![task(1), task(2)])]).await;
     let runs = lease(broker).await.unwrap();
     let (first, second) = (TaskId([1; 16]), TaskId([2; 16]));
-    let both = TaskSelection::Ids(vec![first, second]);
+    let both = vec![first, second];
     let revoked = broker.act(both, TaskAction::Revoke, "test").await.unwrap();
-    assert_eq!(
-        revoked,
-        [(first, Acted::Asked), (second, Acted::Done(State::Revoked))]
-    );
+    assert_eq!(revoked, [Acted::Asked, Acted::Done(State::Revoked)]);
     assert!(lease(broker).await.is_none());
     assert!(runs.revocation.reason().is_some());
     let back = commit_of(&runs, Step::GiveBack { due: 0 });
@@ -360,9 +361,14 @@ pub(super) async fn a_task_is_resumed_only_as_it_was_looked_at(fixture: Fixture)
     accept(broker, vec![offer(1, vec![task(1)])]).await;
     let task = set_aside(broker, "m").await;
     let ended = broker.task(task).unwrap().unwrap().task.ended.unwrap();
-    let resumed = broker.resume((task, Some(ended - 1)), 0, None).await;
+    let by = ("resumed", "alice");
+    let resumed = broker.resume((task, Some(ended - 1)), 0, None, by).await;
     assert!(!resumed.unwrap());
-    assert!(broker.resume((task, Some(ended)), 0, None).await.unwrap());
+    let resumed = broker.resume((task, Some(ended)), 0, None, by).await;
+    assert!(resumed.unwrap());
+    let found = broker.task(task).unwrap().unwrap();
+    assert_eq!((found.past.len(), found.decisions.len()), (1, 1));
+    assert_eq!(found.decisions[0].who, "alice");
     assert_eq!(lease(broker).await.unwrap().task, task);
 }
 

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use bytes::Bytes;
-use gwasp_store::{DiskMarks, OpenError, Options, Reader, Retention, Store};
+use gwasp_store::{ArchiveFilter, DiskMarks, OpenError, Options, Reader, Retention, Store};
 
 use super::{
-    Accepted, Acted, Answer, Broker, BrokerError, Commit, Depth, Disk, Events, JournalEntry, Lease,
-    MOST_TASKS, NewRefusal, Offer, Operations, PacketRecord, PacketSeq, Pause, PluginRecord,
-    RouteChange, RouteRecord, Running, Scope, Submission, TaskAction, TaskDetail, TaskEnd,
-    TaskFilter, TaskId, TaskSelection, TaskView, VersionTasks,
+    Accepted, Acted, Answer, Broker, BrokerError, Commit, Depth, Disk, Events, GapMark,
+    JournalEntry, Lease, MOST_TASKS, NewRefusal, Offer, Operations, PacketRecord, PacketSeq, Pause,
+    PluginRecord, RouteChange, RouteRecord, Running, Scope, Submission, TaskAction, TaskDetail,
+    TaskEnd, TaskFilter, TaskId, TaskSelection, TaskView, VersionTasks,
 };
 
 /// The embedded broker: one process, one store, one writer.
@@ -186,6 +186,14 @@ impl Broker for Embedded {
 }
 
 impl Operations for Embedded {
+    fn keep(&self, retention: Retention) {
+        self.store.keep(retention);
+    }
+
+    fn serve_serially(&self, queues: BTreeSet<String>) {
+        self.store.serve_serially(queues);
+    }
+
     fn pause<'a>(
         &'a self,
         scope: Scope,
@@ -205,28 +213,33 @@ impl Operations for Embedded {
 
     fn act<'a>(
         &'a self,
-        tasks: TaskSelection,
+        tasks: Vec<TaskId>,
         action: TaskAction,
         who: &'a str,
-    ) -> Answer<'a, Result<Vec<(TaskId, Acted)>, BrokerError>> {
-        Box::pin(async move {
-            let tasks = self.selected(tasks)?;
-            let acted = self.store.act(tasks.clone(), action, who).await?;
-            Ok(tasks.into_iter().zip(acted).collect())
-        })
+    ) -> Answer<'a, Result<Vec<Acted>, BrokerError>> {
+        Box::pin(self.store.act(tasks, action, who))
     }
 
-    fn resume(
-        &self,
+    fn resume<'a>(
+        &'a self,
         task: (TaskId, Option<i64>),
         keep: u32,
         replace: Option<JournalEntry>,
-    ) -> Answer<'_, Result<bool, BrokerError>> {
-        Box::pin(self.store.resume(task, keep, replace))
+        by: (&'a str, &'a str),
+    ) -> Answer<'a, Result<bool, BrokerError>> {
+        Box::pin(self.store.resume(task, keep, replace, by))
     }
 
     fn disk(&self) -> Result<Disk, BrokerError> {
         self.store.disk()
+    }
+
+    fn in_doubt(&self) -> Result<u64, BrokerError> {
+        self.store.read(Reader::in_doubt)
+    }
+
+    fn gaps(&self) -> Result<Vec<GapMark>, BrokerError> {
+        self.store.read(|reader| reader.gaps(None))
     }
 
     fn tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskView>, BrokerError> {
@@ -254,6 +267,22 @@ impl Operations for Embedded {
 
     fn packet(&self, packet: PacketSeq) -> Result<Option<PacketRecord>, BrokerError> {
         self.store.read(|reader: &Reader| reader.packet(packet))
+    }
+
+    fn unmatched(
+        &self,
+        reason: &str,
+        since: i64,
+        most: usize,
+    ) -> Result<Vec<PacketSeq>, BrokerError> {
+        let filter = ArchiveFilter {
+            since: Some(since),
+            unmatched: Some(reason.to_owned()),
+            ..ArchiveFilter::default()
+        };
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
+        self.store
+            .read(|reader| reader.archive(&filter, None, most))
     }
 
     fn next_dispatch(&self, packet: PacketSeq) -> Answer<'_, Result<u32, BrokerError>> {

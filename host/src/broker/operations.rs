@@ -3,11 +3,14 @@
 //! Each operation is durable before it answers. The parts of a host know [`Broker`] and nothing
 //! of this.
 
+use std::collections::BTreeSet;
+
+use gwasp_store::Retention;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Acted, Answer, Broker, BrokerError, Disk, JournalEntry, PacketRecord, PacketSeq, Pause, Scope,
-    Submission, TaskAction, TaskDetail, TaskFilter, TaskId, TaskView,
+    Acted, Answer, Broker, BrokerError, Disk, GapMark, JournalEntry, PacketRecord, PacketSeq,
+    Pause, Scope, Submission, TaskAction, TaskDetail, TaskFilter, TaskId, TaskView,
 };
 
 /// Most tasks that one call acts on.
@@ -25,6 +28,13 @@ pub enum TaskSelection {
 
 /// A broker that a person controls.
 pub trait Operations: Broker {
+    /// Keeps what is kept so long from now on.
+    fn keep(&self, retention: Retention);
+
+    /// Has the tasks of `queues` run one after another, each to its end. Those that wait in one
+    /// that was none of these are not in a line.
+    fn serve_serially(&self, queues: BTreeSet<String>);
+
     /// Leases nothing of `scope` from now on, until the moment `until` (nanoseconds since the
     /// Unix epoch) where there is one; intake and accept go on. It takes the place of an earlier
     /// pause of the same scope.
@@ -44,24 +54,25 @@ pub trait Operations: Broker {
     /// When it cannot be read.
     fn pauses(&self) -> Result<Vec<Pause>, BrokerError>;
 
-    /// Does something to tasks and answers for each; at most [`MOST_TASKS`] in one call, which
-    /// change together. `who` stands in what the tasks say of it later.
+    /// Does something to tasks, which change together, and answers for each in order. `who`
+    /// stands in what the tasks say of it later.
     fn act<'a>(
         &'a self,
-        tasks: TaskSelection,
+        tasks: Vec<TaskId>,
         action: TaskAction,
         who: &'a str,
-    ) -> Answer<'a, Result<Vec<(TaskId, Acted)>, BrokerError>>;
+    ) -> Answer<'a, Result<Vec<Acted>, BrokerError>>;
 
     /// Puts a task that is set aside back into its queue, with the first `keep` entries of its
-    /// journal, one of them replaced; answers false where it is not set aside any more, or was
+    /// journal, one of them replaced; `by` is what the person did and who, kept with the task. Answers false where it is not set aside any more, or was
     /// again since `ended`. [`crate::operations::resume`] finds out what to keep.
-    fn resume(
-        &self,
+    fn resume<'a>(
+        &'a self,
         task: (TaskId, Option<i64>),
         keep: u32,
         replace: Option<JournalEntry>,
-    ) -> Answer<'_, Result<bool, BrokerError>>;
+        by: (&'a str, &'a str),
+    ) -> Answer<'a, Result<bool, BrokerError>>;
 
     /// What is left of the disk: below the first mark the host is CRITICAL, below the second it
     /// takes no packets.
@@ -69,6 +80,19 @@ pub trait Operations: Broker {
     /// # Errors
     /// When the system does not say.
     fn disk(&self) -> Result<Disk, BrokerError>;
+
+    /// How many tasks are set aside because nobody knows whether their last external effect was
+    /// made.
+    ///
+    /// # Errors
+    /// When they cannot be counted.
+    fn in_doubt(&self) -> Result<u64, BrokerError>;
+
+    /// Times in which frames may have been read and not kept, newest first; at most 100.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn gaps(&self) -> Result<Vec<GapMark>, BrokerError>;
 
     /// Lists tasks, newest first.
     ///
@@ -99,6 +123,18 @@ pub trait Operations: Broker {
     /// # Errors
     /// When it cannot be read, or its payload is not kept any more.
     fn packet(&self, packet: PacketSeq) -> Result<Option<PacketRecord>, BrokerError>;
+
+    /// The newest packets, at most `most` and the newest first, that were received since a moment
+    /// (nanoseconds since the Unix epoch) and made no task for this reason.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn unmatched(
+        &self,
+        reason: &str,
+        since: i64,
+        most: usize,
+    ) -> Result<Vec<PacketSeq>, BrokerError>;
 
     /// Counts a dispatch of a packet by a person; answers its number, from 1.
     fn next_dispatch(&self, packet: PacketSeq) -> Answer<'_, Result<u32, BrokerError>>;

@@ -120,6 +120,7 @@ fn settings(args: &Args) -> anyhow::Result<Settings> {
             key: args.key.clone(),
             since: args.since,
             until: args.until,
+            unmatched: None,
         },
         limit: args.limit,
         jobs: args.jobs.unwrap_or(jobs),
@@ -224,7 +225,7 @@ impl<'a> Screen<'a> {
     }
 
     fn print_counts(&self, counts: &Counts) -> anyhow::Result<()> {
-        table::print(&OUTCOMES, &outcomes(counts))?;
+        print_outcomes(&outcomes(counts))?;
         let asked: Vec<Vec<String>> = counts
             .asked
             .iter()
@@ -306,6 +307,24 @@ fn outcomes(counts: &Counts) -> Vec<Vec<String>> {
     counts.outcomes.iter().map(row).collect()
 }
 
+/// Where a row has no room each handler has a table of its own: a number that is cut is no number.
+fn print_outcomes(rows: &[Vec<String>]) -> std::io::Result<()> {
+    if table::fits(&OUTCOMES, rows) {
+        return table::print(&OUTCOMES, rows);
+    }
+    let [_handler, columns @ ..] = &OUTCOMES;
+    for of_handler in rows.chunk_by(|one, other| one.first() == other.first()) {
+        let handler = of_handler.first().and_then(|row| row.first());
+        table::say(handler.map_or("", String::as_str))?;
+        let rows: Vec<Vec<String>> = of_handler
+            .iter()
+            .map(|row| row.iter().skip(1).cloned().collect())
+            .collect();
+        table::print(columns, &rows)?;
+    }
+    Ok(())
+}
+
 fn print(compared: &Compared) -> std::io::Result<()> {
     let Compared {
         packet: PacketSeq(number),
@@ -315,7 +334,6 @@ fn print(compared: &Compared) -> std::io::Result<()> {
         is,
         ..
     } = compared;
-    let edge = table::edge();
     let is = is
         .as_ref()
         .map_or_else(|| "its handler does not match it any more".to_owned(), said);
@@ -324,14 +342,10 @@ fn print(compared: &Compared) -> std::io::Result<()> {
         Was::New | Was::NotKept | Was::NotRun => String::new(),
     };
     let mut out = std::io::stdout().lock();
-    for line in [
-        format!("packet {number}  {key}  {handler}"),
-        format!("  was  {was}"),
-        format!("  is   {is}"),
-    ] {
-        writeln!(out, "{}", table::cut(&table::clean(&line), edge))?;
-    }
-    Ok(())
+    table::field(&mut out, "packet", &format!("{number}  {key}  {handler}"))?;
+    // Whole: what differs may stand at the end.
+    table::field(&mut out, "  was", &was)?;
+    table::field(&mut out, "  is", &is)
 }
 
 /// An outcome in a line.

@@ -11,13 +11,14 @@ use anyhow::anyhow;
 use gwasp_store::{Reader, State, TaskFilter};
 
 use super::{exit, places, table};
-use crate::config::{Config, ListenerConfig, is_meant, nearest};
+use crate::config::{Config, ListenerConfig, Rights};
 use crate::effects;
 use crate::host::Places;
 use crate::listeners::vtp::VtpListener;
 use crate::plugins::{Compiler, DirectoryError, Loader, Plugin, Ticker, plugin_files};
 use crate::routes::{EntryKind, Schedule};
 use crate::services::check_secret;
+use crate::text::{is_meant, nearest};
 
 /// Most open tasks of a plugin that are counted.
 const COUNTED: u32 = 10_000;
@@ -209,8 +210,9 @@ fn grants(config: &Config, plugins: &[Plugin], directory: &Path) -> anyhow::Resu
             "note      [grants.{plugin}]: no such plugin loads from {directory}{meant}"
         )?;
     }
+    let rights = Rights::of(config);
     for plugin in plugins {
-        let lacks = config.lacks(&plugin.name, &plugin.calls);
+        let lacks = rights.grant(&plugin.name).lacks(&plugin.calls);
         if !lacks.is_empty() {
             let (name, lines) = (&plugin.name, lacks.join("\n    "));
             writeln!(

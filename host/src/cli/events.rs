@@ -86,6 +86,8 @@ struct Row {
     handler: Option<String>,
     cpu_us: Option<u64>,
     started: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    shadow: bool,
 }
 
 impl Row {
@@ -100,6 +102,7 @@ impl Row {
             handler: task.map(|task| format!("{}.{}", task.plugin, task.handler)),
             cpu_us: task.and_then(|task| task.started.map(|_| task.cpu / 1_000)),
             started: task.and_then(|task| task.started.map(table::moment)),
+            shadow: task.is_some_and(|task| task.is_shadow),
         }
     }
 }
@@ -150,7 +153,7 @@ fn print(read: &Events, args: &Args) -> anyhow::Result<()> {
             packet.unwrap_or_default(),
             row.task.unwrap_or_default(),
             cpu.unwrap_or_default(),
-            row.handler.unwrap_or_default(),
+            row.handler.unwrap_or_default() + if row.shadow { " (shadow)" } else { "" },
         ];
         write(&mut out, &cells)?;
     }

@@ -85,6 +85,8 @@ struct Tasks {
     failed: u64,
     revoked: u64,
     open: u64,
+    /// Those of all these that made no effect.
+    shadow: u64,
 }
 
 impl Tasks {
@@ -94,6 +96,7 @@ impl Tasks {
         self.failed += counts.failed;
         self.revoked += counts.revoked;
         self.open += counts.open;
+        self.shadow += counts.shadow;
         self
     }
 }
@@ -219,6 +222,15 @@ fn print(ledger: &Ledger, gaps: &[GapMark]) -> anyhow::Result<()> {
         }
     }
     print_unmatched(ledger)?;
+    for account in accounts.iter().filter(|account| account.tasks.shadow > 0) {
+        table::say(&format!(
+            "in shadow mode: {} of the {} tasks of {} on {} made no effect",
+            account.tasks.shadow,
+            account.tasks.made,
+            account.source(),
+            account.day
+        ))?;
+    }
     print_removed(ledger)?;
     for gap in gaps {
         let row = GapRow::of(gap);
@@ -239,6 +251,7 @@ fn print_sums(row: &Row<'_>) -> std::io::Result<()> {
         failed,
         revoked,
         open,
+        shadow: _,
     } = row.tasks;
     let unmatched: u64 = row.unmatched.values().sum();
     let mut out = std::io::stdout().lock();

@@ -4,16 +4,20 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use gwasp_store::{PacketFilter, PacketSeq, PacketView, Reader, StoreError, TaskFilter, TaskView};
+use gwasp_store::{
+    Origin, PacketFilter, PacketSeq, PacketView, Reader, StoreError, TaskFilter, TaskView,
+};
 use serde::Serialize;
 
 use super::control::HostArgs;
 use super::store::{ListArgs, StoreArgs};
 use super::table::{self, Column};
+use super::task::{Live, STARTED};
+use super::when;
 use crate::complaint::Said;
-use crate::control::{RedispatchAnswer, RedispatchRequest};
+use crate::control::{Held, HeldAnswer, HeldRequest, RedispatchAnswer, RedispatchRequest};
 use crate::explain::code;
-use crate::packet::Digest;
+use crate::packet::{Digest, from_unix_nanos};
 use crate::routes::{Manifest, Unmatched};
 use crate::task::packet_task_id;
 use crate::text::chain;
@@ -71,12 +75,21 @@ struct ShowArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   gwasp packet redispatch 42                           to the handlers that it matches now
-  gwasp packet redispatch 42 --to fermi-log.log_position")]
+  gwasp packet redispatch 42 --to fermi-log.log_position
+  gwasp packet redispatch --held role --since 1d       tests, once a handler has `accept(test)`")]
 struct RedispatchArgs {
     #[command(flatten)]
     host: HostArgs,
     /// The packet's number, as `gwasp packet list` has it.
-    number: i64,
+    #[arg(required_unless_present = "held", conflicts_with = "held")]
+    number: Option<i64>,
+    /// All that were held back, instead of one: for their role, or for their age. Doing it twice
+    /// makes each task once.
+    #[arg(long, requires = "since")]
+    held: Option<Held>,
+    /// Only of those received since: a time, a day, or how long ago.
+    #[arg(long, value_name = "TIME|DURATION", value_parser = when::moment, requires = "held")]
+    since: Option<i64>,
     /// To this handler, PLUGIN.HANDLER, whatever it asks for; may be given several times.
     #[arg(long, value_name = "PLUGIN.HANDLER")]
     to: Vec<String>,
@@ -88,14 +101,18 @@ struct RedispatchArgs {
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::List(args) => list(args),
-        Command::Show(args) => show(args),
+        Command::Show(args) => show(args).await,
         Command::Redispatch(args) => redispatch(args).await,
     }
 }
 
 async fn redispatch(args: &RedispatchArgs) -> anyhow::Result<ExitCode> {
     let handlers = (!args.to.is_empty()).then(|| args.to.clone());
-    let path = format!("/v1/packets/{}/redispatch", args.number);
+    if let (Some(held), Some(since)) = (args.held, args.since) {
+        return redispatch_held(args, held, since).await;
+    }
+    let number = args.number.unwrap_or_default();
+    let path = format!("/v1/packets/{number}/redispatch");
     let wish = RedispatchRequest { handlers };
     let made: RedispatchAnswer = args.host.post(&path, &wish).await?;
     if args.json {
@@ -104,6 +121,42 @@ async fn redispatch(args: &RedispatchArgs) -> anyhow::Result<ExitCode> {
     }
     for task in &made.tasks {
         table::say(&format!("{} {}", task.task, task.handler))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes up for packets that were held back, and says of how many nothing came.
+async fn redispatch_held(
+    args: &RedispatchArgs,
+    held: Held,
+    since: i64,
+) -> anyhow::Result<ExitCode> {
+    let wish = HeldRequest {
+        held,
+        since: from_unix_nanos(since),
+        handlers: (!args.to.is_empty()).then(|| args.to.clone()),
+    };
+    let done: HeldAnswer = args.host.post("/v1/packets/redispatch", &wish).await?;
+    if args.json {
+        table::print_json(&[done])?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for task in &done.tasks {
+        table::say(&format!("{} {}", task.task, task.handler))?;
+    }
+    let HeldAnswer {
+        packets,
+        unmatched,
+        unreadable,
+        ..
+    } = done;
+    let made = done.tasks.len();
+    table::say(&format!(
+        "{packets} packets were held back: {made} new tasks, {unmatched} packets that no handler \
+         takes now either, {unreadable} that cannot be read"
+    ))?;
+    if done.is_cut {
+        table::say("these are the newest; older ones since then were not looked at")?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -194,7 +247,7 @@ fn list(args: &PacketListArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
+async fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let reader = args.store.open()?;
     let seq = PacketSeq(args.number);
     if args.raw {
@@ -202,7 +255,10 @@ fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
         std::io::stdout().lock().write_all(&record.packet.payload)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let shown = Shown::read(&reader, seq)?;
+    // What runs is asked for first: a task that ends meanwhile is shown as it ended.
+    let live = Live::ask(&args.store).await?;
+    let mut shown = Shown::read(&reader, seq)?;
+    shown.mark(&live);
     if args.json {
         table::print_json(&[shown])?;
     } else {
@@ -244,6 +300,15 @@ impl Shown {
         }
         Ok(Self { row, tasks })
     }
+
+    /// Notes which tasks a handler runs for now.
+    fn mark(&mut self, live: &Live) {
+        for task in &mut self.tasks {
+            if live.of(&task.id).is_some() && matches!(task.state, "PENDING" | "RETRY") {
+                task.state = STARTED;
+            }
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -251,6 +316,10 @@ struct TaskRow {
     id: String,
     state: &'static str,
     handler: String,
+    /// Why it was made: `packet` for the packet's arrival.
+    origin: &'static str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    shadow: bool,
 }
 
 impl TaskRow {
@@ -259,6 +328,14 @@ impl TaskRow {
             id: task.id.to_string(),
             state: task.state.as_str(),
             handler: format!("{}.{}", task.plugin, task.handler),
+            origin: match task.origin {
+                Origin::Packet => "packet",
+                Origin::Call => "call",
+                Origin::Spawn => "spawn",
+                Origin::Beat => "beat",
+                Origin::Redispatch => "redispatch",
+            },
+            shadow: task.is_shadow,
         }
     }
 }
@@ -301,6 +378,9 @@ fn print(shown: &Shown) -> anyhow::Result<()> {
     if let serde_json::Value::Object(fields) = serde_json::to_value(&shown.row)? {
         for (name, value) in fields {
             match value {
+                serde_json::Value::String(reason) if name == "unmatched" => {
+                    writeln!(out, "{name:<10} {}", unmatched(&reason, &shown.tasks))?;
+                }
                 serde_json::Value::String(text) => {
                     writeln!(out, "{name:<10} {}", table::clean(&text))?;
                 }
@@ -310,16 +390,32 @@ fn print(shown: &Shown) -> anyhow::Result<()> {
             }
         }
     }
-    let unmatched = shown.row.unmatched.as_deref();
-    if let Some(reason) = unmatched.and_then(Unmatched::named) {
-        writeln!(out, "{:<10} {}", "", reason.advice())?;
-    }
     for task in &shown.tasks {
-        let TaskRow { id, state, handler } = task;
+        let TaskRow {
+            id, state, handler, ..
+        } = task;
         let handler = table::clean(handler);
-        writeln!(out, "{:<10} {id}  {state:<7}  {handler}", "task")?;
+        let how = match (task.origin, task.shadow) {
+            ("redispatch", false) => " (redispatched)",
+            ("redispatch", true) => " (redispatched, shadow)",
+            (_, true) => " (shadow)",
+            (_, false) => "",
+        };
+        writeln!(out, "{:<10} {id}  {state:<7}  {handler}{how}", "task")?;
     }
     Ok(())
+}
+
+/// Why the packet's arrival made no task: a person may have had some made since.
+fn unmatched(reason: &str, tasks: &[TaskRow]) -> String {
+    let word = table::clean(reason);
+    if !tasks.is_empty() {
+        return format!("{word} when it arrived; its tasks were made later");
+    }
+    match Unmatched::named(reason) {
+        Some(reason) => format!("{word}: {}", reason.advice()),
+        None => word,
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `gwasp plugin` and `gwasp reload`: the plugins of a running host.
+//! `gwasp plugin`: the plugins of a running host.
 
 use std::process::ExitCode;
 
@@ -58,15 +58,10 @@ struct ShowArgs {
     json: bool,
 }
 
-/// Has a running host look at its plugin directory now.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "SIGHUP does the same, and does not wait.")]
-pub(super) struct ReloadArgs {
+struct ReloadArgs {
     #[command(flatten)]
     host: HostArgs,
-    /// Waits until each file is loaded or refused; it always does, for now.
-    #[arg(long, hide = true)]
-    wait: bool,
     /// One JSON object a line.
     #[arg(long)]
     json: bool,
@@ -165,8 +160,9 @@ fn since(version: Option<&VersionView>) -> String {
         .map_or_else(|| "-".to_owned(), |since| format!("{since:.0}"))
 }
 
-const VERSIONS: [Column; 6] = [
+const VERSIONS: [Column; 7] = [
     Column::stays("VERSION"),
+    Column::stays("STATE"),
     Column::stays("RUNNING"),
     Column::stays("STAY ON IT"),
     Column::stays("SET ASIDE"),
@@ -205,6 +201,7 @@ async fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
         .map(|version| {
             vec![
                 version.version.short().to_string(),
+                standing(plugin, version).to_owned(),
                 version.running.to_string(),
                 version.pinned.to_string(),
                 version.set_aside.to_string(),
@@ -217,9 +214,19 @@ async fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `gwasp reload`, and `gwasp plugin reload`.
-pub(super) async fn reload(args: ReloadArgs) -> anyhow::Result<ExitCode> {
-    let _always = args.wait;
+/// How a version of a plugin stands.
+fn standing(plugin: &PluginView, version: &VersionView) -> &'static str {
+    let is = |other: Option<Digest>| other == Some(version.version);
+    if is(plugin.current) {
+        "active"
+    } else if is(plugin.passed_over) {
+        "gone back from"
+    } else {
+        "former"
+    }
+}
+
+async fn reload(args: ReloadArgs) -> anyhow::Result<ExitCode> {
     let fates: Vec<Reloaded> = args.host.post("/v1/plugins/reload", &()).await?;
     if args.json {
         table::print_json(&fates)?;
@@ -267,7 +274,7 @@ async fn version(host: &HostArgs, plugin: &str, beginning: &str) -> anyhow::Resu
     }
 }
 
-fn tell(fates: &[Reloaded]) -> anyhow::Result<ExitCode> {
+pub(super) fn tell(fates: &[Reloaded]) -> anyhow::Result<ExitCode> {
     if fates.is_empty() {
         table::say("nothing changed in the plugin directory")?;
     }
@@ -290,7 +297,7 @@ fn tell(fates: &[Reloaded]) -> anyhow::Result<ExitCode> {
 }
 
 /// Whether what was asked for came true.
-fn code(fates: &[Reloaded]) -> ExitCode {
+pub(super) fn code(fates: &[Reloaded]) -> ExitCode {
     let is_refused = |one: &Reloaded| matches!(one.fate, Fate::Refused { .. });
     if fates.iter().any(is_refused) {
         ExitCode::FAILURE

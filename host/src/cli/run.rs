@@ -4,23 +4,23 @@ use std::io::IsTerminal as _;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
-use tracing_subscriber::EnvFilter;
 
+use super::log::Log;
 use super::{exit, places};
 use crate::broker::BrokerError;
-use crate::complaint::Said;
-use crate::config::{ByteSize, Config, LimitsConfig};
+use crate::complaint::{Said, code_of};
+use crate::config::{ByteSize, Config, LimitsConfig, LogConfig, LogFormat, PRODUCTION};
 use crate::explain::code;
-use crate::host::{End, Host, HostError, Places, supervisor};
-use crate::rollout::{Fate, Plugins, StartError};
-use crate::services::check_secret;
+use crate::host::{End, Host, HostError, Places, supervisor, warn_of_secrets};
+use crate::rollout::StartError;
+use crate::settings::{ConfigSource, Refusal, Settings};
 use crate::stop::StopSignal;
-use crate::text::chain;
 
 /// Runs the host until SIGTERM or Ctrl-C: the first ends it in order, the second at once.
 #[derive(Debug, clap::Args)]
@@ -42,12 +42,12 @@ pub(super) struct Args {
     /// Directory of the store [default: ./gwasp-state].
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
-    /// What is logged, e.g. `info`, `gwasp=debug`.
-    #[arg(long, value_name = "FILTER", env = "GWASP_LOG", default_value = "info")]
-    log: String,
-    /// How it is logged.
-    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
-    log_format: LogFormat,
+    /// What is logged, e.g. `info`, `gwasp=debug`; goes before `[log] filter`, also at a reload.
+    #[arg(long, value_name = "FILTER", env = "GWASP_LOG", value_parser = LogConfig::parse_filter)]
+    log: Option<String>,
+    /// How it is logged; goes before `[log] format`.
+    #[arg(long, value_enum)]
+    log_format: Option<Format>,
     #[command(flatten)]
     limits: Limits,
 }
@@ -85,28 +85,85 @@ impl Limits {
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum LogFormat {
+enum Format {
     /// Lines for people.
     Text,
     /// One JSON object a line.
     Json,
 }
 
-/// The profile that goes without saying.
-const PRODUCTION: &str = "production";
+/// The layers of the configuration, and what the command line puts over them.
+#[derive(Debug)]
+struct Layers {
+    named: Option<PathBuf>,
+    limits: Limits,
+    log: Option<String>,
+    log_format: Option<Format>,
+    /// Once it is started.
+    lines: OnceLock<Log>,
+}
+
+impl Layers {
+    fn new(args: &Args) -> Self {
+        Self {
+            named: args.config.clone(),
+            limits: args.limits.clone(),
+            log: args.log.clone(),
+            log_format: args.log_format,
+            lines: OnceLock::new(),
+        }
+    }
+
+    /// What all layers say as they are now.
+    fn config(&self) -> anyhow::Result<Config> {
+        let config = places::config(self.named.as_deref())?;
+        let format = self.log_format.map(|format| match format {
+            Format::Text => LogFormat::Text,
+            Format::Json => LogFormat::Json,
+        });
+        Ok(Config {
+            limits: self.limits.over(&config.limits),
+            log: LogConfig {
+                filter: self.log.clone().unwrap_or(config.log.filter),
+                format: format.unwrap_or(config.log.format),
+            },
+            ..config
+        })
+    }
+
+    /// Starts the log as `config` has it.
+    fn start_log(&self, config: &LogConfig) -> anyhow::Result<()> {
+        // Nobody starts it twice.
+        drop(self.lines.set(Log::start(config)?));
+        Ok(())
+    }
+}
+
+impl ConfigSource for Layers {
+    fn read(&self) -> Result<Config, Refusal> {
+        self.config().map_err(|error| Refusal {
+            code: code_of(error.as_ref()),
+            text: format!("{error:#}"),
+        })
+    }
+
+    fn apply_log(&self, log: &LogConfig) {
+        if let Some(lines) = self.lines.get() {
+            lines.apply(log);
+        }
+    }
+}
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    start_log(args)?;
-    let config = match places::config(args.config.as_deref()) {
-        Ok(config) => Config {
-            limits: args.limits.over(&config.limits),
-            ..config
-        },
+    let layers = Arc::new(Layers::new(args));
+    let config = match layers.config() {
+        Ok(config) => config,
         Err(error) => {
             super::complain(&error);
             return Ok(ExitCode::from(exit::CONFIG));
         }
     };
+    layers.start_log(&config.log)?;
     let places = places::all(args.plugins.as_deref(), args.state.as_deref(), &config)?;
     if let Some(profile) = config.profile.as_deref().filter(|name| *name != PRODUCTION) {
         warn!(target: "gwasp::host", profile, "THIS IS NOT PRODUCTION: the host runs under profile `{profile}`");
@@ -122,7 +179,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("no threads for the host")?;
-    match runtime.block_on(serve(&config, &places)) {
+    match runtime.block_on(serve(&config, &places, layers)) {
         Ok(End::Clean) => Ok(ExitCode::SUCCESS),
         Ok(End::Hasty) => Ok(ExitCode::FAILURE),
         Ok(End::DiskFailed) => Ok(ExitCode::from(exit::DISK)),
@@ -146,20 +203,13 @@ fn readable(plugins: &Path) -> anyhow::Result<()> {
     })
 }
 
-async fn serve(config: &Config, places: &Places) -> Result<End, HostError> {
+async fn serve(config: &Config, places: &Places, layers: Arc<Layers>) -> Result<End, HostError> {
     let stop = StopSignal::default();
     watch_signals(stop.clone())?;
-    supervisor::starting();
-    let host = Host::new(config, places, stop).await?;
-    watch_hangup(host.plugins())?;
-    for (name, secret) in &config.secrets {
-        if let Err(error) = check_secret(secret) {
-            warn!(
-                target: "gwasp::host", secret = %name, error = %chain(&error),
-                "secret cannot be used; requests with it fail until its file is put right"
-            );
-        }
-    }
+    let starting = supervisor::starting();
+    let host = Host::new(config, places, stop, layers).await?;
+    watch_hangup(host.settings())?;
+    warn_of_secrets(config);
     if config.listeners.is_empty() {
         warn!(
             target: "gwasp::host",
@@ -174,6 +224,7 @@ async fn serve(config: &Config, places: &Places) -> Result<End, HostError> {
             store = %places.store.display(), plugins = %places.plugins.display(),
             "ready"
         );
+        drop(starting);
         supervisor::ready();
     })
     .await
@@ -230,29 +281,16 @@ impl TerminalHangup {
     }
 }
 
-/// Each SIGHUP has the host look at its plugins.
-fn watch_hangup(plugins: Plugins) -> std::io::Result<()> {
+/// Each SIGHUP has the host read its configuration and look at its plugins.
+fn watch_hangup(settings: Settings) -> std::io::Result<()> {
     if std::io::stdin().is_terminal() {
         return Ok(());
     }
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            info!(target: "gwasp::host", "reloading plugins");
-            supervisor::reloading();
-            match plugins.reload().await {
-                Ok(reloaded) => {
-                    let refused = reloaded
-                        .iter()
-                        .filter(|plugin| matches!(plugin.fate, Fate::Refused { .. }));
-                    let (refused, looked_at) = (refused.count(), reloaded.len());
-                    info!(target: "gwasp::host", looked_at, refused, "plugins reloaded");
-                }
-                Err(error) => {
-                    warn!(target: "gwasp::host", error = %chain(&error), "plugins not reloaded");
-                }
-            }
-            supervisor::ready();
+            // What came of it is in the log.
+            drop(settings.reload("SIGHUP").await);
         }
     });
     Ok(())
@@ -282,22 +320,4 @@ fn exit_code(error: &HostError) -> u8 {
         | HostError::Compiler(_) => exit::CONFIG,
         _ => 1,
     }
-}
-
-fn start_log(args: &Args) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&args.log).with_context(|| {
-        format!(
-            "`--log {}` is no filter; try `info` or `gwasp=debug`",
-            args.log
-        )
-    })?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
-        .with_writer(std::io::stderr);
-    match args.log_format {
-        LogFormat::Text => builder.init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
-    }
-    Ok(())
 }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::control::HostArgs;
 use super::exit;
 use super::table::{self, Column};
+use crate::config::PRODUCTION;
 use crate::control::{PluginStatus, Status, Verdict};
 use crate::listeners::state::{Phase, Snapshot};
 use crate::rollout::PluginState;
@@ -40,25 +41,30 @@ const PLUGINS: [Column; 3] = [
     Column::stays("STATE"),
     Column::stays("VERSION"),
 ];
-const QUEUES: [Column; 6] = [
+const QUEUES: [Column; 8] = [
     Column::stays("QUEUE"),
     Column::stays("RUNNING"),
     Column::stays("READY"),
+    Column::stays("PAUSED"),
+    Column::stays("IN TURN"),
     Column::stays("LATER"),
     Column::stays("PARKED"),
     Column::stays("SLOTS"),
 ];
-const LISTENERS: [Column; 6] = [
+const LISTENERS: [Column; 8] = [
     Column::stays("STREAM"),
     Column::stays("STATE"),
     Column::stays("LAST PACKET"),
     Column::stays("KEPT"),
-    Column::out("REFUSED", 2),
-    Column::out("RECONNECTS", 1),
+    Column::out("DUPLICATE", 3),
+    Column::out("REFUSED", 4),
+    Column::out("RECONNECTS", 2),
+    Column::below("LAST ERROR", 1),
 ];
-const RUNNING: [Column; 4] = [
+const RUNNING: [Column; 5] = [
     Column::stays("RUNNING"),
     Column::stays("FOR"),
+    Column::out("ATTEMPT", 2),
     Column::out("QUEUE", 1),
     Column::stays("HANDLER"),
 ];
@@ -98,14 +104,26 @@ fn print(status: &Status, now: Timestamp) -> std::io::Result<()> {
         Verdict::Critical => "CRITICAL",
     };
     table::say(&format!(
-        "{verdict}: gwasp {} runs for {} (process {}), {} tasks open",
+        "{verdict}: gwasp {} runs for {} (process {}), {} task{} open",
         status.version,
         span(status.started, now),
         status.pid,
-        status.open
+        status.open,
+        if status.open == 1 { "" } else { "s" }
+    ))?;
+    table::say(&place(status))?;
+    let config = &status.config;
+    table::say(&format!(
+        "configuration of {:.0} ({})",
+        config.applied, config.by
     ))?;
     for remark in &status.remarks {
-        table::say(&format!("- {}", remark.text))?;
+        let word = match remark.verdict {
+            Verdict::Ok => "note",
+            Verdict::Warning => "warning",
+            Verdict::Critical => "critical",
+        };
+        table::say(&format!("{word}: {}", remark.text))?;
     }
     let sections: [(&[Column], Vec<Vec<String>>); 4] = [
         (
@@ -129,6 +147,25 @@ fn print(status: &Status, now: Timestamp) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Where it keeps what it has, and by which profile.
+fn place(status: &Status) -> String {
+    let store = status.store.display();
+    let disk = status.disk.map_or_else(
+        || "free space not known".to_owned(),
+        |disk| format!("{} free", size(disk.free)),
+    );
+    let profile = status.profile.as_deref().unwrap_or(PRODUCTION);
+    format!("store {store}, {disk}; profile {profile}")
+}
+
+/// A number of bytes, as disks are talked of.
+fn size(bytes: u64) -> String {
+    if bytes >= 10 << 30 {
+        return format!("{} GiB", bytes >> 30);
+    }
+    format!("{} MiB", bytes >> 20)
+}
+
 fn listener(listener: &Snapshot, now: Timestamp) -> Vec<String> {
     let state = match listener.status.phase {
         Phase::Connecting => "connecting".to_owned(),
@@ -137,6 +174,9 @@ fn listener(listener: &Snapshot, now: Timestamp) -> Vec<String> {
         Phase::Stopped => "stopped".to_owned(),
     };
     let last = listener.last_packet;
+    // That of one that is not connected is among the remarks.
+    let is_up = matches!(listener.status.phase, Phase::Up { .. });
+    let last_error = listener.status.last_error.as_ref().filter(|_| is_up);
     vec![
         listener.name.clone(),
         state,
@@ -144,9 +184,16 @@ fn listener(listener: &Snapshot, now: Timestamp) -> Vec<String> {
             || "never".to_owned(),
             |last| format!("{} ago", span(last, now)),
         ),
-        listener.kept.to_string(),
+        listener
+            .kept
+            .saturating_sub(listener.duplicates)
+            .to_string(),
+        listener.duplicates.to_string(),
         listener.refused.to_string(),
         listener.reconnects.to_string(),
+        last_error.map_or_else(String::new, |error| {
+            format!("{} ago: {}", span(error.time, now), error.message)
+        }),
     ]
 }
 
@@ -168,6 +215,8 @@ fn queues(status: &Status) -> Vec<Vec<String>> {
                 queue.queue.clone(),
                 queue.running.to_string(),
                 queue.ready.to_string(),
+                queue.paused.to_string(),
+                queue.turn.to_string(),
                 queue.later.to_string(),
                 queue.parked.to_string(),
                 queue.slots.to_string(),
@@ -185,6 +234,7 @@ fn running(status: &Status, now: Timestamp) -> Vec<Vec<String>> {
             vec![
                 task.task.chars().take(13).collect(),
                 span(task.since, now),
+                task.attempt.to_string(),
                 task.queue.clone(),
                 task.handler.clone(),
             ]
@@ -192,18 +242,15 @@ fn running(status: &Status, now: Timestamp) -> Vec<Vec<String>> {
         .collect();
     let more = status.running.len().saturating_sub(LISTED);
     if more > 0 {
-        rows.push(vec![
-            format!("and {more} more"),
-            String::new(),
-            String::new(),
-            String::new(),
-        ]);
+        let mut row = vec![String::new(); RUNNING.len()];
+        row[0] = format!("and {more} more");
+        rows.push(row);
     }
     rows
 }
 
 /// A time between two moments, in its two largest units.
-fn span(from: Timestamp, to: Timestamp) -> String {
+pub(super) fn span(from: Timestamp, to: Timestamp) -> String {
     let seconds = to.duration_since(from).as_secs().max(0);
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {

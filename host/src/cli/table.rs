@@ -5,10 +5,13 @@ use std::io::{IsTerminal as _, Write};
 use serde::Serialize;
 
 use super::places;
+use crate::packet::from_unix_nanos;
 use crate::text::{drives, one_line};
 
 /// Lines of a cell that stands under its row; the rest is what `show` is for.
-const MOST_LINES: usize = 3;
+const MOST_LINES: usize = 10;
+/// How the end of a line is marked in a message, which is kept as one line.
+const LINE: &str = "\\n";
 /// What stands under a row, or goes on a line, is indented by so much.
 const INDENT: &str = "    ";
 
@@ -40,6 +43,10 @@ impl Column {
             head,
             yields: Some((turn, Way::Below)),
         }
+    }
+
+    fn goes_below(&self) -> bool {
+        matches!(self.yields, Some((_, Way::Below)))
     }
 
     /// A column that can be missed; the lowest `turn` makes room first.
@@ -96,6 +103,20 @@ pub(super) fn say(sentence: &str) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Writes what is under a name, which a terminal's edge breaks between words.
+///
+/// # Errors
+/// When `out` is closed.
+pub(super) fn field(out: &mut impl Write, name: &str, text: &str) -> std::io::Result<()> {
+    const MARGIN: usize = 10;
+    let width = edge().saturating_sub(MARGIN);
+    for (index, line) in lines(&clean(text), width).iter().enumerate() {
+        let name = if index == 0 { name } else { "" };
+        writeln!(out, "{name:<MARGIN$}{line}")?;
+    }
+    Ok(())
+}
+
 /// Whether a table of `rows` is no wider than the terminal.
 pub(super) fn fits(columns: &[Column], rows: &[Vec<String>]) -> bool {
     width(widths(&cleaned(columns, rows))) <= edge()
@@ -109,8 +130,13 @@ fn write(
     edge: usize,
 ) -> std::io::Result<()> {
     let rows = cleaned(columns, rows);
+    let rows = if edge == usize::MAX {
+        flat(columns, rows)
+    } else {
+        rows
+    };
     let widths = widths(&rows);
-    let ways = make_room(columns, &widths, edge);
+    let ways = make_room(columns, &rows, &widths, edge);
     for row in &rows {
         let (mut line, mut under) = (String::new(), String::new());
         for ((cell, &width), way) in row.iter().zip(&widths).zip(&ways) {
@@ -127,7 +153,9 @@ fn write(
 }
 
 fn write_under(out: &mut impl Write, text: &str, edge: usize) -> std::io::Result<()> {
-    let lines = wrapped(text, edge);
+    // A message is kept as one line, in which its lines are marked; here they may stand.
+    let lines = text.split(LINE).flat_map(|line| wrapped(line, edge));
+    let lines: Vec<String> = lines.filter(|line| !line.trim().is_empty()).collect();
     for (index, line) in lines.iter().take(MOST_LINES).enumerate() {
         let more = index + 1 == MOST_LINES && lines.len() > MOST_LINES;
         writeln!(out, "{INDENT}{line}{}", if more { "…" } else { "" })?;
@@ -163,9 +191,39 @@ fn width(cells: impl IntoIterator<Item = usize>) -> usize {
     width.saturating_sub(2)
 }
 
+/// The rows with each message in one line, for who reads them with `grep`.
+fn flat(columns: &[Column], mut rows: Vec<Vec<String>>) -> Vec<Vec<String>> {
+    for row in &mut rows {
+        for (cell, column) in row.iter_mut().zip(columns) {
+            if column.goes_below() && cell.contains(LINE) {
+                let words = cell.split(LINE).flat_map(str::split_whitespace);
+                *cell = words.collect::<Vec<_>>().join(" ");
+            }
+        }
+    }
+    rows
+}
+
 /// How each column makes room; `None` for those that stay in their line.
-fn make_room(columns: &[Column], widths: &[usize], edge: usize) -> Vec<Option<Way>> {
-    let mut ways = vec![None; columns.len()];
+fn make_room(
+    columns: &[Column],
+    rows: &[Vec<String>],
+    widths: &[usize],
+    edge: usize,
+) -> Vec<Option<Way>> {
+    // A message of several lines stands under its row, however wide the terminal.
+    let has_lines = |index: usize| rows.iter().any(|row| row[index].contains(LINE));
+    let stands_below = |index: usize, column: &Column| column.goes_below() && has_lines(index);
+    let columns_in_turn = columns.iter().enumerate();
+    let is_empty = |index: usize| rows.iter().skip(1).all(|row| row[index].is_empty());
+    let mut ways: Vec<Option<Way>> = columns_in_turn
+        .map(|(index, column)| {
+            // Who would read its head looks for what is under it.
+            let is_out = column.goes_below() && is_empty(index);
+            let below = stands_below(index, column).then_some(Way::Below);
+            if is_out { Some(Way::Out) } else { below }
+        })
+        .collect();
     let mut turns: Vec<(u8, Way, usize)> = columns
         .iter()
         .enumerate()
@@ -177,7 +235,7 @@ fn make_room(columns: &[Column], widths: &[usize], edge: usize) -> Vec<Option<Wa
         if width(staying.map(|(width, _)| *width)) <= edge {
             break;
         }
-        ways[index] = Some(way);
+        ways[index].get_or_insert(way);
     }
     ways
 }
@@ -185,7 +243,11 @@ fn make_room(columns: &[Column], widths: &[usize], edge: usize) -> Vec<Option<Wa
 /// `text` in lines that, with [`INDENT`], end at the edge. A word that is longer stays whole: an
 /// IVORN is copied as it stands.
 fn wrapped(text: &str, edge: usize) -> Vec<String> {
-    let width = edge.saturating_sub(INDENT.len() + 1);
+    lines(text, edge.saturating_sub(INDENT.len() + 1))
+}
+
+/// `text` in lines of at most so many characters, but for words that are longer.
+pub(super) fn lines(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {
         match lines.last_mut() {
@@ -261,16 +323,12 @@ pub(super) fn json<T: Serialize>(row: &T) -> serde_json::Result<String> {
 
 /// A moment as people and machines read it: UTC, RFC 3339, milliseconds.
 pub(super) fn moment(nanos: i64) -> String {
-    jiff::Timestamp::from_nanosecond(i128::from(nanos))
-        .map(|moment| format!("{moment:.3}"))
-        .unwrap_or_default()
+    format!("{:.3}", from_unix_nanos(nanos))
 }
 
 /// The same to the second, for narrow tables.
 pub(super) fn second(nanos: i64) -> String {
-    jiff::Timestamp::from_nanosecond(i128::from(nanos))
-        .map(|moment| format!("{moment:.0}"))
-        .unwrap_or_default()
+    format!("{:.0}", from_unix_nanos(nanos))
 }
 
 /// A UTC day, from days since 1970-01-01.
@@ -342,6 +400,28 @@ mod tests {
                 "00350b36  SUCCESS",
             ],
         );
+    }
+
+    #[test]
+    fn the_lines_of_a_message_stand_under_its_row_and_in_one_line_for_a_program() {
+        let row = [
+            "a0a2",
+            "FAILURE",
+            "1",
+            "add\\n\\n    [grants.p]\\n    kv = true",
+        ];
+        let rows = [row.map(str::to_owned).to_vec()];
+        let told = |edge| {
+            let mut out = Vec::new();
+            write(&mut out, &TASKS, &rows, edge).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert!(
+            told(200).ends_with("1\n    add\n        [grants.p]\n        kv = true\n"),
+            "{}",
+            told(200)
+        );
+        assert!(told(usize::MAX).ends_with("1      add [grants.p] kv = true\n"));
     }
 
     #[test]

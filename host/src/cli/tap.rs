@@ -4,12 +4,16 @@ use std::collections::VecDeque;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use gwasp_store::{Event, EventKind, PacketSeq, PacketView, Reader, TaskDetail, TaskEvent};
+use gwasp_store::{
+    Event, EventKind, Nanos, PacketSeq, PacketView, Pause, Reader, TaskDetail, TaskEvent, TaskView,
+};
 use serde::Serialize;
 
 use super::glob::Glob;
 use super::store::StoreArgs;
 use super::{table, when};
+use crate::control;
+use crate::packet::unix_nanos;
 use crate::routes::Unmatched;
 
 /// Events that are read at once.
@@ -59,11 +63,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         args,
         reader: &reader,
         packets: VecDeque::new(),
+        pauses: Vec::new(),
         fold: None,
     };
     loop {
         let read = reader.events(next, BATCH)?;
         next = read.next;
+        tap.pauses = reader.pauses(unix_nanos(jiff::Timestamp::now()))?;
         let is_late = |event: &&Event| args.since.is_none_or(|since| event.at >= since);
         for event in read.events.iter().filter(is_late) {
             tap.see(event)?;
@@ -92,6 +98,8 @@ struct Row {
     handler: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     queue: String,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    shadow: bool,
     /// Why it was held back, or failed.
     #[serde(skip_serializing_if = "String::is_empty")]
     why: String,
@@ -109,16 +117,18 @@ struct Tap<'a> {
     args: &'a Args,
     reader: &'a Reader,
     packets: VecDeque<PacketView>,
+    /// What is paused now.
+    pauses: Vec<Pause>,
     fold: Option<Fold>,
 }
 
 impl Tap<'_> {
     fn see(&mut self, event: &Event) -> anyhow::Result<()> {
-        // That a task was made is the packet's line; its end is the next.
-        if event.kind == EventKind::Made {
+        let row = self.row(event);
+        // That a task was made is the packet's line, and its end is the next, unless it is held.
+        if event.kind == EventKind::Made && row.why.is_empty() {
             return Ok(());
         }
-        let row = self.row(event);
         let names = [&row.source, &row.key, &row.handler, &row.queue];
         let globs = &self.args.globs;
         let fits = |glob: &Glob| names.iter().any(|name| glob.matches(name));
@@ -133,7 +143,8 @@ impl Tap<'_> {
         } else {
             &row.handler
         };
-        let line = format!("{:<9}  {:<23}  {what}", row.kind, row.key);
+        let shadow = if row.shadow { " (shadow)" } else { "" };
+        let line = format!("{:<9}  {:<23}  {what}{shadow}", row.kind, row.key);
         match &mut self.fold {
             Some(fold) if fold.line == line && fold.why == row.why => fold.times += 1,
             _ => {
@@ -177,9 +188,14 @@ impl Tap<'_> {
             let both = format!("{line}  {why}");
             writeln!(out, "{}", table::cut(both.trim_end(), edge))?;
         } else {
-            // Why is what a person looks for: it has a line of its own rather than half of one.
+            // Why is what a person looks for: it has lines of its own rather than half of one.
             writeln!(out, "{}", table::cut(&line, edge))?;
-            writeln!(out, "{}", table::cut(&format!("{UNDER}{why}"), edge))?;
+            let width = edge.saturating_sub(UNDER.len());
+            for part in why.split("\\n").flat_map(|part| table::lines(part, width)) {
+                if !part.trim().is_empty() {
+                    writeln!(out, "{UNDER}{part}")?;
+                }
+            }
         }
         Ok(out.flush()?)
     }
@@ -193,7 +209,17 @@ impl Tap<'_> {
             (EventKind::Accepted, Some(packet)) => held_back(packet),
             (EventKind::Refused, _) => "no packet: `gwasp ledger` counts it".to_owned(),
             (EventKind::Retry | EventKind::SetAside | EventKind::Revoked, _) => {
-                detail.as_ref().map(failed).unwrap_or_default()
+                let detail = detail.as_ref();
+                detail.map_or_else(String::new, |detail| failed(detail, event.at))
+            }
+            (EventKind::Resumed, _) => {
+                let detail = detail.as_ref();
+                detail.map_or_else(String::new, |detail| decided(detail, event.at))
+            }
+            (EventKind::Made, _) => {
+                let task = detail.as_ref().map(|detail| &detail.task);
+                task.and_then(|task| paused(task, event.at, &self.pauses))
+                    .unwrap_or_default()
             }
             _ => String::new(),
         };
@@ -207,6 +233,7 @@ impl Tap<'_> {
             key: key.unwrap_or_default(),
             handler: task.map(handler).unwrap_or_default(),
             queue: detail.map(|detail| detail.task.queue).unwrap_or_default(),
+            shadow: task.is_some_and(|task| task.is_shadow),
             why,
         }
     }
@@ -233,10 +260,79 @@ fn held_back(packet: &PacketView) -> String {
     format!("{reason} (role {}): {advice}", packet.role)
 }
 
-/// Why an attempt failed.
-fn failed(detail: &TaskDetail) -> String {
-    let failure = detail.task.failure.as_ref();
-    failure.map_or_else(String::new, |failure| {
-        format!("{}: {}", failure.kind, failure.message)
+/// Why an attempt failed that ended at a moment: the task may have failed otherwise since.
+fn failed(detail: &TaskDetail, at: Nanos) -> String {
+    let mut failures = detail.past.iter().chain(&detail.failed);
+    let failed = failures.find(|failed| failed.at == at);
+    failed.map_or_else(
+        || "why is not known any more".to_owned(),
+        |failed| format!("{}: {}", failed.failure.kind, failed.failure.message),
+    )
+}
+
+/// Who had a task go on.
+fn decided(detail: &TaskDetail, at: Nanos) -> String {
+    let mut decisions = detail.decisions.iter();
+    let decided = decisions.find(|decided| decided.at == at);
+    decided.map_or_else(String::new, |decided| {
+        format!("{} by {}", decided.what, decided.who)
     })
+}
+
+/// By which pause a task was held when it was made, where it is by one that goes on.
+fn paused(task: &TaskView, made: Nanos, pauses: &[Pause]) -> Option<String> {
+    let told: Vec<control::Pause> = pauses.iter().cloned().map(control::Pause::from).collect();
+    let covers = |pause: &&control::Pause| {
+        unix_nanos(pause.since) <= made
+            && pause.scope.covers(&task.plugin, &task.handler, &task.queue)
+    };
+    let pause = told.iter().find(covers)?;
+    Some(format!("held: {} is paused by {}", pause.scope, pause.who))
+}
+
+#[cfg(test)]
+mod tests {
+    use gwasp_store::{FailedAttempt, Failure, Scope, TaskDetail};
+
+    use super::{Pause, failed, paused};
+    use crate::cli::task::tests_task;
+
+    #[test]
+    fn an_old_line_has_the_reason_of_then() {
+        let attempt = |at, message: &str| FailedAttempt {
+            attempt: 1,
+            at,
+            failure: Failure {
+                kind: "error".to_owned(),
+                message: message.to_owned(),
+                detail: None,
+            },
+        };
+        let detail = TaskDetail {
+            task: tests_task(),
+            failed: vec![attempt(7, "new")],
+            past: vec![attempt(3, "old")],
+            decisions: Vec::new(),
+            args: None,
+            result: None,
+            waits_for: Vec::new(),
+        };
+        assert_eq!(failed(&detail, 3), "error: old");
+        assert_eq!(failed(&detail, 7), "error: new");
+        assert_eq!(failed(&detail, 5), "why is not known any more");
+    }
+
+    #[test]
+    fn a_task_is_held_by_a_pause_from_before_it_was_made() {
+        let pauses = [Pause {
+            scope: Scope::Queue("q".to_owned()),
+            since: 5,
+            until: None,
+            who: "user 7".to_owned(),
+        }];
+        let task = tests_task();
+        assert_eq!(paused(&task, 4, &pauses), None);
+        let told = paused(&task, 5, &pauses).unwrap();
+        assert_eq!(told, "held: queue q is paused by user 7");
+    }
 }

@@ -1,7 +1,14 @@
 //! What is wrong with the text of a configuration, and where.
+//!
+//! The line is shown, for a person or a log. What may be a secret in it is not: values below
+//! `secrets`, where somebody may have written one in place of a reference, and what stands before
+//! the host of a URL.
 
 use std::fmt;
 use std::ops::Range;
+
+/// The table whose values are not shown.
+const SECRETS: &str = "secrets";
 
 /// A place in one of the texts of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +21,8 @@ pub struct Place {
     pub column: usize,
     shown: String,
     width: usize,
+    /// Its values are not for everybody.
+    is_of_secrets: bool,
 }
 
 impl Place {
@@ -35,12 +44,21 @@ impl Place {
         let shown = rest.lines().next().unwrap_or_default();
         let end = span.end.min(begin + shown.len());
         let marked = text.get(start..text.floor_char_boundary(end));
+        let is_of_secrets = is_of_secrets(name, before.get(..begin).unwrap_or_default(), shown);
+        let hidden = match shown.split_once('=') {
+            _ if !is_of_secrets || shown.starts_with('[') => without_user(shown),
+            Some((key, _)) => format!("{key}= …"),
+            None => "…".to_owned(),
+        };
+        let column = text.get(begin..start).unwrap_or_default().chars().count() + 1;
+        let room = hidden.chars().count().saturating_sub(column - 1).max(1);
         Self {
             name: name.to_owned(),
             line: before.matches('\n').count() + 1,
-            column: text.get(begin..start).unwrap_or_default().chars().count() + 1,
-            shown: shown.to_owned(),
-            width: marked.unwrap_or_default().chars().count().max(1),
+            column,
+            shown: hidden,
+            width: marked.unwrap_or_default().chars().count().clamp(1, room),
+            is_of_secrets,
         }
     }
 }
@@ -61,8 +79,10 @@ pub struct Fault {
 
 impl Fault {
     pub(super) fn new(message: &str, place: Option<Place>) -> Self {
+        let hides = place.as_ref().is_some_and(|place| place.is_of_secrets);
+        let shown = without_user(message.trim_end());
         Self {
-            message: message.trim_end().to_owned(),
+            message: if hides { without_text(&shown) } else { shown },
             place,
             advice: advice(message),
         }
@@ -96,6 +116,50 @@ impl fmt::Display for Fault {
             None => Ok(()),
         }
     }
+}
+
+/// Whether a line, with the text before it, is about secrets.
+fn is_of_secrets(name: &str, before: &str, line: &str) -> bool {
+    let names_them = |path: &str, gap: &str| {
+        let mut parts = path.split(gap);
+        parts.any(|part| {
+            part.trim_matches(['[', ']', ' '])
+                .eq_ignore_ascii_case(SECRETS)
+        })
+    };
+    if let Some(variable) = name.strip_prefix('$') {
+        return names_them(variable, "__");
+    }
+    let is_header = |line: &&str| line.starts_with('[') && line.ends_with(']');
+    let header = before.lines().map(str::trim).rfind(is_header);
+    let key = line.split('=').next().unwrap_or_default();
+    names_them(header.unwrap_or_default(), ".") || names_them(key, ".")
+}
+
+/// `text` without what stands before an `@` in the place of a host: it may be a password.
+fn without_user(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(['/', '"', '\'', '`', ' ']).unwrap_or(part.len());
+        let (host, rest) = part.split_at(end);
+        shown.push_str("://");
+        match host.rsplit_once('@') {
+            Some((_, host)) => shown.extend(["…@", host]),
+            None => shown.push_str(host),
+        }
+        shown.push_str(rest);
+    }
+    shown
+}
+
+/// A message of serde without the text that it quotes.
+fn without_text(message: &str) -> String {
+    let quoted = message.split_once(" \"").and_then(|(before, rest)| {
+        let (_, after) = rest.rsplit_once("\", expected ")?;
+        Some(format!("{before}, expected {after}"))
+    });
+    quoted.unwrap_or_else(|| message.to_owned())
 }
 
 /// What to write instead, where serde's words do not say it.

@@ -36,6 +36,11 @@ impl Grant {
             ("blobs", self.blobs, "blobs = true"),
             ("kernels", self.kernels, "kernels = true"),
             ("http", !self.services.is_empty(), "services = [\"NAME\"]"),
+            (
+                "http",
+                !self.services.is_empty() || !self.secrets.is_empty(),
+                "secrets = [\"NAME\"]  # those that its requests name, if any",
+            ),
         ];
         let lacking = entries
             .iter()
@@ -67,7 +72,12 @@ mod tests {
         let imports = ["types", "log", "blobs", "http", "kernels", "tasks"];
         assert_eq!(
             grant.lacks(&imports),
-            ["blobs = true", "kernels = true", "services = [\"NAME\"]"]
+            [
+                "blobs = true",
+                "kernels = true",
+                "services = [\"NAME\"]",
+                "secrets = [\"NAME\"]  # those that its requests name, if any"
+            ]
         );
         grant.blobs = true;
         grant.services.push("gracedb".to_owned());

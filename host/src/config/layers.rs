@@ -210,8 +210,8 @@ impl<'a> Layers<'a> {
         if self.profiles.contains_key(name) {
             return Ok(Some(name.to_owned()));
         }
-        let nearest = super::nearest(name, self.profile_names());
-        let meant = super::is_meant(nearest.as_deref());
+        let nearest = crate::text::nearest(name, self.profile_names());
+        let meant = crate::text::is_meant(nearest.as_deref());
         let text = format!("there is no profile `{name}`{meant}; add [profiles.{name}]");
         Err(self.fault(&text, at()))
     }

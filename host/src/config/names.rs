@@ -2,6 +2,7 @@
 //! first alert.
 
 use super::Config;
+use crate::text::nearest;
 
 /// A name that is used and not there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,22 +45,6 @@ impl std::fmt::Display for Unknown {
     }
 }
 
-/// The name among `known` that differs from `name` by a typing error.
-pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
-    const TYPING_ERROR: usize = 2;
-    known
-        .filter(|known| *known != name)
-        .map(|known| (strsim::damerau_levenshtein(known, name), known))
-        .filter(|(distance, _)| *distance <= TYPING_ERROR)
-        .min()
-        .map(|(_, known)| known.to_owned())
-}
-
-/// The end of a sentence about a name that is not there; empty where `nearest` is none.
-pub fn is_meant(nearest: Option<&str>) -> String {
-    nearest.map_or_else(String::new, |name| format!(" (is `{name}` meant?)"))
-}
-
 fn missing(
     used: &[String],
     there: &[&str],
@@ -67,9 +52,7 @@ fn missing(
     path: impl Fn() -> [String; 3],
 ) -> Option<Unknown> {
     let name = used.iter().find(|name| !there.contains(&name.as_str()))?;
-    let nearest = there
-        .iter()
-        .min_by_key(|known| strsim::damerau_levenshtein(known, name));
+    let nearest = nearest(name, there.iter().copied());
     Some(Unknown {
         path: path(),
         table,

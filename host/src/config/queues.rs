@@ -7,7 +7,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::names::{is_meant, nearest};
+use crate::text::{is_meant, nearest};
 
 /// One queue's pool.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
@@ -169,6 +169,16 @@ impl Queues {
             .filter(|(_, queue)| queue.serial)
             .map(|(name, _)| name.clone())
             .collect()
+    }
+
+    /// These, each queue that is in `old` as serial as it is there.
+    pub(super) fn with_serial_of(mut self, old: &Self) -> Self {
+        for (queue, config) in self.0.iter_mut().flatten() {
+            if let Ok(old) = old.get(queue) {
+                config.serial = old.serial;
+            }
+        }
+        self
     }
 
     /// Whether there is no table at all.

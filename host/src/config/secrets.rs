@@ -102,8 +102,8 @@ pub enum SecretSourceError {
     )]
     NotOne,
     /// It would lead out of the directory of credentials.
-    #[error("`{0}` is no name of a credential; it is the first part of LoadCredential=NAME:PATH")]
-    NoCredential(String),
+    #[error("this is no name of a credential; it is the first part of LoadCredential=NAME:PATH")]
+    NoCredential,
 }
 
 impl TryFrom<RawSecret> for SecretConfig {
@@ -115,7 +115,7 @@ impl TryFrom<RawSecret> for SecretConfig {
             (None, Some(name), None) => SecretSource::Variable { name, held: None },
             (None, None, Some(name)) => {
                 if name.contains('/') || name.starts_with('.') || name.is_empty() {
-                    return Err(SecretSourceError::NoCredential(name));
+                    return Err(SecretSourceError::NoCredential);
                 }
                 SecretSource::Credential {
                     name,
@@ -156,8 +156,10 @@ fn header_name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     if reqwest::header::HeaderName::try_from(&name).is_ok() {
         return Ok(name);
     }
-    let text = format!("`{name}` is no name of a header; give one like \"X-Api-Key\"");
-    Err(D::Error::custom(text))
+    // What is here in its place may be a secret.
+    Err(D::Error::custom(
+        "this is no name of a header; give one like \"X-Api-Key\"",
+    ))
 }
 
 fn value_with_place<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {

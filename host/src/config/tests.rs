@@ -340,3 +340,51 @@ fn the_schema_knows_every_key_of_the_example() {
     walk(&schema, &schema, &EXAMPLE.parse().unwrap(), "");
     assert!(below(&schema, &schema, "listenrs").is_none());
 }
+
+/// What is said of a text, which has a secret in it.
+#[track_caller]
+fn check_hidden(layers: &[Layer], says: &str) {
+    let said = Layered::read(layers).unwrap_err().to_string();
+    assert!(said.contains(says), "no {says:?} in\n{said}");
+    assert!(!said.contains("swordfish"), "{said}");
+}
+
+#[test]
+fn a_secret_that_was_written_in_place_of_a_reference_is_not_shown() {
+    let table = |line: &str| [Layer::file("a", &format!("[secrets.key]\n{line}"))];
+    check_hidden(&table("token = \"swordfish\""), "2 | token = …");
+    check_hidden(&table("services = \"swordfish\""), "2 | services = …");
+    check_hidden(
+        &table("header = \"Key: swordfish\"\nservices = []"),
+        "no name of a header",
+    );
+    check_hidden(
+        &table("value = \"Bearer swordfish\"\nservices = []"),
+        "one `{}`",
+    );
+    check_hidden(
+        &table("credential = \"/swordfish\"\nservices = []"),
+        "LoadCredential",
+    );
+    check_hidden(&table("file = swordfish"), "2 | file = …");
+    check_hidden(
+        &[Layer::file("a", "secrets.key.token = \"swordfish\"")],
+        "1 | secrets.key.token = …",
+    );
+    check_hidden(
+        &[Layer::file(
+            "a",
+            "[profiles.p.secrets.key]\ntoken = \"swordfish\"",
+        )],
+        "2 | token = …",
+    );
+    let variable = Layer::variable("GWASP__SECRETS__KEY__TOKEN", "swordfish");
+    check_hidden(&[variable], "$GWASP__SECRETS__KEY__TOKEN");
+    check_hidden(
+        &[Layer::file(
+            "a",
+            "[services.s]\norigin = \"https://me:swordfish@a.org\"",
+        )],
+        "https://…@a.org",
+    );
+}

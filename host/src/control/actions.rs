@@ -4,19 +4,23 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{ConnectInfo, Path, State};
+use axum::extract::{ConnectInfo, State};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use clap::ValueEnum;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::body::{Body, Named};
 use super::caller::Caller;
 use super::{Control, Problem};
-use crate::broker::{self, Acted, PacketSeq, TaskAction, TaskFilter, TaskId, TaskSelection};
+use crate::broker::{self, Acted, PacketSeq, TaskAction, TaskFilter, TaskId, TaskSelection, read};
 use crate::effects::Decision;
-use crate::operations::{self, Redispatched, Resumed};
-use crate::packet::unix_nanos;
+use crate::operations::{self, HeldDispatched, Redispatched, Resumed};
+use crate::packet::{from_unix_nanos, unix_nanos};
+use crate::routes::Unmatched;
+use crate::text::{is_meant, nearest};
 
 /// What is paused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -74,16 +78,36 @@ impl fmt::Display for Scope {
     }
 }
 
+impl Scope {
+    /// What ends a pause of it.
+    fn end(&self) -> String {
+        let name = match self {
+            Self::All => "--all",
+            Self::Queue(name) | Self::Handler(name) => name,
+        };
+        format!("`gwasp unpause {name}`")
+    }
+
+    /// Whether tasks of this handler and queue are meant.
+    pub fn covers(&self, plugin: &str, handler: &str, queue: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Queue(name) => name == queue,
+            Self::Handler(name) => name.split_once('.') == Some((plugin, handler)),
+        }
+    }
+}
+
 impl fmt::Display for Pause {
-    /// Says what is paused, since when, by whom and until when.
+    /// Says what is paused, since when, by whom, until when, and what ends it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             scope, since, who, ..
         } = self;
         write!(f, "{scope} is paused since {since:.0} by {who}, ")?;
         match self.until {
-            Some(until) => write!(f, "until {until:.0}"),
-            None => f.write_str("until somebody ends it with `gwasp unpause`"),
+            Some(until) => write!(f, "until {until:.0}, or until {}", scope.end()),
+            None => write!(f, "until {}", scope.end()),
         }
     }
 }
@@ -165,6 +189,45 @@ pub struct RedispatchRequest {
     pub handlers: Option<Vec<String>>,
 }
 
+/// Why packets were held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Held {
+    /// No handler takes their role: they are tests.
+    Role,
+    /// No handler takes old packets.
+    Age,
+}
+
+/// Makes the tasks that packets would have made which were held back.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HeldRequest {
+    /// Why they were.
+    pub held: Held,
+    /// Only of those received since.
+    #[schema(value_type = String, format = DateTime)]
+    pub since: Timestamp,
+    /// For these handlers, `PLUGIN.HANDLER`, whatever they ask for; for those that take them now
+    /// where this is left out.
+    pub handlers: Option<Vec<String>>,
+}
+
+/// What became of packets that were held back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HeldAnswer {
+    /// How many there are; at most the newest 10,000 are looked at.
+    pub packets: usize,
+    /// Whether there are more, older ones.
+    pub is_cut: bool,
+    /// How many no handler takes now either.
+    pub unmatched: usize,
+    /// How many cannot be read any more.
+    pub unreadable: usize,
+    /// The tasks that were made; those that were made before are not among them.
+    pub tasks: Vec<MadeTask>,
+}
+
 /// The tasks that another dispatch made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RedispatchAnswer {
@@ -198,7 +261,7 @@ pub(super) async fn pauses(
 pub(super) async fn pause(
     State(control): State<Arc<Control>>,
     ConnectInfo(caller): ConnectInfo<Caller>,
-    Json(wish): Json<PauseRequest>,
+    Body(wish): Body<PauseRequest>,
 ) -> Result<Json<Pause>, Problem> {
     control.check_scope(&wish.scope)?;
     let until = wish.until.map(unix_nanos);
@@ -212,11 +275,11 @@ pub(super) async fn pause(
 #[utoipa::path(post, path = "/v1/unpause", request_body = UnpauseRequest, responses((status = 200, body = Vec<Pause>, description = "What is still paused."), (status = 404, body = Problem)))]
 pub(super) async fn unpause(
     State(control): State<Arc<Control>>,
-    Json(wish): Json<UnpauseRequest>,
+    Body(wish): Body<UnpauseRequest>,
 ) -> Result<Json<Vec<Pause>>, Problem> {
     // Who ends the pause of everything means all pauses.
     if wish.scope == Scope::All {
-        for pause in control.broker.pauses()? {
+        for pause in read(&control.broker, |broker| broker.pauses()).await? {
             control.broker.unpause(pause.scope).await?;
         }
         // One whose row is damaged pauses everything, and is in no list.
@@ -225,12 +288,8 @@ pub(super) async fn unpause(
     }
     let scope: broker::Scope = wish.scope.try_into()?;
     if !control.broker.unpause(scope.clone()).await? {
-        let paused: Vec<String> = control
-            .broker
-            .pauses()?
-            .iter()
-            .map(|pause| pause.scope.to_string())
-            .collect();
+        let paused = read(&control.broker, |broker| broker.pauses()).await?;
+        let paused: Vec<String> = paused.iter().map(|pause| pause.scope.to_string()).collect();
         let paused = if paused.is_empty() {
             "nothing is".to_owned()
         } else {
@@ -246,7 +305,7 @@ pub(super) async fn unpause(
 pub(super) async fn restart(
     State(control): State<Arc<Control>>,
     ConnectInfo(caller): ConnectInfo<Caller>,
-    Json(wish): Json<TasksRequest>,
+    Body(wish): Body<TasksRequest>,
 ) -> Result<Json<Vec<TaskAnswer>>, Problem> {
     control.act(wish.tasks, TaskAction::Restart, caller).await
 }
@@ -256,7 +315,7 @@ pub(super) async fn restart(
 pub(super) async fn drop_tasks(
     State(control): State<Arc<Control>>,
     ConnectInfo(caller): ConnectInfo<Caller>,
-    Json(wish): Json<TasksRequest>,
+    Body(wish): Body<TasksRequest>,
 ) -> Result<Json<Vec<TaskAnswer>>, Problem> {
     control.act(wish.tasks, TaskAction::Drop, caller).await
 }
@@ -266,7 +325,7 @@ pub(super) async fn drop_tasks(
 pub(super) async fn revoke(
     State(control): State<Arc<Control>>,
     ConnectInfo(caller): ConnectInfo<Caller>,
-    Json(wish): Json<TasksRequest>,
+    Body(wish): Body<TasksRequest>,
 ) -> Result<Json<Vec<TaskAnswer>>, Problem> {
     control.act(wish.tasks, TaskAction::Revoke, caller).await
 }
@@ -275,11 +334,18 @@ pub(super) async fn revoke(
 #[utoipa::path(post, path = "/v1/tasks/resume", request_body = ResumeRequest, responses((status = 200, body = Vec<TaskAnswer>), (status = 400, body = Problem)))]
 pub(super) async fn resume(
     State(control): State<Arc<Control>>,
-    Json(wish): Json<ResumeRequest>,
+    ConnectInfo(caller): ConnectInfo<Caller>,
+    Body(wish): Body<ResumeRequest>,
 ) -> Result<Json<Vec<TaskAnswer>>, Problem> {
     let decision = wish.decision.map(Decision::try_from).transpose()?;
     let tasks = wish.tasks.try_into()?;
-    let resumed = operations::resume(&*control.broker, tasks, decision.as_ref()).await?;
+    let resumed = operations::resume(
+        &control.broker,
+        tasks,
+        decision.as_ref(),
+        &caller.to_string(),
+    )
+    .await?;
     Ok(Json(
         resumed.into_iter().map(TaskAnswer::of_resumed).collect(),
     ))
@@ -289,14 +355,32 @@ pub(super) async fn resume(
 #[utoipa::path(post, path = "/v1/packets/{packet}/redispatch", params(("packet" = i64, Path, description = "Its number, as `gwasp packet list` has it.")), request_body = RedispatchRequest, responses((status = 200, body = RedispatchAnswer), (status = 404, body = Problem)))]
 pub(super) async fn redispatch(
     State(control): State<Arc<Control>>,
-    Path(packet): Path<i64>,
-    Json(wish): Json<RedispatchRequest>,
+    Named(packet): Named<i64>,
+    Body(wish): Body<RedispatchRequest>,
 ) -> Result<Json<RedispatchAnswer>, Problem> {
     let routes = Arc::clone(&control.routes.borrow());
     let packet = PacketSeq(packet);
     let handlers = wish.handlers.as_deref();
-    let made = operations::redispatch(&*control.broker, &routes, packet, handlers).await?;
+    let made = operations::redispatch(&control.broker, &routes, packet, handlers).await?;
     Ok(Json(made.into()))
+}
+
+/// Makes the tasks that packets would have made which were held back; doing it twice makes them
+/// once.
+#[utoipa::path(post, path = "/v1/packets/redispatch", request_body = HeldRequest, responses((status = 200, body = HeldAnswer), (status = 404, body = Problem)))]
+pub(super) async fn redispatch_held(
+    State(control): State<Arc<Control>>,
+    Body(wish): Body<HeldRequest>,
+) -> Result<Json<HeldAnswer>, Problem> {
+    let routes = Arc::clone(&control.routes.borrow());
+    let reason = match wish.held {
+        Held::Role => Unmatched::HeldBack,
+        Held::Age => Unmatched::TooOld,
+    };
+    let held = (reason, unix_nanos(wish.since));
+    let handlers = wish.handlers.as_deref();
+    let done = operations::redispatch_held(&control.broker, &routes, held, handlers).await?;
+    Ok(Json(done.into()))
 }
 
 impl Control {
@@ -321,13 +405,11 @@ impl Control {
         if known.contains(name) {
             return Ok(());
         }
-        let near = crate::config::nearest(name, known.iter().map(String::as_str));
-        let near = near.map_or_else(
-            || format!("there are {}", known.join(", ")),
-            |near| format!("is `{near}` meant?"),
-        );
+        let near = nearest(name, known.iter().map(String::as_str));
+        let meant = is_meant(near.as_deref());
         Err(Problem::unknown(format!(
-            "there is no {kind} `{name}`; {near}"
+            "there is no {kind} `{name}`{meant}; there are: {}",
+            known.join(", ")
         )))
     }
 
@@ -338,7 +420,7 @@ impl Control {
         caller: Caller,
     ) -> Result<Json<Vec<TaskAnswer>>, Problem> {
         let who = caller.to_string();
-        let acted = self.broker.act(tasks.try_into()?, action, &who).await?;
+        let acted = operations::act(&self.broker, tasks.try_into()?, action, &who).await?;
         let acted = acted.into_iter();
         Ok(Json(acted.map(TaskAnswer::of_acted).collect()))
     }
@@ -374,8 +456,8 @@ impl From<broker::Pause> for Pause {
                     Scope::Handler(format!("{plugin}.{handler}"))
                 }
             },
-            since: moment(pause.since),
-            until: pause.until.map(moment),
+            since: from_unix_nanos(pause.since),
+            until: pause.until.map(from_unix_nanos),
             who: pause.who,
         }
     }
@@ -393,16 +475,22 @@ impl TryFrom<Tasks> for TaskSelection {
                 };
                 Self::Ids(ids.iter().map(id).collect::<Result<_, _>>()?)
             }
-            Tasks::Matching(matching) => Self::Matching(TaskFilter {
-                state: matching.dead.then_some(broker::State::Failure),
-                queue: matching.queue,
-                plugin: matching.plugin,
-                handler: matching.handler,
-                since: matching.since.map(unix_nanos),
-                error: matching.error,
-                ..TaskFilter::default()
-            }),
+            Tasks::Matching(matching) => Self::Matching(matching.into()),
         })
+    }
+}
+
+impl From<Matching> for TaskFilter {
+    fn from(matching: Matching) -> Self {
+        Self {
+            state: matching.dead.then_some(broker::State::Failure),
+            queue: matching.queue,
+            plugin: matching.plugin,
+            handler: matching.handler,
+            since: matching.since.map(unix_nanos),
+            error: matching.error,
+            ..Self::default()
+        }
     }
 }
 
@@ -479,19 +567,30 @@ impl TaskAnswer {
 
 impl From<Redispatched> for RedispatchAnswer {
     fn from(made: Redispatched) -> Self {
-        let tasks = made.tasks.into_iter();
         Self {
             dispatch: made.dispatch,
-            tasks: tasks
-                .map(|(task, handler)| MadeTask {
-                    task: task.to_string(),
-                    handler,
-                })
-                .collect(),
+            tasks: made.tasks.into_iter().map(MadeTask::from).collect(),
         }
     }
 }
 
-fn moment(nanos: i64) -> Timestamp {
-    Timestamp::from_nanosecond(nanos.into()).unwrap_or_default()
+impl From<HeldDispatched> for HeldAnswer {
+    fn from(done: HeldDispatched) -> Self {
+        Self {
+            packets: done.packets,
+            is_cut: done.is_cut,
+            unmatched: done.unmatched,
+            unreadable: done.unreadable,
+            tasks: done.tasks.into_iter().map(MadeTask::from).collect(),
+        }
+    }
+}
+
+impl From<(TaskId, String)> for MadeTask {
+    fn from((task, handler): (TaskId, String)) -> Self {
+        Self {
+            task: task.to_string(),
+            handler,
+        }
+    }
 }

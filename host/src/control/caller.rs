@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use axum::extract::connect_info::Connected;
-use axum::serve::IncomingStream;
-use tokio::net::UnixListener;
+use tokio::net::UnixStream;
 
 /// The process at the other end of a connection, as the kernel tells.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +14,15 @@ pub(super) struct Caller {
 }
 
 impl Caller {
+    /// Who is at the other end of a connection.
+    pub(super) fn of(stream: &UnixStream) -> Self {
+        let peer = stream.peer_cred().ok();
+        Self {
+            uid: peer.map(|peer| peer.uid()),
+            pid: peer.and_then(|peer| peer.pid()),
+        }
+    }
+
     /// Whether it may ask: the user of this process, or root. The socket's mode says the same;
     /// this holds also where somebody changed the mode.
     pub(super) fn may_ask(self) -> bool {
@@ -24,22 +31,21 @@ impl Caller {
     }
 }
 
+/// Names this process as one that asks, where no host is there to be asked.
+pub fn own_name() -> String {
+    let caller = Caller {
+        uid: Some(rustix::process::geteuid().as_raw()),
+        pid: i32::try_from(std::process::id()).ok(),
+    };
+    caller.to_string()
+}
+
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.uid, self.pid) {
             (Some(uid), Some(pid)) => write!(f, "user {uid}, process {pid}"),
             (Some(uid), None) => write!(f, "user {uid}"),
             _ => f.write_str("somebody"),
-        }
-    }
-}
-
-impl Connected<IncomingStream<'_, UnixListener>> for Caller {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        let peer = stream.io().peer_cred().ok();
-        Self {
-            uid: peer.map(|peer| peer.uid()),
-            pid: peer.and_then(|peer| peer.pid()),
         }
     }
 }

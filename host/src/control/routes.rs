@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Request, State};
-use axum::http::Method;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
+use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
@@ -15,10 +15,12 @@ use utoipa::{OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::body::{Body, Named};
 use super::caller::Caller;
-use super::{Control, Problem, Status, actions};
+use super::{Control, Problem, RunningTask, Status, actions};
 use crate::packet::Digest;
 use crate::rollout::{PluginView, PluginsError, Reloaded};
+use crate::settings::ReloadAnswer;
 
 /// How long a status waits for what is said of plugins.
 const PLUGINS_SOON: Duration = Duration::from_secs(2);
@@ -41,8 +43,10 @@ pub fn description() -> Description {
 fn table() -> OpenApiRouter<Arc<Control>> {
     OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(status))
+        .routes(routes!(running))
         .routes(routes!(plugins))
         .routes(routes!(reload))
+        .routes(routes!(reload_plugins))
         .routes(routes!(enable))
         .routes(routes!(disable))
         .routes(routes!(roll_back))
@@ -54,6 +58,7 @@ fn table() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(actions::revoke))
         .routes(routes!(actions::resume))
         .routes(routes!(actions::redispatch))
+        .routes(routes!(actions::redispatch_held))
 }
 
 pub(super) fn router(control: Arc<Control>) -> axum::Router {
@@ -63,8 +68,10 @@ pub(super) fn router(control: Arc<Control>) -> axum::Router {
             "/v1/openapi.json",
             axum::routing::get(async || Json(description())),
         )
-        .fallback(|| async {
-            Problem::unknown("there is no such request; /v1/openapi.json lists those there are")
+        .fallback(async || Problem::malformed(StatusCode::NOT_FOUND, "there is no such request"))
+        .method_not_allowed_fallback(async || {
+            let text = "it is asked for with another method";
+            Problem::malformed(StatusCode::METHOD_NOT_ALLOWED, text)
         })
         .layer(from_fn(check))
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -102,6 +109,12 @@ async fn status(State(control): State<Arc<Control>>) -> Result<Json<Status>, Pro
     blocking(move || control.status(&plugins)).await.map(Json)
 }
 
+/// The tasks that a handler runs for, the longest first.
+#[utoipa::path(get, path = "/v1/tasks/running", responses((status = 200, body = Vec<RunningTask>)))]
+async fn running(State(control): State<Arc<Control>>) -> Json<Vec<RunningTask>> {
+    Json(control.running())
+}
+
 /// The plugins with their versions, and how many tasks and runs are on each.
 #[utoipa::path(get, path = "/v1/plugins", responses((status = 200, body = Vec<PluginView>), (status = 500, body = Problem)))]
 async fn plugins(State(control): State<Arc<Control>>) -> Result<Json<Vec<PluginView>>, Problem> {
@@ -110,15 +123,27 @@ async fn plugins(State(control): State<Arc<Control>>) -> Result<Json<Vec<PluginV
 
 /// Looks at the plugin directory now, and answers when each file is loaded or refused.
 #[utoipa::path(post, path = "/v1/plugins/reload", responses((status = 200, body = Vec<Reloaded>), (status = 500, body = Problem)))]
-async fn reload(State(control): State<Arc<Control>>) -> Result<Json<Vec<Reloaded>>, Problem> {
+async fn reload_plugins(
+    State(control): State<Arc<Control>>,
+) -> Result<Json<Vec<Reloaded>>, Problem> {
     Ok(Json(control.plugins.reload().await?))
+}
+
+/// Reads the configuration again and applies it, all or nothing, then looks at the plugin
+/// directory; answers when both are done.
+#[utoipa::path(post, path = "/v1/reload", responses((status = 200, body = ReloadAnswer), (status = 422, body = Problem, description = "It cannot be used; nothing changed.")))]
+async fn reload(
+    State(control): State<Arc<Control>>,
+    ConnectInfo(caller): ConnectInfo<Caller>,
+) -> Result<Json<ReloadAnswer>, Problem> {
+    Ok(Json(control.settings.reload(&caller.to_string()).await?))
 }
 
 /// Takes a plugin that was disabled as the plugin directory has it.
 #[utoipa::path(post, path = "/v1/plugins/{plugin}/enable", params(("plugin" = String, Path)), responses((status = 200, body = Vec<Reloaded>), (status = 404, body = Problem)))]
 async fn enable(
     State(control): State<Arc<Control>>,
-    Path(plugin): Path<String>,
+    Named(plugin): Named<String>,
 ) -> Result<Json<Vec<Reloaded>>, Problem> {
     Ok(Json(control.plugins.enable(&plugin).await?))
 }
@@ -127,7 +152,7 @@ async fn enable(
 #[utoipa::path(post, path = "/v1/plugins/{plugin}/disable", params(("plugin" = String, Path)), responses((status = 200, body = Vec<Reloaded>), (status = 404, body = Problem)))]
 async fn disable(
     State(control): State<Arc<Control>>,
-    Path(plugin): Path<String>,
+    Named(plugin): Named<String>,
 ) -> Result<Json<Vec<Reloaded>>, Problem> {
     Ok(Json(control.plugins.disable(&plugin).await?))
 }
@@ -145,8 +170,8 @@ pub struct RollBack {
 #[utoipa::path(post, path = "/v1/plugins/{plugin}/rollback", params(("plugin" = String, Path)), request_body = RollBack, responses((status = 200, body = Vec<Reloaded>), (status = 404, body = Problem)))]
 async fn roll_back(
     State(control): State<Arc<Control>>,
-    Path(plugin): Path<String>,
-    Json(wish): Json<RollBack>,
+    Named(plugin): Named<String>,
+    Body(wish): Body<RollBack>,
 ) -> Result<Json<Vec<Reloaded>>, Problem> {
     Ok(Json(control.plugins.roll_back(&plugin, wish.to).await?))
 }

@@ -6,10 +6,9 @@
 use std::sync::Arc;
 
 use gwasp_formats::Role;
-use jiff::Timestamp;
 
 use crate::broker::{NewPacket, NewRefusal, NewTask, Offer, Origin};
-use crate::packet::{Digest, Flag, Key, Packet, Refusal, unix_nanos};
+use crate::packet::{Digest, Flag, Key, Packet, Refusal, from_unix_nanos, unix_nanos};
 use crate::routes::{Route, Routes};
 use crate::task::{packet_task_id, policy_of};
 
@@ -59,9 +58,9 @@ pub fn tasks_of(packet: &Packet, routes: &[Arc<Route>], from: i64) -> Vec<NewTas
     routes.iter().map(task).collect()
 }
 
-/// Reads the record of a packet back, for matching: what only a listener needs is left out.
+/// Reads the record of a packet back, as it was when it came, for matching: what only a listener
+/// needs is left out.
 pub fn archived(record: &NewPacket) -> Packet {
-    let time = |nanos: i64| Timestamp::from_nanosecond(i128::from(nanos)).unwrap_or_default();
     let is_document = record.content_type == VOEVENT;
     let key = match record.key.parse() {
         _ if record.key.is_empty() => Key::None,
@@ -74,8 +73,8 @@ pub fn archived(record: &NewPacket) -> Packet {
         id: record.id.clone(),
         identity: Digest::from_bytes(record.identity),
         role: Role::from_word(&record.role).unwrap_or_default(),
-        received: time(record.received),
-        sent: record.sent.map(time),
+        received: from_unix_nanos(record.received),
+        sent: record.sent.map(from_unix_nanos),
         content_type: if is_document { VOEVENT } else { OTHER },
         headers: record.headers.clone(),
         flags: Vec::new(),

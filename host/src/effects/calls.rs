@@ -165,7 +165,8 @@ impl Run {
             .broker
             .ends(&calls.ids)
             .map_err(SeamError::from)?;
-        let ends: Option<Vec<End>> = ends.into_iter().map(|end| ended(end, is_new)).collect();
+        let ends = calls.ids.iter().zip(ends);
+        let ends: Option<Vec<End>> = ends.map(|(id, end)| ended(*id, end, is_new)).collect();
         if let Some(ends) = ends {
             return Ok(self.answers_of(live, ends).await?);
         }
@@ -282,8 +283,8 @@ type End = Result<Option<Bytes>, CallAnswer>;
 
 /// How a task came out, if the run need not wait for it. A run that asks anew does not take a
 /// failure for an answer.
-fn ended(end: Option<TaskEnd>, is_new: bool) -> Option<End> {
-    let (kind, failure) = match end? {
+fn ended(id: TaskId, end: Option<TaskEnd>, is_new: bool) -> Option<End> {
+    let (kind, mut failure) = match end? {
         TaskEnd::Open => return None,
         TaskEnd::Succeeded(result) => return Some(Ok(result)),
         TaskEnd::Failed(_) | TaskEnd::Revoked(_) if is_new => return None,
@@ -294,6 +295,11 @@ fn ended(end: Option<TaskEnd>, is_new: bool) -> Option<End> {
             (FailedAs::Permanent, reason)
         }
     };
+    if kind == FailedAs::InDoubt {
+        failure.message.push_str(&format!(
+            "; decide about it first, by `gwasp task resume {id}` with --done or --not-done"
+        ));
+    }
     Some(Err(CallAnswer::Failed {
         kind,
         message: failure.message,

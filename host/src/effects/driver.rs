@@ -39,7 +39,7 @@ pub struct World {
     /// Keeps journals, values and blobs.
     pub broker: Arc<dyn Broker>,
     /// Services that plugins may talk to.
-    pub http: HttpServices,
+    pub http: tokio::sync::watch::Receiver<Arc<HttpServices>>,
     /// The newest routing table.
     pub routes: tokio::sync::watch::Receiver<Arc<Routes>>,
     /// Queues that are served.
@@ -61,6 +61,8 @@ impl std::fmt::Debug for World {
 pub struct LiveRun {
     /// The world.
     pub world: Arc<World>,
+    /// The services as they were when it began.
+    pub http: Arc<HttpServices>,
     /// The task that runs.
     pub task: TaskId,
     /// Proof of its lease.

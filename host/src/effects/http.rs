@@ -111,9 +111,9 @@ impl Run {
     /// Where the request goes, if the plugin may send it.
     fn target<'a>(&self, driver: &'a Driver, request: &HttpRequest) -> Result<Target<'a>, Refusal> {
         let services = match driver {
-            Driver::Live(live) => &live.world.http,
-            Driver::Dry(dry) => match dry.shadow_of() {
-                Some(world) => &world.http,
+            Driver::Live(live) => &*live.http,
+            Driver::Dry(dry) => match dry.services() {
+                Some(services) => services,
                 None => return Ok(Target::Dry(dry)),
             },
         };

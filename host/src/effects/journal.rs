@@ -11,6 +11,7 @@ use minicbor::bytes::{ByteArray, ByteVec};
 use minicbor::{Decode, Encode};
 
 use super::function::{Class, Function};
+use super::noted::is_refusal;
 use crate::broker::JournalEntry;
 use crate::packet::Digest;
 
@@ -369,6 +370,12 @@ impl Entry {
     /// What was asked of the function, for a person; a long request is cut.
     pub fn request_text(&self) -> String {
         request_text(&self.head)
+    }
+
+    /// Whether the plugin did not get what it asked for: see [`Entry::answer`].
+    pub fn is_refused(&self) -> bool {
+        let answer = self.answer.as_ref();
+        answer.is_some_and(|answer| is_refusal(&self.function, answer))
     }
 
     /// Adds the answer.

@@ -31,6 +31,7 @@ use super::noted::{KernelAnswer, LocalizeRequest};
 use super::seam::SeamError;
 use super::{Run, blobs, denied};
 use crate::broker::BrokerError;
+use crate::explain::Coded as _;
 use crate::packet::Digest;
 use crate::text::chain;
 use threads::KernelStopped;
@@ -175,7 +176,7 @@ pub(super) async fn keep(live: &LiveRun, map: Bytes) -> Result<(), SeamError> {
         match live.world.broker.put_blob(map.clone()).await {
             Ok(_digest) => return Ok(()),
             Err(error @ (BrokerError::Full { .. } | BrokerError::Unavailable { .. })) => {
-                warn!(target: "gwasp::task", task = %live.task, error = chain(&error), "no space for a sky map just now; trying again");
+                warn!(target: "gwasp::task", task = %live.task, code = error.code().as_str(), error = chain(&error), "no space for a sky map just now; trying again");
                 tokio::time::sleep(SPACE_DELAY).await;
             }
             Err(error) => return Err(error.into()),

@@ -12,6 +12,8 @@
 use minicbor::bytes::{ByteSlice, ByteVec};
 use minicbor::{Decode, Encode};
 
+use super::function::{Function, GCN_SEND, HTTP_GET, HTTP_SEND, KERNELS_LOCALIZE, TASKS_CALL};
+
 /// Why a plugin does not get what it asks for. Noted like any answer: a replay meets the same
 /// refusal, whatever the configuration says by then.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -263,6 +265,32 @@ pub(super) enum GcnAnswer {
     Refused(#[n(0)] Refused),
     #[n(2)]
     InDoubt(#[n(0)] String),
+}
+
+/// Whether this answer of a function says that the plugin does not get what it asks for: it has no
+/// grant, or what it asks for cannot be meant so.
+pub(super) fn is_refusal(function: &str, answer: &[u8]) -> bool {
+    let is = |known: &Function| known.name == function;
+    if is(&HTTP_GET) || is(&HTTP_SEND) {
+        let answer = minicbor::decode(answer);
+        return matches!(answer, Ok(HttpAnswer::Denied(_) | HttpAnswer::Invalid(_)));
+    }
+    if is(&KERNELS_LOCALIZE) {
+        let answer = minicbor::decode(answer);
+        return matches!(
+            answer,
+            Ok(KernelAnswer::Denied(_) | KernelAnswer::Invalid(_))
+        );
+    }
+    if is(&TASKS_CALL) {
+        return matches!(minicbor::decode(answer), Ok(CallAnswer::Refused(_)));
+    }
+    if is(&GCN_SEND) {
+        return matches!(minicbor::decode(answer), Ok(GcnAnswer::Refused(_)));
+    }
+    // No other answer is an array of 1 and a refusal.
+    let refused: Result<(u32, Refused), _> = minicbor::decode(answer);
+    matches!(refused, Ok((1, _)))
 }
 
 #[cfg(test)]

@@ -321,7 +321,7 @@ impl Seam {
         }
         let (task, shadow) = match &self.driver {
             Driver::Live(live) => (live.task, None),
-            Driver::Dry(dry) if dry.shadow_of().is_some() => (dry.task, Some(true)),
+            Driver::Dry(dry) if dry.services().is_some() => (dry.task, Some(true)),
             Driver::Dry(_) => {
                 self.lines.push(line.to_owned());
                 return;
@@ -359,6 +359,7 @@ impl Seam {
             self.journal.mark_dry();
         }
         Leg {
+            is_shadow: self.is_shadow(),
             is_fenced: matches!(noted, Err(BrokerError::Fenced { .. })),
             keep_for_retry: if self.is_shadow() {
                 0
@@ -377,7 +378,7 @@ impl Seam {
 
     /// Whether it is the run of a live task that makes no effect.
     fn is_shadow(&self) -> bool {
-        matches!(&self.driver, Driver::Dry(dry) if dry.shadow_of().is_some())
+        matches!(&self.driver, Driver::Dry(dry) if dry.services().is_some())
     }
 
     fn entry(&self, function: &Function, request: &[u8]) -> Entry {
@@ -396,6 +397,8 @@ impl Seam {
 /// What a run left at its end.
 #[derive(Debug)]
 pub struct Leg {
+    /// It was the run of a live task that made no effect.
+    pub is_shadow: bool,
     /// The lease was lost while an entry was on its way to the disk.
     pub is_fenced: bool,
     /// Entries that are not on disk yet.

@@ -6,10 +6,17 @@
 use std::time::Duration;
 
 use sd_notify::NotifyState;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::broker::Broker;
+use crate::settings::Settings;
 use crate::stop::StopSignal;
 
+/// A start that takes longer hangs.
+const LONGEST_START: Duration = Duration::from_hours(1);
+/// How long the manager waits for the next word of a host that starts.
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Between two lines of status.
 const STATUS_PAUSE: Duration = Duration::from_secs(5);
 
@@ -18,9 +25,23 @@ fn notify(state: &[NotifyState<'_>]) {
     drop(sd_notify::notify(state));
 }
 
-/// The host is being made.
-pub fn starting() {
+/// The host is being made: opening a large store, and compiling many plugins, may take longer
+/// than the unit's `TimeoutStartSec=`, which the manager forgets as long as the answer is kept.
+/// After [`LONGEST_START`] it does not any more.
+pub fn starting() -> AbortOnDropHandle<()> {
     notify(&[NotifyState::Status("starting: the store, then the plugins")]);
+    AbortOnDropHandle::new(tokio::spawn(async {
+        let end = Instant::now() + LONGEST_START;
+        while Instant::now() < end {
+            notify(&[NotifyState::ExtendTimeoutUsec(micros(PATIENCE))]);
+            tokio::time::sleep(PATIENCE / 3).await;
+        }
+    }))
+}
+
+/// A time as systemd reads it; the longest that it can, where it cannot.
+fn micros(time: Duration) -> u32 {
+    u32::try_from(time.as_micros()).unwrap_or(u32::MAX)
 }
 
 /// Packets are taken and kept.
@@ -45,20 +66,20 @@ pub(super) fn alive() {
 /// The host ends and will be gone within `longest`, which the configuration decides and the unit
 /// need not know. From then on systemd's watchdog expects no sign of life.
 pub(super) fn stopping(longest: Duration, tasks_open: usize) {
-    let micros = u32::try_from(longest.as_micros()).unwrap_or(u32::MAX);
     let status = format!("stopping: {tasks_open} tasks open; what runs may end");
     notify(&[
         NotifyState::Stopping,
-        NotifyState::ExtendTimeoutUsec(micros),
+        NotifyState::ExtendTimeoutUsec(micros(longest)),
         NotifyState::Status(&status),
     ]);
 }
 
 /// Tells what `systemctl status` shows, until `stop`.
-pub(super) async fn tell_status(broker: &dyn Broker, stop: &StopSignal, listeners: usize) {
+pub(super) async fn tell_status(broker: &dyn Broker, stop: &StopSignal, settings: &Settings) {
     let ended = stop.tasks();
     loop {
         let open = broker.open_tasks();
+        let listeners = settings.in_force().config.listeners.len();
         let ended = *ended.borrow();
         let status = format!("{listeners} listeners; {open} tasks open, {ended} ended since start");
         notify(&[NotifyState::Status(&status)]);

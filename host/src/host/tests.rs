@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::packet::Digest;
 use crate::plugins::{AddressSpace, compile_worker};
 use crate::rollout::{Fate, PluginState, PluginView, Plugins, PluginsError, Reloaded};
+use crate::settings::Unchanging;
 use crate::stop::StopSignal;
 
 /// Tells the child process what to compile: the file, where to, and for which address space.
@@ -44,8 +45,10 @@ impl Place {
         let program = place.path("compiler");
         let this = std::env::current_exe().unwrap();
         let script = format!(
-            "#!/bin/sh\n{CHILD}=\"$2:$3:$5\" exec {this:?} --exact \
-             host::tests::a_process_that_is_told_to_compiles --nocapture\n"
+            "#!/bin/sh\nwhile [ -e {:?} ]; do sleep 0.05; done\n\
+             {CHILD}=\"$2:$3:$5\" exec {this:?} --exact \
+             host::tests::a_process_that_is_told_to_compiles --nocapture\n",
+            place.path("hold")
         );
         fs::write(&program, script).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
@@ -68,6 +71,20 @@ impl Place {
         Digest::of(bytes)
     }
 
+    /// Has compilers wait until [`Place::let_go`].
+    fn hold_compilers(&self) {
+        fs::write(self.path("hold"), "").unwrap();
+    }
+
+    fn let_go(&self) {
+        fs::remove_file(self.path("hold")).unwrap();
+    }
+
+    /// Has a directory that is not empty when the plugin's file goes.
+    fn put_other(&self) {
+        fs::write(self.path("plugins").join("other.wasm"), version("other")).unwrap();
+    }
+
     async fn host(&self) -> Running {
         let config = "[queues.general]\nconcurrency = 2\n";
         let config = Config::parse(config, "test").unwrap();
@@ -78,7 +95,9 @@ impl Place {
             program: self.path("compiler"),
         };
         let stop = StopSignal::default();
-        let host = Host::new(&config, &places, stop.clone()).await.unwrap();
+        let source = Arc::new(Unchanging(config.clone()));
+        let host = Host::new(&config, &places, stop.clone(), source);
+        let host = host.await.unwrap();
         Running {
             broker: Arc::clone(&host.broker),
             plugins: host.plugins(),
@@ -96,11 +115,28 @@ impl Running {
         assert_eq!(ended.unwrap().unwrap(), End::Clean);
     }
 
-    /// The only plugin's view.
+    /// The plugin's view.
     async fn view(&self) -> PluginView {
-        let mut views = self.plugins.list().await.unwrap();
-        assert_eq!(views.len(), 1, "{views:?}");
-        views.remove(0)
+        let views = self.plugins.list().await.unwrap();
+        let found = views.into_iter().find(|view| view.plugin == PLUGIN);
+        found.expect("it is listed")
+    }
+
+    /// All plugins, and how they are.
+    async fn states(&self) -> Vec<(String, PluginState)> {
+        let views = self.plugins.list().await.unwrap().into_iter();
+        views.map(|view| (view.plugin, view.state)).collect()
+    }
+
+    /// Waits until the plugin looks like this.
+    async fn wait_for(&self, what: &str, is_so: impl Fn(&PluginView) -> bool) {
+        let seen = async {
+            while !is_so(&self.view().await) {
+                tokio::task::yield_now().await;
+            }
+        };
+        let in_time = tokio::time::timeout(LIMIT, seen).await;
+        in_time.unwrap_or_else(|_late| panic!("waited for {what}"));
     }
 
     #[track_caller]
@@ -394,21 +430,16 @@ async fn a_plugin_that_is_disabled_has_no_routes_until_it_is_enabled() {
 async fn a_plugin_whose_file_is_gone_keeps_its_tasks_for_its_file() {
     let place = Place::new();
     place.put(&version("one"));
-    let other = place.path("plugins").join("other.wasm");
-    fs::write(&other, version("other")).unwrap();
+    place.put_other();
     let host = place.host().await;
     fs::remove_file(place.file()).unwrap();
     host.check_reload(Fate::Removed).await;
     let waiting = host.submit(9).await;
-    let views = host.plugins.list().await.unwrap();
-    let states: Vec<_> = views
-        .iter()
-        .map(|view| (view.plugin.as_str(), view.state))
-        .collect();
-    assert_eq!(
-        states,
-        [("other", PluginState::Active), (PLUGIN, PluginState::Gone)]
-    );
+    let expected = [
+        ("other".to_owned(), PluginState::Active),
+        (PLUGIN.to_owned(), PluginState::Gone),
+    ];
+    assert_eq!(host.states().await, expected);
     let two = place.put(&version("two"));
     host.check_reload(Fate::Loaded { version: two }).await;
     let ended = tokio::time::timeout(LIMIT, host.ended(waiting)).await;
@@ -423,5 +454,149 @@ async fn a_misspelt_plugin_is_told_from_the_one_that_was_meant() {
     let host = place.host().await;
     let unknown = host.plugins.disable("q").await.unwrap_err().to_string();
     assert!(unknown.contains("is `p` meant?"), "{unknown}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_suggested_for_a_name_that_is_like_no_plugins() {
+    let place = Place::new();
+    place.put(&version("one"));
+    let host = place.host().await;
+    let unknown = host.plugins.disable("nix").await.unwrap_err().to_string();
+    assert!(!unknown.contains("meant"), "{unknown}");
+    host.stop().await;
+}
+
+/// The file is refused, and the version before it is being loaded while somebody asks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_while_a_former_version_is_loaded_is_answered() {
+    let place = Place::new();
+    let one = place.put(&version("one"));
+    place.host().await.stop().await;
+    fs::remove_file(place.file()).unwrap();
+    fs::remove_dir_all(place.path("cache")).unwrap();
+    let host = place.host().await;
+    assert_eq!(host.view().await.state, PluginState::NotLoaded);
+    place.hold_compilers();
+    place.put(b"\0asm no plugin");
+    host.wait_for("the former version", |view| {
+        view.refused.is_some() && view.is_loading
+    })
+    .await;
+    let asked = async { tokio::time::timeout(LIMIT, host.plugins.reload()).await };
+    let released = async {
+        // It is granted after the wish before it.
+        host.view().await;
+        place.let_go();
+    };
+    let (asked, ()) = tokio::join!(asked, released);
+    let reloaded = asked.expect("an answer").unwrap();
+    assert!(
+        matches!(reloaded[0].fate, Fate::Refused { .. }),
+        "{reloaded:?}"
+    );
+    assert_eq!(host.run(1).await, ("one".to_owned(), one));
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugin_that_cannot_be_disabled_on_disk_goes_on_being_loaded() {
+    let place = Place::new();
+    place.put(&version("one"));
+    let host = place.host().await;
+    place.hold_compilers();
+    place.put(&version("two"));
+    host.wait_for("the second version", |view| view.is_loading)
+        .await;
+    // A store that is closed keeps nothing more, and can be read.
+    host.broker.close().await.unwrap();
+    let disabled = host.plugins.disable(PLUGIN).await;
+    assert!(
+        matches!(disabled, Err(PluginsError::Broker(_))),
+        "{disabled:?}"
+    );
+    let view = host.view().await;
+    assert_eq!((view.state, view.is_loading), (PluginState::Active, true));
+    place.let_go();
+    host.stop.drain.cancel();
+    tokio::time::timeout(LIMIT, host.ended)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_others_can_write_to_is_refused_alone() {
+    let place = Place::new();
+    let one = place.put(&version("one"));
+    place.put_other();
+    let open_to_all = fs::Permissions::from_mode(0o666);
+    fs::set_permissions(place.file(), open_to_all.clone()).unwrap();
+    let host = place.host().await;
+    let states = host.states().await;
+    let expected = [
+        ("other".to_owned(), PluginState::Active),
+        (PLUGIN.to_owned(), PluginState::NotLoaded),
+    ];
+    assert_eq!(states, expected);
+    let reason = host.view().await.refused.unwrap().reason;
+    assert!(reason.contains("chmod go-w"), "{reason}");
+    fs::set_permissions(place.file(), fs::Permissions::from_mode(0o644)).unwrap();
+    host.check_reload(Fate::Loaded { version: one }).await;
+
+    // What may be somebody else's does not take the place of what runs.
+    place.put(&version("two"));
+    fs::set_permissions(place.file(), open_to_all).unwrap();
+    let reloaded = host.plugins.reload().await.unwrap();
+    assert!(
+        matches!(reloaded[0].fate, Fate::Refused { .. }),
+        "{reloaded:?}"
+    );
+    assert_eq!(host.run(1).await, ("one".to_owned(), one));
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_went_while_no_host_ran_goes_as_any_other() {
+    let place = Place::new();
+    let one = place.put(&version("one"));
+    place.put_other();
+    place.host().await.stop().await;
+    fs::remove_file(place.file()).unwrap();
+    let host = place.host().await;
+    assert_eq!(host.view().await.state, PluginState::NotLoaded);
+    let waiting = host.submit(9).await;
+    // Who asks at once does not wait for the minute that a file has to come back.
+    host.check_reload(Fate::Removed).await;
+    let view = host.view().await;
+    assert_eq!((view.state, view.open), (PluginState::Gone, 1));
+    place.put(&version("one"));
+    host.check_reload(Fate::Loaded { version: one }).await;
+    let ended = tokio::time::timeout(LIMIT, host.ended(waiting)).await;
+    assert_eq!(ended.unwrap(), ("one".to_owned(), one));
+    host.stop().await;
+}
+
+/// A component of Python has tens of megabytes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_version_is_kept_like_any_other() {
+    let place = Place::new();
+    let mut bytes = version("one");
+    // A custom section of no meaning: its id, its length in LEB128, a name of one byte.
+    let length = 40_u32 << 20;
+    bytes.push(0);
+    bytes.extend((0..5).map(|at| {
+        let more = if at < 4 { 0x80 } else { 0 };
+        u8::try_from((length >> (7 * at)) & 0x7f).unwrap() | more
+    }));
+    bytes.extend([1, b'x']);
+    bytes.resize(bytes.len() + (40 << 20) - 2, 0);
+    let one = place.put(&bytes);
+    let host = place.host().await;
+    let two = place.put(&version("two"));
+    host.check_reload(Fate::Loaded { version: two }).await;
+    host.check_roll_back(None, one).await;
+    assert_eq!(host.run(1).await, ("one".to_owned(), one));
     host.stop().await;
 }

@@ -38,6 +38,7 @@ use self::session::{End, Session};
 use super::backoff::Backoff;
 use super::state::{Count, ListenerState, Phase};
 use crate::config::VtpConfig;
+use crate::explain::{Code, Coded as _};
 use crate::intake::{Arrival, Intake, NotKept, Tally};
 use crate::packet::{Packet, Refusal};
 
@@ -155,13 +156,17 @@ impl Link {
                 backoff.after_loss((self.jitter)())
             };
             let next = to_tenths(wait);
+            let code = end.code.map(Code::as_str);
             if end.connected {
                 warn!(
-                    reason,
-                    "connection to broker ended; connecting again in {next:?}"
+                    code,
+                    reason, "connection to broker ended; connecting again in {next:?}"
                 );
             } else {
-                warn!(reason, "not connected to broker; trying again in {next:?}");
+                warn!(
+                    code,
+                    reason, "not connected to broker; trying again in {next:?}"
+                );
             }
             let until = SignedDuration::try_from(wait).map_or(time, |wait| time + wait);
             self.state.enter(Phase::Waiting { until });
@@ -198,6 +203,7 @@ impl Link {
             Ok(stream) => stream,
             Err(error) => {
                 return Some(Lost {
+                    code: Some(error.code()),
                     reason: Box::new(error),
                     connected: false,
                     healthy: false,
@@ -207,6 +213,7 @@ impl Link {
         };
         if let Err(not_kept) = self.stop.run_until_cancelled(self.announce()).await? {
             return Some(Lost {
+                code: None,
                 reason: Box::new(not_kept),
                 connected: true,
                 healthy: false,
@@ -228,6 +235,7 @@ impl Link {
         match ended.end {
             End::Stopped => None,
             end => Some(Lost {
+                code: None,
                 not_kept: matches!(end, End::NotKept(_)),
                 connected: true,
                 reason: Box::new(end),
@@ -239,6 +247,8 @@ impl Link {
 
 /// Why there is no connection.
 struct Lost {
+    /// Of the reason, where it has one.
+    code: Option<Code>,
     reason: Box<dyn Error + Send + Sync>,
     /// There was one.
     connected: bool,

@@ -93,6 +93,22 @@ impl Watch {
         Ok(changes)
     }
 
+    /// Takes a file for one that was there when it is not, so that it is told of as gone a minute
+    /// after the next look; answers whether it is not there.
+    pub fn expect(&mut self, path: &Path, now: Instant) -> bool {
+        let is_there = self.files.get(path).is_some_and(|file| file.is_there);
+        if !is_there {
+            let expected = File {
+                stamp: Stamp::NONE,
+                since: now,
+                told: true,
+                is_there: true,
+            };
+            self.files.insert(path.to_path_buf(), expected);
+        }
+        !is_there
+    }
+
     /// Tells of a file again after a while, though it stays as it is: it could not be taken.
     pub fn tell_again(&mut self, path: &Path, now: Instant) {
         if let Some(file) = self.files.get_mut(path) {
@@ -156,6 +172,15 @@ impl Watch {
 }
 
 impl Stamp {
+    /// That of no file.
+    const NONE: Self = Self {
+        device: 0,
+        inode: 0,
+        length: 0,
+        written: (0, 0),
+        changed: (0, 0),
+    };
+
     /// Follows links: what a name stands for is what counts.
     fn of(path: &Path) -> Option<Self> {
         let metadata = std::fs::metadata(path).ok()?;

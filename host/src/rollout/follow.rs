@@ -19,8 +19,8 @@ use tracing::{debug, error, info, warn};
 
 use super::load::{Aim, Found, Known, Load, Loaded, Refusal, Refused, Source};
 use super::{Fate, Parts, Reloaded, Reply, StartError, Wish};
-use crate::broker::{BrokerError, PluginRecord, RouteChange};
-use crate::explain::Code;
+use crate::broker::{BrokerError, PluginRecord, RouteChange, read};
+use crate::explain::{Code, Coded as _};
 use crate::packet::Digest;
 use crate::plugins::{Change, DirectoryError, Plugin, Watch, name_of};
 use crate::routes::{Manifest, PluginRoutes};
@@ -108,7 +108,8 @@ impl Follower {
                 info!(target: "gwasp::host", plugin, "plugin is disabled: it has no routes, and its tasks wait; `gwasp plugin enable {plugin}` ends that");
                 continue;
             }
-            follower.begin(&plugin, Source::File(path), Aim::Newest, true)?;
+            let file = Source::File(path);
+            follower.begin(&plugin, file, Aim::Newest, true).await?;
         }
         while let Some(loaded) = follower.next_loaded().await {
             if let Err(refused) = &loaded.found
@@ -127,10 +128,8 @@ impl Follower {
                 Err(error) => return Err(error.into()),
             }
         }
-        for plugin in follower.publish_strictly()? {
-            if follower.parts.registry.get(&plugin.plugin).is_none() {
-                warn!(target: "gwasp::host", plugin = %plugin.plugin, "not loaded: it keeps its routes, and its tasks wait until a file of it in the plugin directory loads");
-            }
+        for routes in follower.publish_strictly().await? {
+            follower.tell_not_loaded(&routes.plugin);
         }
         Ok(follower)
     }
@@ -152,6 +151,19 @@ impl Follower {
         }
     }
 
+    /// Says so where a plugin that has routes is not loaded. One whose file went while no host ran
+    /// keeps them as long as if it went now, and is not run: perhaps somebody removed it for that.
+    fn tell_not_loaded(&self, plugin: &str) {
+        if self.parts.registry.get(plugin).is_some() {
+            return;
+        }
+        if self.expect(plugin) {
+            warn!(target: "gwasp::host", plugin, "not loaded: its file is gone; its tasks wait, and where the plugin directory has others its routes end in a minute unless the file is back");
+        } else {
+            warn!(target: "gwasp::host", plugin, "not loaded: it keeps its routes, and its tasks wait until a file of it in the plugin directory loads");
+        }
+    }
+
     /// Reads what the broker remembers of plugins.
     fn recall(&mut self) -> Result<(), BrokerError> {
         for record in self.parts.broker.plugins()? {
@@ -169,7 +181,7 @@ impl Follower {
             match self.parts.pools.serve(&queue) {
                 Ok(()) => {}
                 Err(PoolError::Queue(error)) => {
-                    warn!(target: "gwasp::host", queue, error = %chain(&error), "tasks wait in a queue that is not served");
+                    warn!(target: "gwasp::host", queue, code = error.code().as_str(), error = %chain(&error), "tasks wait in a queue that is not served");
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -188,7 +200,7 @@ impl Follower {
             }
             Err(DirectoryError::Permission(error)) => Err(error.into()),
             Err(error @ DirectoryError::Read { .. }) => {
-                warn!(target: "gwasp::host", error = %chain(&error), "no plugins");
+                warn!(target: "gwasp::host", code = error.code().as_str(), error = %chain(&error), "no plugins");
                 Ok(Vec::new())
             }
         }
@@ -222,7 +234,7 @@ impl Follower {
             }
             Err(error) => {
                 if std::mem::take(&mut self.is_readable) {
-                    error!(target: "gwasp::host", error = %chain(&error), "the plugin directory cannot be used; what is loaded stays");
+                    error!(target: "gwasp::host", code = error.code().as_str(), error = %chain(&error), "the plugin directory cannot be used; what is loaded stays");
                 }
             }
         }
@@ -237,12 +249,17 @@ impl Follower {
                 if self.disabled.contains(&plugin) {
                     return Some(reloaded(plugin, Fate::Disabled));
                 }
-                let begun = self.begin(&plugin, Source::File(path), Aim::Newest, anew);
+                let file = Source::File(path);
+                let begun = self.begin(&plugin, file, Aim::Newest, anew).await;
                 (plugin, begun.map(|()| None))
             }
             Change::Gone(path) => {
                 let plugin = name_of(&path);
                 let removed = self.remove(&plugin).await;
+                if removed.is_err() {
+                    // It is told of again.
+                    self.expect(&plugin);
+                }
                 (plugin, removed.map(Some))
             }
         };
@@ -252,30 +269,32 @@ impl Follower {
 
     /// Takes the routes of a plugin whose file is gone.
     async fn remove(&mut self, plugin: &str) -> Result<Fate, BrokerError> {
-        self.give_up(plugin);
-        self.refused.remove(plugin);
         if self.disabled.contains(plugin) {
             return Ok(Fate::Disabled);
         }
-        let has_routes = self.record(plugin)?.current.is_some();
+        let has_routes = self.record(plugin).await?.current.is_some();
         if has_routes {
             self.parts.change(plugin, RouteChange::Remove).await?;
             self.parts.registry.remove(plugin);
+        }
+        self.give_up(plugin);
+        self.refused.remove(plugin);
+        if has_routes {
             warn!(target: "gwasp::host", plugin, "plugin removed: its file is gone; no packet makes a task for it, and tasks that are open wait for its file");
         }
-        self.publish();
+        self.publish().await;
         Ok(Fate::Removed)
     }
 
     /// Begins to load a version; one of the same plugin that is being loaded is given up.
-    fn begin(
+    async fn begin(
         &mut self,
         plugin: &str,
         source: Source,
         aim: Aim,
         anew: bool,
     ) -> Result<(), BrokerError> {
-        let record = self.record(plugin)?;
+        let record = self.record(plugin).await?;
         let current = self.parts.registry.get(plugin);
         let refused = self.refused.get(plugin).filter(|_| !anew);
         let kept = record
@@ -332,7 +351,7 @@ impl Follower {
             self.try_again(&source);
             Some(self.failed(&plugin, &error))
         });
-        self.publish();
+        self.publish().await;
         if let Some(fate) = fate {
             self.tell(&reloaded(plugin, fate));
         }
@@ -359,20 +378,25 @@ impl Follower {
                 self.refused.remove(&plugin);
                 Fate::PassedOver { version }
             }
-            Ok(Found::StillRefused) => {
-                let refused = self.refused.get(&plugin);
-                let reason = refused.map(|refused| refused.reason.clone());
-                Fate::Refused {
-                    reason: reason.unwrap_or_default(),
-                }
-            }
+            Ok(Found::StillRefused) => self.fate_of_file(&plugin).unwrap_or(Fate::Refused {
+                reason: String::new(),
+            }),
             Err(refused) => self.refuse(&plugin, &source, aim, *refused),
         };
         if matches!(aim, Aim::Former) {
-            return Ok(None);
+            // Who waits asked about the file while the former version was being loaded.
+            return Ok(Some(self.fate_of_file(&plugin).unwrap_or(fate)));
         }
-        self.fall_back(&plugin)?;
+        self.fall_back(&plugin).await?;
         Ok(Some(fate))
+    }
+
+    /// Why a plugin's file is refused, if it is.
+    fn fate_of_file(&self, plugin: &str) -> Option<Fate> {
+        let refused = self.refused.get(plugin)?;
+        Some(Fate::Refused {
+            reason: refused.reason.clone(),
+        })
     }
 
     async fn take(&mut self, ready: Plugin, aim: Aim) -> Result<Fate, BrokerError> {
@@ -393,7 +417,7 @@ impl Follower {
         aim: Aim,
     ) -> Result<Fate, BrokerError> {
         self.refused.remove(plugin);
-        let is_decided = self.record(plugin)?.passed_over.is_some();
+        let is_decided = self.record(plugin).await?.passed_over.is_some();
         if let Some(current) = self.parts.registry.get(plugin)
             && is_decided
             && matches!(aim, Aim::Newest)
@@ -446,11 +470,11 @@ impl Follower {
 
     /// Begins to load the version that the routing table has, where nothing of the plugin runs
     /// and the bytes of that version are kept.
-    fn fall_back(&mut self, plugin: &str) -> Result<(), BrokerError> {
+    async fn fall_back(&mut self, plugin: &str) -> Result<(), BrokerError> {
         if self.parts.registry.get(plugin).is_some() {
             return Ok(());
         }
-        let record = self.record(plugin)?;
+        let record = self.record(plugin).await?;
         let refused = self.refused.get(plugin).and_then(|file| file.version);
         let mut kept = record.versions.iter().filter(|version| version.is_kept);
         if let Some(current) = record.current
@@ -458,16 +482,24 @@ impl Follower {
             && kept.any(|version| version.digest == current)
         {
             let former = Source::Kept(Digest::from_bytes(current));
-            self.begin(plugin, former, Aim::Former, true)?;
+            self.begin(plugin, former, Aim::Former, true).await?;
         }
         Ok(())
     }
 
     /// What the broker remembers of a plugin.
-    fn record(&self, plugin: &str) -> Result<PluginRecord, BrokerError> {
-        let mut records = self.parts.broker.plugins()?.into_iter();
-        let found = records.find(|record| record.plugin == plugin);
+    async fn record(&self, plugin: &str) -> Result<PluginRecord, BrokerError> {
+        let records = read(&self.parts.broker, |broker| broker.plugins()).await?;
+        let found = records.into_iter().find(|record| record.plugin == plugin);
         Ok(found.unwrap_or_default())
+    }
+
+    /// Has a file that is not there count as gone after a while, unless it is there by then;
+    /// answers whether it is not there.
+    fn expect(&self, plugin: &str) -> bool {
+        let path = self.directory.join(format!("{plugin}.wasm"));
+        let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        watch.expect(&path, Instant::now())
     }
 
     /// Has the file be looked at again after a while.
@@ -485,17 +517,17 @@ impl Follower {
         Fate::Refused { reason }
     }
 
-    fn publish_strictly(&self) -> Result<Vec<PluginRoutes>, StartError> {
+    async fn publish_strictly(&self) -> Result<Vec<PluginRoutes>, StartError> {
         let refused = self.refused.iter();
         let refused: Vec<(String, Manifest)> = refused
             .filter_map(|(plugin, file)| Some((plugin.clone(), file.manifest.clone()?)))
             .collect();
-        self.parts.publish(&self.names, &refused)
+        self.parts.publish(&self.names, &refused).await
     }
 
-    fn publish(&self) {
-        if let Err(error) = self.publish_strictly() {
-            error!(target: "gwasp::host", error = %chain(&error), "the routing table cannot be read; packets are matched by the one before");
+    async fn publish(&self) {
+        if let Err(error) = self.publish_strictly().await {
+            error!(target: "gwasp::host", code = error.code().as_str(), error = %chain(&error), "the routing table cannot be read; packets are matched by the one before");
         }
     }
 

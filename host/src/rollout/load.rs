@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
 use super::Parts;
 use crate::broker::BrokerError;
@@ -195,7 +194,7 @@ impl Load {
 
     fn read(&self, parts: &Parts) -> Result<PluginFile, Refusal> {
         match &self.source {
-            Source::File(path) => Ok(PluginFile::read(&self.plugin, path)?),
+            Source::File(path) => Ok(PluginFile::placed(&self.plugin, path)?),
             Source::Kept(digest) => {
                 let bytes = parts.broker.blob(digest.as_bytes())?;
                 let bytes = bytes.ok_or(Refusal::NotKept)?;
@@ -207,17 +206,7 @@ impl Load {
 
 /// Keeps the bytes of a version, for tasks that will stay on it and for going back to it.
 async fn keep(parts: &Parts, plugin: &Plugin, bytes: Bytes) -> Result<(), Box<Refused>> {
-    let length = bytes.len();
-    match parts.broker.put_blob(bytes).await {
-        Ok(_digest) => Ok(()),
-        Err(BrokerError::TooLarge { .. }) => {
-            warn!(
-                target: "gwasp::host",
-                plugin = %plugin.name, version = %plugin.digest.short(), length,
-                "the version is too large to be kept: once it is replaced and the cache is emptied, tasks that began on it cannot go on"
-            );
-            Ok(())
-        }
-        Err(error) => Err(Refused::because(Some(plugin.digest), error)),
-    }
+    let kept = parts.broker.put_blob(bytes).await;
+    kept.map(drop)
+        .map_err(|error| Refused::because(Some(plugin.digest), error))
 }

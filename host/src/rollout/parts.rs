@@ -12,8 +12,8 @@ use tracing::{info, warn};
 
 use super::StartError;
 use super::load::Aim;
-use crate::broker::{Broker, BrokerError, RouteChange, RouteRecord};
-use crate::config::Config;
+use crate::broker::{Broker, BrokerError, RouteChange, RouteRecord, read};
+use crate::config::Rights;
 use crate::packet::Digest;
 use crate::plugins::{Loader, Plugin};
 use crate::routes::{EntryKind, Manifest, PluginRoutes, Routes};
@@ -28,7 +28,7 @@ pub(crate) struct Parts {
     pub(crate) pools: Arc<Pools>,
     pub(crate) routes: watch::Sender<Arc<Routes>>,
     pub(crate) stop: StopSignal,
-    pub(crate) config: Config,
+    pub(crate) rights: watch::Receiver<Arc<Rights>>,
 }
 
 impl std::fmt::Debug for Parts {
@@ -40,7 +40,7 @@ impl std::fmt::Debug for Parts {
 impl Parts {
     /// Has new runs use `plugin`; its code is in the engines. [`Parts::publish`] comes after.
     pub(super) async fn take(&self, plugin: Plugin, aim: Aim) -> Result<(), BrokerError> {
-        if !self.is_in_table(&plugin, aim)? {
+        if !self.is_in_table(&plugin, aim).await? {
             let digest = *plugin.digest.as_bytes();
             let manifest = plugin.manifest_json.clone();
             let change = match aim {
@@ -72,16 +72,17 @@ impl Parts {
 
     /// Says what a plugin calls and may not: it would be refused at the first packet.
     fn tell_missing_grants(&self, plugin: &Plugin) {
-        let lacks = self.config.lacks(&plugin.name, &plugin.calls).join(", ");
+        let grant = self.rights.borrow().grant(&plugin.name);
+        let lacks = grant.lacks(&plugin.calls).join(", ");
         if !lacks.is_empty() {
             info!(target: "gwasp::host", plugin = %plugin.name, add = %format_args!("[grants.{}] {lacks}", plugin.name), "plugin calls what it has no grant for");
         }
     }
 
     /// Whether the routing table has this version, with nothing else to be said of it.
-    fn is_in_table(&self, plugin: &Plugin, aim: Aim) -> Result<bool, BrokerError> {
+    async fn is_in_table(&self, plugin: &Plugin, aim: Aim) -> Result<bool, BrokerError> {
         let digest = *plugin.digest.as_bytes();
-        let plugins = self.broker.plugins()?;
+        let plugins = read(&self.broker, |broker| broker.plugins()).await?;
         let found = plugins.iter().find(|found| found.plugin == plugin.name);
         Ok(found.is_some_and(|found| {
             let is_current = found.current == Some(digest);
@@ -96,12 +97,12 @@ impl Parts {
 
     /// Has dispatch match by the table as it is on disk, and frees code that new runs do not
     /// use. Tasks of those of `names` that are not loaded are held: they wait, and cost nothing.
-    pub(super) fn publish(
+    pub(super) async fn publish(
         &self,
         names: &BTreeSet<String>,
         refused: &[(String, Manifest)],
     ) -> Result<Vec<PluginRoutes>, StartError> {
-        let (generation, records) = self.broker.routes()?;
+        let (generation, records) = read(&self.broker, |broker| broker.routes()).await?;
         let plugins: Vec<PluginRoutes> = records
             .iter()
             .map(plugin_routes)

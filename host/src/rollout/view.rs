@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::broker::{PluginRecord, VersionRecord, VersionTasks};
-use crate::packet::Digest;
+use crate::packet::{Digest, from_unix_nanos};
 use crate::workers::Runs;
 
 /// Whether new tasks are made for a plugin, and run.
@@ -152,16 +152,10 @@ fn version_view(
     let running = runs.get(&(record.plugin.clone(), digest));
     VersionView {
         version: digest,
-        since: (version.since != i64::MIN)
-            .then(|| time(version.since))
-            .flatten(),
+        since: (version.since != i64::MIN).then(|| from_unix_nanos(version.since)),
         is_kept: version.is_kept,
         running: running.copied().unwrap_or(0),
         pinned: pinned.map_or(0, |tasks| tasks.open),
         set_aside: pinned.map_or(0, |tasks| tasks.set_aside),
     }
-}
-
-pub(super) fn time(nanos: i64) -> Option<Timestamp> {
-    Timestamp::from_nanosecond(i128::from(nanos)).ok()
 }

@@ -134,11 +134,19 @@ impl Default for Roles {
 impl Roles {
     /// Whether a handler that declared this takes `packet`.
     ///
-    /// A key that is a test by its own name takes tests by being named.
+    /// A key that is a test by its own name takes tests by being named. An old test is for who
+    /// takes both.
     pub fn accept(&self, packet: &Packet) -> bool {
+        self.accept_at_any_age(packet) && (self.old || !packet.is_old())
+    }
+
+    /// Whether it would take `packet` if that were not old.
+    pub(super) fn accept_at_any_age(&self, packet: &Packet) -> bool {
         match packet.role {
             Role::Test => self.test || is_test_key(&packet.key),
-            Role::Observation | Role::Prediction | Role::Utility => self.standard,
+            Role::Observation | Role::Prediction | Role::Utility => {
+                self.standard || (self.old && packet.is_old())
+            }
         }
     }
 

@@ -3,7 +3,7 @@ use gwasp_formats::Role;
 use jiff::Timestamp;
 
 use super::{Manifest, OrderBy, PluginRoutes, Routes, Unmatched};
-use crate::packet::{Digest, Key, Packet};
+use crate::packet::{Digest, Flag, Key, Packet};
 use gwasp_formats::notice_type::NoticeType;
 
 fn table(entries: &str) -> Routes {
@@ -195,4 +195,52 @@ fn a_packet_that_only_a_refused_plugin_asks_for_says_so() {
     assert_eq!(reason(only_tests, Role::Test), Ok(1));
     assert_eq!(reason("", Role::Test), Err(Unmatched::NoHandler));
     assert_eq!(reason(GND_AND_FIN, Role::Test), Err(Unmatched::HeldBack));
+}
+
+const TAKES_OLD: &str = r#"{"name":"o","kind":"handler","keys":[{"notice":111}],
+    "options":[["accept","old"]]}"#;
+const ONLY_OLD: &str = r#"{"name":"o","kind":"handler","keys":[{"notice":111}],
+    "options":[["only","old"]]}"#;
+const TAKES_OLD_TESTS: &str = r#"{"name":"o","kind":"handler","keys":[{"notice":111}],
+    "options":[["accept","test, old"]]}"#;
+
+/// Whether `entries` take a packet of this role that was under way for so many seconds.
+#[track_caller]
+fn check_age(entries: &str, role: Role, seconds: i64, expected: Result<(), Unmatched>) {
+    let mut packet = packet(GND, role);
+    packet.sent = Some(packet.received - jiff::SignedDuration::from_secs(seconds));
+    let found = table(entries).matching(&packet).map(drop);
+    assert_eq!(found, expected, "{entries} {role:?} {seconds}");
+}
+
+#[test]
+fn a_packet_that_was_under_way_for_an_hour_reaches_only_who_takes_old_ones() {
+    check_age(GND_AND_FIN, Role::Observation, 3_600, Ok(()));
+    check_age(
+        GND_AND_FIN,
+        Role::Observation,
+        3_601,
+        Err(Unmatched::TooOld),
+    );
+    check_age(TAKES_OLD, Role::Observation, 3_601, Ok(()));
+    check_age(TAKES_OLD, Role::Observation, 0, Ok(()));
+    check_age(ONLY_OLD, Role::Observation, 3_601, Ok(()));
+    check_age(ONLY_OLD, Role::Observation, 0, Err(Unmatched::HeldBack));
+}
+
+#[test]
+fn an_old_test_is_for_who_takes_both() {
+    check_age(TAKES_OLD, Role::Test, 3_601, Err(Unmatched::HeldBack));
+    check_age(TAKES_OLD_TESTS, Role::Test, 3_601, Ok(()));
+    check_age(TAKES_OLD_TESTS, Role::Test, 0, Ok(()));
+}
+
+#[test]
+fn a_packet_that_a_backup_brought_back_is_old_and_one_without_a_time_is_not() {
+    let mut packet = packet(GND, Role::Observation);
+    assert!(table(GND_AND_FIN).matching(&packet).is_ok());
+    packet.flags.push(Flag::Historic);
+    let found = table(GND_AND_FIN).matching(&packet).map(drop);
+    assert_eq!(found, Err(Unmatched::TooOld));
+    assert!(table(TAKES_OLD).matching(&packet).is_ok());
 }

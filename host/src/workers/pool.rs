@@ -1,9 +1,10 @@
 //! The pool of one queue.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::thread::JoinHandle;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 use wasmtime::Engine;
@@ -12,7 +13,7 @@ use wasmtime::component::{Component, Linker};
 use super::registry::Registry;
 use super::slot;
 use crate::broker::{Broker, BrokerError};
-use crate::config::{Grant, Mode, QueueConfig, QueueError};
+use crate::config::{Grant, QueueConfig, QueueError, Rights};
 use crate::effects::bindings::PluginPre;
 use crate::effects::{self, Run, World};
 use crate::packet::{Digest, unix_nanos};
@@ -90,6 +91,24 @@ pub struct Pool {
     loaded: RwLock<HashMap<Digest, PluginPre<Run>>>,
     /// Held while code is loaded, so that slots that need the same wait for one of them.
     loading: Mutex<()>,
+    /// Another pool serves the queue, or none does: no slot leases any more.
+    pub(super) retired: CancellationToken,
+}
+
+/// The thread of a slot that leases nothing yet. It ends where this is dropped.
+#[derive(Debug)]
+pub(super) struct Parked {
+    thread: JoinHandle<()>,
+    gate: mpsc::Sender<Option<JoinHandle<()>>>,
+}
+
+impl Parked {
+    /// Lets the slot lease, once the slot whose place it takes has ended.
+    pub(super) fn begin(self, after: Option<JoinHandle<()>>) -> JoinHandle<()> {
+        // The thread waits for it.
+        drop(self.gate.send(after));
+        self.thread
+    }
 }
 
 impl std::fmt::Debug for Pool {
@@ -105,10 +124,8 @@ impl std::fmt::Debug for Pool {
 pub struct Shared {
     /// Where tasks come from, and what effects reach.
     pub world: Arc<World>,
-    /// Whether what handlers ask for happens; `shadow` holds for every plugin.
-    pub mode: Mode,
-    /// What plugins may do, by plugin name.
-    pub grants: Arc<HashMap<String, Arc<Grant>>>,
+    /// What plugins may do, and whether it happens; a run keeps what it began with.
+    pub rights: watch::Receiver<Arc<Rights>>,
     /// Compiles what is not in the cache any more.
     pub loader: Arc<Loader>,
     /// What tasks run.
@@ -152,6 +169,7 @@ impl Pool {
             linker,
             loaded: RwLock::default(),
             loading: Mutex::default(),
+            retired: CancellationToken::new(),
         })
     }
 
@@ -167,14 +185,12 @@ impl Pool {
 
     /// What `plugin` may do.
     pub(super) fn grant(&self, plugin: &str) -> Arc<Grant> {
-        self.shared.grants.get(plugin).cloned().unwrap_or_default()
+        self.shared.rights.borrow().grant(plugin)
     }
 
     /// Whether the handlers of `plugin` run without any effect.
     pub(super) fn is_shadow(&self, plugin: &str) -> bool {
-        let is_shadow = |mode| mode == Mode::Shadow;
-        let grant = self.shared.grants.get(plugin);
-        is_shadow(self.shared.mode) || grant.is_some_and(|grant| is_shadow(grant.mode))
+        self.shared.rights.borrow().is_shadow(plugin)
     }
 
     /// The time in nanoseconds since the Unix epoch.
@@ -264,20 +280,43 @@ impl Pool {
     /// # Errors
     /// [`PoolError::Thread`].
     pub fn start(self: &Arc<Self>) -> Result<Vec<JoinHandle<()>>, PoolError> {
-        let slots = self.config.slots();
-        let serial = self.config.serial;
-        info!(target: "gwasp::host", queue = %self.queue, concurrency = slots, serial, "pool started");
-        (0..slots)
-            .map(|number| {
-                let pool = Arc::clone(self);
-                std::thread::Builder::new()
-                    .name(format!("{}/{number}", self.queue))
-                    .spawn(move || slot::run(&pool, u32::try_from(number).unwrap_or(u32::MAX)))
-                    .map_err(|source| PoolError::Thread {
-                        queue: self.queue.clone(),
-                        source,
-                    })
+        let parked = self.park()?.into_iter();
+        Ok(parked.map(|slot| slot.begin(None)).collect())
+    }
+
+    /// Makes a thread per slot; none leases before [`Parked::begin`].
+    ///
+    /// # Errors
+    /// [`PoolError::Thread`].
+    pub(super) fn park(self: &Arc<Self>) -> Result<Vec<Parked>, PoolError> {
+        let slots = 0..self.config.slots();
+        slots.map(|number| self.park_one(number)).collect()
+    }
+
+    fn park_one(self: &Arc<Self>, number: usize) -> Result<Parked, PoolError> {
+        let (pool, number_of_worker) =
+            (Arc::clone(self), u32::try_from(number).unwrap_or(u32::MAX));
+        let (gate, opened) = mpsc::channel::<Option<JoinHandle<()>>>();
+        let thread = std::thread::Builder::new()
+            .name(format!("{}/{number}", self.queue))
+            .spawn(move || {
+                let Ok(after) = opened.recv() else {
+                    return;
+                };
+                // One that panicked has ended, too.
+                drop(after.map(JoinHandle::join));
+                slot::run(&pool, number_of_worker);
             })
-            .collect()
+            .map_err(|source| PoolError::Thread {
+                queue: self.queue.clone(),
+                source,
+            })?;
+        Ok(Parked { thread, gate })
+    }
+
+    /// Says that it runs tasks.
+    pub(super) fn tell_started(&self) {
+        let (concurrency, serial) = (self.config.slots(), self.config.serial);
+        info!(target: "gwasp::host", queue = %self.queue, concurrency, serial, "pool started");
     }
 }

@@ -58,6 +58,12 @@ impl Registry {
         plugins.remove(plugin);
     }
 
+    /// The plugins that new runs use.
+    pub fn all(&self) -> Vec<Arc<Plugin>> {
+        let plugins = self.plugins.read().unwrap_or_else(PoisonError::into_inner);
+        plugins.values().cloned().collect()
+    }
+
     /// The versions that new runs use.
     pub fn digests(&self) -> BTreeSet<Digest> {
         let plugins = self.plugins.read().unwrap_or_else(PoisonError::into_inner);

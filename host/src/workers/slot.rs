@@ -14,7 +14,7 @@ use super::outcome::{Attempt, Ended, FailureKind, MAX_MESSAGE, expired};
 use super::pool::{Pool, PoolError};
 use crate::broker::{BrokerError, Commit, Failure, Input, Lease, Step};
 use crate::effects::{Committed, Context, Driver, DryRun, Journal, Limits, LiveRun, Seam};
-use crate::explain::Code;
+use crate::explain::{Code, Coded as _};
 use crate::packet::Digest;
 use crate::plugins::{CompileError, Plugin};
 use crate::task::nanos;
@@ -47,19 +47,20 @@ pub(super) fn run(pool: &Pool, number: u32) {
     });
 }
 
-/// The next task; none once the pool stops.
+/// The next task; none once the pool stops, or is not the one of its queue any more.
 async fn next(pool: &Pool, number: u32) -> Option<Lease> {
     loop {
         let leased = tokio::select! {
             biased;
             () = pool.shared.stopping.cancelled() => return None,
+            () = pool.retired.cancelled() => return None,
             leased = pool.broker().lease(&pool.queue, number) => leased,
         };
         match leased {
             Ok(lease) => return Some(lease),
             Err(BrokerError::Closed) => return None,
             Err(error) => {
-                error!(target: "gwasp::host", queue = %pool.queue, error = %chain(&error), "no lease");
+                error!(target: "gwasp::host", queue = %pool.queue, code = error.code().as_str(), error = %chain(&error), "no lease");
                 tokio::time::sleep(BROKER_DELAY).await;
             }
         }
@@ -77,7 +78,8 @@ async fn run_lease(pool: &Pool, lease: Lease) {
         debug!(target: "gwasp::task", task = %lease.task, plugin = %lease.plugin, "plugin not loaded; task waits");
         let due = pool.now().saturating_add(nanos(NOT_LOADED_DELAY));
         let version = lease.pinned.unwrap_or_default();
-        commit(pool, &lease, bare(&lease, version, Step::GiveBack { due })).await;
+        let given_back = bare(&lease, version, Step::GiveBack { due });
+        commit(pool, &lease, given_back).await;
         return;
     };
     // A run with a journal stays on the version that wrote it.
@@ -87,6 +89,7 @@ async fn run_lease(pool: &Pool, lease: Lease) {
     let invoked = AssertUnwindSafe(execute(pool, &lease, &plugin, version))
         .catch_unwind()
         .await;
+    // Of what ran, whatever the configuration says by now.
     let commit_of = match invoked {
         Ok(Ok(invoked)) => finished(pool, &lease, version, invoked),
         Ok(Err(ended)) => without_run(pool, &lease, version, ended),
@@ -109,7 +112,8 @@ async fn run_lease(pool: &Pool, lease: Lease) {
 async fn expire(pool: &Pool, lease: &Lease) {
     let reason = expired("its deadline passed before it could run".to_owned());
     let version = lease.pinned.unwrap_or_default();
-    commit(pool, lease, bare(lease, version, Step::Revoke { reason })).await;
+    let revoked = bare(lease, version, Step::Revoke { reason });
+    commit(pool, lease, revoked).await;
 }
 
 /// Runs the handler; an error is an end that came before it began.
@@ -172,6 +176,7 @@ fn driver(
         }
         (false, None | Some(false)) => Ok(Driver::Live(Arc::new(LiveRun {
             world: Arc::clone(world),
+            http: Arc::clone(&world.http.borrow()),
             task: lease.task,
             token: lease.token,
             version,
@@ -232,6 +237,7 @@ fn finished(pool: &Pool, lease: &Lease, version: Digest, invoked: Invoked) -> Op
         spawns: if succeeded { spawns } else { called },
         blobs,
         keep,
+        is_shadow: leg.is_shadow,
         ..bare(lease, *version.as_bytes(), step)
     })
 }
@@ -256,7 +262,7 @@ fn bare(lease: &Lease, version: [u8; 32], step: Step) -> Commit {
 async fn commit(pool: &Pool, lease: &Lease, mut commit: Commit) {
     loop {
         match pool.broker().commit(vec![commit.clone()]).await.pop() {
-            Some(Ok(())) => return report(pool, lease, &commit),
+            Some(Ok(())) => return report(lease, &commit),
             Some(Err(BrokerError::Full { .. } | BrokerError::Unavailable { .. })) => {
                 warn!(target: "gwasp::task", task = %lease.task, "the broker keeps nothing just now; trying again");
                 let now = &pool.shared.stop.now;
@@ -278,7 +284,7 @@ async fn commit(pool: &Pool, lease: &Lease, mut commit: Commit) {
             }
             Some(Err(error)) => {
                 pool.shared.stop.heed(&error);
-                error!(target: "gwasp::task", task = %lease.task, error = %chain(&error), "outcome not kept");
+                error!(target: "gwasp::task", task = %lease.task, code = error.code().as_str(), error = %chain(&error), "outcome not kept");
                 return;
             }
             None => return,
@@ -287,8 +293,8 @@ async fn commit(pool: &Pool, lease: &Lease, mut commit: Commit) {
 }
 
 /// Tells what became of a task, once it is on disk.
-fn report(pool: &Pool, lease: &Lease, commit: &Commit) {
-    let shadow = pool.is_shadow(&lease.plugin).then_some(true);
+fn report(lease: &Lease, commit: &Commit) {
+    let shadow = commit.is_shadow.then_some(true);
     let packet_id = match &lease.input {
         Input::Packet(record) => record.packet.id.as_str(),
         Input::Args(_) => "",

@@ -11,13 +11,14 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
 use crate::error::OpenError;
 use crate::ledger::Verification;
-use crate::open::{check_format, lock, make_dir, open_database, sync_dir};
+use crate::open::{check_format, lock, lock_shared, make_dir, open_database, sync_dir};
 use crate::pause::{Pause, Scope};
 use crate::reader::Reader;
 use crate::record::Nanos;
@@ -37,6 +38,25 @@ pub enum BackupError {
     /// There is something where the copy would be.
     #[error("{} is not empty; name a directory that is not there yet", .0.display())]
     Exists(PathBuf),
+    /// There is something where the copy is made before it takes its place.
+    #[error(
+        "{} is there: a copy that is being made, or was not finished, or something else; remove \
+         it where it is of no use, or name another directory",
+        .0.display()
+    )]
+    Unfinished(PathBuf),
+    /// What would be restored is the store of a host that runs.
+    #[error(
+        "process {pid} writes to {}; `gwasp store backup` copies a store that is in use, and that \
+         copy can be restored",
+        dir.display()
+    )]
+    InUse {
+        /// The store.
+        dir: PathBuf,
+        /// Who writes; 0 where that could not be read.
+        pid: u32,
+    },
     /// The system refused.
     #[error("cannot {operation} {}; check free space and permissions", path.display())]
     Io {
@@ -103,10 +123,12 @@ pub fn backup(dir: &Path, target: &Path, who: &str, now: Nanos) -> Result<Copied
 /// payload. The store is paused until a person ends that.
 ///
 /// # Errors
-/// [`BackupError`]; [`BackupError::Unsound`] where something is damaged.
+/// [`BackupError`]; [`BackupError::InUse`] where a host runs on `from`, and
+/// [`BackupError::Unsound`] where something is damaged.
 pub fn restore(from: &Path, dir: &Path, who: &str, now: Nanos) -> Result<Copied, BackupError> {
-    // Refused before anything is copied, where it is no store.
+    // Refused before anything is copied, where it is no store, or one that changes.
     drop(Reader::open(from)?);
+    let _lock = lock_source(from)?;
     let part = begin(dir)?;
     let made = (|| {
         let mut copied = Copied::default();
@@ -170,12 +192,26 @@ fn begin(target: &Path) -> Result<PathBuf, BackupError> {
     let mut name = target.file_name().unwrap_or_default().to_owned();
     name.push(".part");
     let part = target.with_file_name(name);
-    if part.exists() {
-        fs::remove_dir_all(&part).map_err(io_error("remove the unfinished copy", &part))?;
+    let beside = part.parent().filter(|path| !path.as_os_str().is_empty());
+    if let Some(beside) = beside {
+        make_dir(beside)?;
     }
-    make_dir(&part)?;
+    // Of several that make the same copy at once, one makes this.
+    let made = fs::DirBuilder::new().mode(0o700).create(&part);
+    made.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => BackupError::Unfinished(part.clone()),
+        _ => io_error("make", &part)(error),
+    })?;
     make_dir(&part.join(SEGMENTS))?;
     Ok(part)
+}
+
+/// Keeps hosts from writing to what is copied. A medium that cannot be written to needs no lock.
+fn lock_source(dir: &Path) -> Result<Option<File>, BackupError> {
+    match lock_shared(dir) {
+        Err(OpenError::Locked { dir, pid, .. }) => Err(BackupError::InUse { dir, pid }),
+        locked => Ok(locked?),
+    }
 }
 
 fn forget(part: &Path) {

@@ -51,6 +51,7 @@ const KIND: u8 = 0x0f;
 const HAS_PACKET: u8 = 0x10;
 const HAS_TASK: u8 = 0x20;
 const HAS_STARTED: u8 = 0x40;
+const IS_SHADOW: u8 = 0x80;
 
 impl EventKind {
     /// Returns the word for it.
@@ -113,6 +114,17 @@ pub struct TaskEvent {
     pub cpu: u64,
     /// When the attempt began that ended.
     pub started: Option<Nanos>,
+    /// Whether that attempt was in shadow mode: it made no effect.
+    pub is_shadow: bool,
+}
+
+/// An attempt that ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ran {
+    /// CPU time, nanoseconds.
+    pub(crate) cpu: u64,
+    pub(crate) since: Nanos,
+    pub(crate) is_shadow: bool,
 }
 
 /// Events in order.
@@ -135,6 +147,7 @@ pub(crate) struct About {
     pub(crate) handler: i64,
     pub(crate) cpu: u64,
     pub(crate) started: Option<Nanos>,
+    pub(crate) is_shadow: bool,
 }
 
 /// The events of one group, encoded.
@@ -160,7 +173,8 @@ impl Page {
             kind.code()
                 | flag(packet.is_some(), HAS_PACKET)
                 | flag(about.is_some(), HAS_TASK)
-                | flag(started.is_some(), HAS_STARTED),
+                | flag(started.is_some(), HAS_STARTED)
+                | flag(about.is_some_and(|about| about.is_shadow), IS_SHADOW),
         );
         if let Some(packet) = packet {
             self.number(packet);
@@ -219,6 +233,7 @@ pub(crate) fn read_page(mut bytes: &[u8], at: Nanos) -> Option<Vec<Written>> {
                 handler: read_number(&mut bytes)?,
                 cpu: u64::try_from(read_number(&mut bytes)?).ok()?,
                 started: None,
+                is_shadow: head & IS_SHADOW != 0,
             });
         }
         if head & HAS_STARTED != 0 {
@@ -264,7 +279,7 @@ mod tests {
         #[test]
         fn events_come_back_as_they_were_written(
             events in prop::collection::vec(
-                (0..KINDS.len(), any::<Option<u32>>(), any::<Option<(u32, u64, Option<u32>)>>()),
+                (0..KINDS.len(), any::<Option<u32>>(), any::<Option<(u32, u64, Option<u32>, bool)>>()),
                 0..40,
             ),
         ) {
@@ -274,11 +289,12 @@ mod tests {
             for (kind, packet, about) in events {
                 let kind = KINDS[kind];
                 let packet = packet.map(i64::from);
-                let about = about.map(|(handler, cpu, ran)| About {
+                let about = about.map(|(handler, cpu, ran, is_shadow)| About {
                     task: TaskId([handler.to_le_bytes()[0]; 16]),
                     handler: i64::from(handler),
                     cpu: cpu >> 1,
                     started: ran.map(|ran| at - i64::from(ran)),
+                    is_shadow,
                 });
                 page.add(at, kind, packet, about);
                 expected.push(format!("{:?}", Written { kind, packet, about }));

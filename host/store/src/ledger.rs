@@ -46,6 +46,8 @@ pub struct TaskCounts {
     pub revoked: u64,
     /// Tasks that have not ended; counted from the rows.
     pub open: u64,
+    /// Those of all these whose last run was in shadow mode.
+    pub shadow: u64,
 }
 
 /// What is counted here and has no row any more.

@@ -87,8 +87,8 @@ pub use record::{
 pub use revocation::Revocation;
 pub use sql::{Answer, Cell, EffectColumns, ReadEffect, SqlError, select};
 pub use view::{
-    ArchiveFilter, Depth, FailedAttempt, GapMark, KvEntry, PacketFilter, PacketView, RefusalView,
-    Removed, Running, TaskDetail, TaskEnd, TaskFilter, TaskFound, TaskView,
+    ArchiveFilter, Decided, Depth, FailedAttempt, GapMark, KvEntry, PacketFilter, PacketView,
+    RefusalView, Removed, Running, TaskDetail, TaskEnd, TaskFilter, TaskFound, TaskView,
 };
 
 /// Operations smaller than this do not wait for [`Options::waiting_bytes`]: their number is
@@ -125,6 +125,7 @@ struct Inner {
     cache: Arc<Cache>,
     commits: Arc<AtomicU64>,
     last_event: watch::Receiver<u64>,
+    retention: watch::Sender<Retention>,
     pool: Pool,
     threads: open::Threads,
 }
@@ -352,10 +353,10 @@ impl Store {
     /// Keeps bytes under their SHA-256 and returns it. Keeping them again is cheap.
     ///
     /// # Errors
-    /// [`StoreError::TooLarge`] beyond [`Options::max_payload`]; [`StoreError::Full`],
+    /// [`StoreError::TooLarge`] beyond [`Options::max_blob`]; [`StoreError::Full`],
     /// [`StoreError::Failed`] or [`StoreError::Closed`].
     pub async fn put_blob(&self, bytes: Bytes) -> Result<[u8; 32], StoreError> {
-        limits::check_length("a blob", bytes.len(), self.inner.options.max_payload)?;
+        limits::check_length("a blob", bytes.len(), self.inner.options.max_blob)?;
         let digest = segments::digest_of(&bytes);
         let permit = self.room(bytes.len()).await?;
         self.ask(permit, |reply| ValueOp::PutBlob {
@@ -411,7 +412,7 @@ impl Store {
 
     /// Puts a task that was set aside back into its queue, with the first `keep` entries of its
     /// journal; `replace` takes the place of one of them. Its attempts count from 0 again, and
-    /// its failures are forgotten. Answers false where no task is set aside under this id, or
+    /// its failures are past. `what` a person did, and `who`, is kept with it. Answers false where no task is set aside under this id, or
     /// where it was since `ended`: the journal is not the one that was looked at.
     ///
     /// # Errors
@@ -422,7 +423,9 @@ impl Store {
         (task, ended): (TaskId, Option<Nanos>),
         keep: u32,
         replace: Option<JournalEntry>,
+        (what, who): (&str, &str),
     ) -> Result<bool, StoreError> {
+        limits::check_length("a name", what.len() + who.len(), MAX_KEY)?;
         let bytes = replace.as_ref().map_or(0, |entry| entry.bytes.len());
         limits::check_length("an entry of a journal", bytes, MAX_VALUE)?;
         let permit = self.room(bytes).await?;
@@ -431,6 +434,8 @@ impl Store {
             ended,
             keep,
             replace,
+            what: what.to_owned(),
+            who: who.to_owned(),
             reply,
         })
         .await
@@ -464,6 +469,17 @@ impl Store {
     pub async fn retain(&self) -> Result<Removed, StoreError> {
         let op = |reply| Op::Retain { reply: Some(reply) };
         self.ask(None, op).await
+    }
+
+    /// Keeps what is kept so long from now on. [`Retention::every`] stays as it was.
+    pub fn keep(&self, retention: Retention) {
+        self.inner.retention.send_replace(retention);
+    }
+
+    /// Has the tasks of `queues`, and of no other queue, run one after another, each to its end.
+    /// This holds for tasks that are made afterwards.
+    pub fn serve_serially(&self, queues: BTreeSet<String>) {
+        self.inner.queues.serve_serially(queues);
     }
 
     /// Returns the routing table and its generation.

@@ -90,6 +90,7 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<Inner, OpenError> {
     let cache = Arc::new(Cache::new(options.cache_bytes));
     let commits = Arc::default();
     let (news, last_event) = watch::channel(0);
+    let (retention, kept) = watch::channel(options.retention.clone());
     let retained = meta(&connection, "retained");
     let (sender, receiver) = mpsc::channel(options.channel.max(1));
     let shared = Shared {
@@ -99,6 +100,7 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<Inner, OpenError> {
         cache: Arc::clone(&cache),
         commits: Arc::clone(&commits),
         news,
+        retention: kept,
     };
     let threads = Threads::default();
     let thread = WriterThread {
@@ -119,6 +121,7 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<Inner, OpenError> {
         cache,
         commits,
         last_event,
+        retention,
         pool: Pool::new(dir),
         threads,
         options,
@@ -239,6 +242,27 @@ pub(crate) fn lock(dir: &Path, now: Nanos) -> Result<File, OpenError> {
         .and_then(|()| file.write_all(holder.as_bytes()))
         .map_err(failed("write the lock file"))?;
     Ok(file)
+}
+
+/// Keeps others from writing to a store while it is read; no lock where nobody can write.
+pub(crate) fn lock_shared(dir: &Path) -> Result<Option<File>, OpenError> {
+    let path = dir.join(LOCK);
+    let opened = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .or_else(|_read_only| File::open(&path));
+    let Ok(mut file) = opened else {
+        return Ok(None);
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Err(locked(dir, &mut file)),
+        Err(TryLockError::Error(source)) => Err(io_error("lock", &path, source)),
+    }
 }
 
 fn locked(dir: &Path, file: &mut File) -> OpenError {

@@ -104,8 +104,10 @@ pub struct Options {
     pub channel: usize,
     /// Most bytes that wait for the writer, in payloads and blobs.
     pub waiting_bytes: usize,
-    /// Longest payload or blob, bytes; at most `waiting_bytes`.
+    /// Longest payload, bytes; at most `waiting_bytes`.
     pub max_payload: usize,
+    /// Longest blob, bytes; at most `waiting_bytes`.
+    pub max_blob: usize,
     /// Packets and arguments kept in memory for the workers, bytes.
     pub cache_bytes: usize,
     /// How much of refused bytes is kept, bytes.
@@ -131,6 +133,7 @@ impl Default for Options {
             channel: 1024,
             waiting_bytes: 64 * 1024 * 1024,
             max_payload: 32 * 1024 * 1024,
+            max_blob: 64 * 1024 * 1024,
             cache_bytes: 64 * 1024 * 1024,
             refusal_cut: 64 * 1024,
             retention: Retention::default(),

@@ -213,6 +213,11 @@ impl Queues {
         }
     }
 
+    /// Has tasks of `serial` queues that are made from now on take turns.
+    pub(crate) fn serve_serially(&self, serial: BTreeSet<String>) {
+        self.state().serial = serial;
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -311,6 +316,7 @@ impl Queues {
                 plugin: leased.task.handler.plugin.clone(),
                 handler: leased.task.handler.handler.clone(),
                 queue: leased.task.handler.queue.clone(),
+                attempt: leased.task.attempts.saturating_add(1),
                 worker: leased.worker,
                 since: leased.since,
             })

@@ -109,7 +109,7 @@ pub struct Offer {
     pub packet: NewPacket,
     /// One task per handler that it matches; their input is this packet.
     pub tasks: Vec<NewTask>,
-    /// Why there is none, where there is none: `no-handler`, `held-back`.
+    /// Why there is none, where there is none: `no-handler`, `held-back`, `too-old`.
     pub unmatched: Option<String>,
 }
 
@@ -372,6 +372,8 @@ pub struct Commit {
     /// How many journal entries are replayed where a task that ends otherwise than well is asked
     /// for again by who called it.
     pub keep: u32,
+    /// Whether the run was in shadow mode: it made no effect.
+    pub is_shadow: bool,
     /// What becomes of the task.
     pub step: Step,
 }
@@ -389,6 +391,7 @@ impl Commit {
             spawns: Vec::new(),
             blobs: Vec::new(),
             keep: u32::MAX,
+            is_shadow: false,
             step,
         }
     }

@@ -378,7 +378,11 @@ impl Schedule {
 
     /// Returns how full a queue is.
     pub(crate) fn depth(&self, queue: &str) -> Depth {
-        self.queues.get(queue).map(Queue::depth).unwrap_or_default()
+        let depth = self.queues.get(queue).map(Queue::depth).unwrap_or_default();
+        Depth {
+            turn: self.turns.waiting_in(queue),
+            ..depth
+        }
     }
 }
 

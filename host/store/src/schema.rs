@@ -117,7 +117,11 @@ CREATE VIEW task_list AS
 /// last; `revocations` tasks that run and are to be revoked; `asked` tasks whose external effects
 /// may have been made before, by a store that this one was restored from; `waits` which task waits
 /// for the end of which, by their numbers; `keeps` how many entries of its journal a called
-/// task replays that did not end well and is called again.
+/// task replays that did not end well and is called again;
+/// `past_failures` why
+/// attempts failed that a resumption, a restart or a later word about the same attempt put out of
+/// `failures`; `decisions` what a person did to a task; `shadows` tasks whose last run made no
+/// effect.
 pub(crate) const ADDED: &str = "
 CREATE INDEX tasks_pinned ON tasks(version) WHERE state < 5 AND state < 4 AND journal > 0;
 CREATE TABLE plugins(
@@ -145,6 +149,15 @@ CREATE VIEW task_list AS
             END AS state,
         t.attempts, t.packet, datetime(t.made / 1000000000, 'unixepoch') AS made
     FROM tasks t JOIN handlers h ON h.row = t.handler;
+CREATE TABLE past_failures(
+    row INTEGER PRIMARY KEY, task INTEGER NOT NULL, attempt INTEGER NOT NULL, at INTEGER NOT NULL,
+    kind TEXT NOT NULL, message TEXT NOT NULL, detail TEXT);
+CREATE INDEX past_failures_task ON past_failures(task);
+CREATE TABLE decisions(
+    row INTEGER PRIMARY KEY, task INTEGER NOT NULL, at INTEGER NOT NULL, what TEXT NOT NULL,
+    who TEXT NOT NULL);
+CREATE INDEX decisions_task ON decisions(task);
+CREATE TABLE shadows(task INTEGER PRIMARY KEY);
 INSERT INTO meta(name, value) VALUES('historic_packet', 0), ('restored', 0);
 ";
 

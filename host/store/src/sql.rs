@@ -37,7 +37,8 @@ CREATE TEMP VIEW tasks AS
         gwasp_time(t.made) AS made, gwasp_time(t.due) AS due, gwasp_time(t.started) AS started,
         gwasp_time(t.ended) AS ended, gwasp_time(t.deadline) AS deadline,
         (t.ended - t.made) / 1e9 AS seconds, t.cpu / 1000 AS cpu_us,
-        lower(hex(t.version)) AS version, f.kind, f.message AS error
+        lower(hex(t.version)) AS version, f.kind, f.message AS error,
+        EXISTS(SELECT 1 FROM main.shadows s WHERE s.task = t.seq) AS shadow
     FROM main.tasks t JOIN main.handlers h ON h.row = t.handler
     LEFT JOIN main.failures f ON f.task = t.seq AND f.attempt = t.attempts;
 CREATE TEMP VIEW effects AS

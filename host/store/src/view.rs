@@ -31,6 +31,8 @@ pub struct ArchiveFilter {
     pub since: Option<Nanos>,
     /// Only received before this moment.
     pub until: Option<Nanos>,
+    /// Only of those that made no task for this reason.
+    pub unmatched: Option<String>,
 }
 
 /// A packet without its payload.
@@ -136,6 +138,8 @@ pub struct TaskView {
     pub version: Option<[u8; 32]>,
     /// Why the last attempt failed, where it did.
     pub failure: Option<Failure>,
+    /// Whether its last run was in shadow mode: it made no effect.
+    pub is_shadow: bool,
 }
 
 /// A task with all that is kept about it.
@@ -143,8 +147,12 @@ pub struct TaskView {
 pub struct TaskDetail {
     /// The task.
     pub task: TaskView,
-    /// Attempts that failed, oldest first.
+    /// Attempts that failed since it last began, oldest first.
     pub failed: Vec<FailedAttempt>,
+    /// Those before, oldest first; the newest few of many.
+    pub past: Vec<FailedAttempt>,
+    /// What a person did to it, oldest first; the newest few of many.
+    pub decisions: Vec<Decided>,
     /// Argument, for a task that no packet caused.
     pub args: Option<Bytes>,
     /// What it returned.
@@ -175,6 +183,17 @@ pub struct FailedAttempt {
     pub at: Nanos,
     /// Why.
     pub failure: Failure,
+}
+
+/// What a person did to a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// When.
+    pub at: Nanos,
+    /// What, as a word in the past: `resumed`, `dropped`.
+    pub what: String,
+    /// Who, in words for a person.
+    pub who: String,
 }
 
 /// What a look-up by the beginning of an id found.
@@ -238,6 +257,8 @@ pub struct Depth {
     pub ready: usize,
     /// Tasks that are due, and paused or of a plugin that cannot run.
     pub paused: usize,
+    /// Tasks that are due, and wait for the turn of another task to end.
+    pub turn: usize,
     /// Tasks that are due later, those that sleep too.
     pub later: usize,
     /// Tasks that are leased.
@@ -257,6 +278,8 @@ pub struct Running {
     pub handler: String,
     /// Queue that it came from.
     pub queue: String,
+    /// 1 for the first attempt.
+    pub attempt: u32,
     /// The caller's number for who runs it.
     pub worker: u32,
     /// When it was leased.

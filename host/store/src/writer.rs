@@ -101,6 +101,8 @@ pub(crate) struct Shared {
     pub(crate) cache: Arc<Cache>,
     /// The number of the last event.
     pub(crate) news: watch::Sender<u64>,
+    /// How long what is kept now.
+    pub(crate) retention: watch::Receiver<crate::options::Retention>,
     /// Group commits since the store was opened.
     pub(crate) commits: Arc<AtomicU64>,
 }
@@ -120,6 +122,8 @@ struct Known {
     payload_bytes_written: i64,
     handlers: HashMap<Shape, Arc<HandlerRow>>,
     descendants: Descendants,
+    /// The newest packet that a backup brought; 0 where none did.
+    historic: i64,
     /// When the store was restored from a backup; 0 where it never was.
     restored: i64,
     /// Why tasks that run are to be revoked, by their number.
@@ -207,6 +211,7 @@ impl<'c> Writer<'c> {
             next_packet: last("packets")? + 1,
             next_task: last("tasks")? + 1,
             descendants: Descendants::read(self.connection)?,
+            historic: meta(self.connection, "historic_packet")?,
             restored: meta(self.connection, "restored")?,
             revocations: person::revocations(self.connection)?,
             ..Known::default()

@@ -1,5 +1,8 @@
 //! Handlers on live packets whose effects do not happen.
 
+use gwasp_tests::process::Line;
+use serde_json::Value;
+
 use super::LIMIT;
 use super::stage::{Asking, Stage};
 use crate::service::Reply;
@@ -52,6 +55,13 @@ fn a_run_that_began_live_waits_while_its_plugin_is_in_shadow_mode() {
     shadow.set_mode("shadow");
     let host = shadow.host();
     assert_eq!(shadow.ended().state, "SUCCESS");
+    // What a log says is of what ran, not of what the configuration says.
+    let logged = |message: &str, shadow: &Value| {
+        let is_it = |line: &Line| line.message() == message && line.field("shadow") == shadow;
+        host.wait_for(message, LIMIT, is_it).unwrap();
+    };
+    logged("task succeeded", &Value::Bool(true));
+    logged("task given back", &Value::Null);
     let waiting = |task: &super::stage::Task| task.state == "PENDING";
     assert_eq!(
         shadow.tasks().iter().filter(|task| waiting(task)).count(),

@@ -394,6 +394,37 @@ impl Stage {
         }
     }
 
+    /// Waits until the tasks, newest first, are as they should be.
+    pub(super) fn wait_until(&self, are_so: impl Fn(&[Task]) -> bool) {
+        let until = Instant::now() + LIMIT;
+        while !are_so(&self.tasks()) {
+            assert!(Instant::now() < until, "{:?}", self.tasks());
+            pause();
+        }
+    }
+
+    /// Waits until `number` tasks have ended, without a look at each.
+    pub(super) fn wait_ended(&self, number: u64) {
+        let until = Instant::now() + LIMIT;
+        loop {
+            let ledger = self.scene.gwasp.ledger(&self.state());
+            let tasks = ledger.map(|ledger| ledger.tasks);
+            if tasks.is_ok_and(|tasks| tasks.succeeded == number) {
+                return;
+            }
+            assert!(Instant::now() < until, "{number} tasks do not end");
+            pause();
+        }
+    }
+
+    /// The result of the oldest task.
+    pub(super) fn first_result(&self) -> String {
+        let reader = gwasp_store::Reader::open(&self.state()).unwrap();
+        let (_, oldest) = reader.tasks_after(0, 1).unwrap().remove(0);
+        let result = reader.result(oldest.id).unwrap().unwrap();
+        String::from_utf8(result.to_vec()).unwrap()
+    }
+
     /// The number of the oldest packet.
     pub(super) fn first_packet(&self) -> String {
         let answer = self.gwasp(&["packet", "list", "--json"]);

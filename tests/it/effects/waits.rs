@@ -8,6 +8,7 @@ use super::stage::Task;
 use super::stage::has_strace;
 use super::{Asking, LIMIT, Stage, check_same};
 use crate::harness::{number, record};
+use crate::service::Reply;
 use serde_json::json;
 
 /// Runs the handler of a notice in a host that is not disturbed.
@@ -32,18 +33,24 @@ fn check_result(notice_type: &str, result: &str) -> (Stage, Process) {
 
 #[test]
 fn a_chain_of_a_thousand_tasks_answers_its_length() {
+    let stage = Stage::new("241", Asking::Opaque);
     let begun = Instant::now();
-    let (stage, host) = check_result("241", "1000");
+    let host = stage.host();
+    stage.wait_ended(1_002);
     record(&json!({"what": "chain of 1,000", "seconds": begun.elapsed().as_secs_f64()})).unwrap();
+    assert_eq!(stage.first_result(), "1000");
     stage.stop(host);
     stage.check_ledger(1_002, 0);
 }
 
 #[test]
 fn a_group_of_a_thousand_tasks_is_joined_in_order() {
+    let stage = Stage::new("242", Asking::Opaque);
     let begun = Instant::now();
-    let (stage, host) = check_result("242", "999000");
+    let host = stage.host();
+    stage.wait_ended(1_001);
     record(&json!({"what": "group of 1,000", "seconds": begun.elapsed().as_secs_f64()})).unwrap();
+    assert_eq!(stage.first_result(), "999000");
     stage.stop(host);
     stage.check_ledger(1_001, 0);
 }
@@ -150,6 +157,38 @@ fn a_handler_that_passes_a_failure_on_goes_on_when_it_is_resumed() {
     assert!(answer.status.success(), "{answer:?}");
     stage.wait_tasks(2);
     assert_eq!(stage.ended().result, "\"the gate is open\"");
+    stage.stop(host);
+    stage.check_ledger(2, 0);
+}
+
+#[test]
+fn an_upload_in_doubt_of_a_called_task_is_decided_there_and_then_its_caller_goes_on() {
+    let stage = Stage::new("237", Asking::Opaque);
+    stage.service.reply([Reply::DoneUnanswered]);
+    let (task, host) = run(&stage);
+    assert_eq!(
+        (task.state.as_str(), task.kind.as_str()),
+        ("FAILURE", "in-doubt")
+    );
+    let called = stage.tasks().remove(0);
+    assert_eq!(called.state, "DELIVERED");
+    let shown = stage.shown(&task.id);
+    let advice = format!("gwasp task resume {}", called.id);
+    assert!(
+        shown
+            .replace(['\n', ' '], "")
+            .contains(&advice.replace(' ', "")),
+        "{shown}"
+    );
+    let answer = stage.task(&["resume", &called.id, "--done"]);
+    assert!(answer.status.success(), "{answer:?}");
+    let is_done = |tasks: &[Task]| tasks[0].state == "SUCCESS";
+    stage.wait_until(|tasks| is_done(tasks));
+    let answer = stage.task(&["resume", &task.id]);
+    assert!(answer.status.success(), "{answer:?}");
+    stage.wait_tasks(2);
+    assert_eq!(stage.ended().result, "200");
+    assert_eq!(stage.service.uploads().len(), 1);
     stage.stop(host);
     stage.check_ledger(2, 0);
 }

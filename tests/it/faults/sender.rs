@@ -145,6 +145,11 @@ impl Sender {
         self.waits(limit, |state| count(&state.acknowledged) >= number)
     }
 
+    /// Waits until the host has closed its connection; tells whether that came within `limit`.
+    pub(super) fn is_left(&self, limit: Duration) -> bool {
+        self.waits(limit, |state| !state.is_connected)
+    }
+
     fn waits(&self, limit: Duration, mut done: impl FnMut(&State) -> bool) -> bool {
         let end = Instant::now() + limit;
         let mut state = self.state();

@@ -6,6 +6,7 @@
     reason = "a test that is skipped must be seen to be"
 )]
 
+mod settings;
 mod supervisord;
 mod userbox;
 
@@ -202,7 +203,7 @@ impl<S: Supervisor> Supervised<S> {
                 2 => {
                     self.supervisor.reload();
                     self.supervisor
-                        .wait("an answer", |told| told.contains("plugins reloaded"));
+                        .wait("an answer", |told| told.contains("looked_at"));
                     assert_eq!(self.supervisor.pid(), pid, "{}", self.supervisor.told());
                     continue;
                 }

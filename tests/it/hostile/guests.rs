@@ -11,7 +11,7 @@ use crate::harness::root;
 pub(crate) const NOTICE: u16 = 60_200;
 
 /// A manifest with one handler.
-pub(super) fn manifest() -> String {
+pub(crate) fn manifest() -> String {
     format!(
         "{{\"format\":1,\"sdk\":\"0.1.0\",\"entries\":[{{\"name\":\"run\",\"kind\":\"handler\",\
          \"keys\":[{{\"notice\":{NOTICE}}}],\"options\":[[\"retries\",\"0\"]]}}]}}"
@@ -30,7 +30,7 @@ pub(super) fn module(name: &str) -> Vec<u8> {
 }
 
 /// The same with another manifest.
-pub(super) fn describing(name: &str, manifest: &str) -> Vec<u8> {
+pub(crate) fn describing(name: &str, manifest: &str) -> Vec<u8> {
     in_world(&described(&text(name), manifest), &wit())
 }
 
@@ -69,6 +69,17 @@ pub(crate) fn version(number: u32, queue: &str, dearness: usize) -> Vec<u8> {
         text.push(')');
     }
     in_world(&text, &wit())
+}
+
+/// A plugin whose handler waits in `queue`, and runs until it is ended.
+pub(crate) fn endless(queue: &str) -> Vec<u8> {
+    let manifest = manifest().replace(
+        "[[\"retries\",\"0\"]]",
+        &format!("[[\"queue\",\"{queue}\"],[\"timeout\",\"10m\"]]"),
+    );
+    let text = text("version").replace("(br_if $again", "(br_if $again (i32.const 1) (drop");
+    let text = text.replace("(i32.const 1)))))", "(i32.const 1))))))");
+    in_world(&described(&text, &manifest), &wit())
 }
 
 /// What a run on [`version`] returns: JSON.

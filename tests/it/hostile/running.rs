@@ -216,12 +216,7 @@ const MISDEEDS: [(u16, &str, &str, &str); 28] = [
     ),
     (60_017, "blob_flood", "permanent", "67108864 bytes of blobs"),
     (60_018, "handle_flood", "permanent", "1000 blobs at once"),
-    (
-        60_020,
-        "unknown_task",
-        "error",
-        "the nearest is `probe.bomb`",
-    ),
+    (60_020, "unknown_task", "error", "is `probe.bomb` meant?"),
     (
         60_021,
         "unknown_queue",

@@ -109,6 +109,16 @@ pub(super) const LANES: &[Lane] = &[
         },
     },
     Lane {
+        name: "settings",
+        row: "19",
+        about: "SIGHUP with good and bad configurations in turn under traffic",
+        work: Work::Test {
+            package: "gwasp-tests",
+            name: "faults::settings::good_and_bad_configurations_in_turn_under_traffic_lose_nothing_and_have_one_line_each",
+            lengths: &[("GWASP_RELOADS", 200, 20)],
+        },
+    },
+    Lane {
         name: "hostile",
         row: "12",
         about: "handlers that do wrong, over and over",

@@ -1,11 +1,13 @@
 //! `gwasp check --connect`: tries every connection that a host would make, all at once.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio::runtime::Handle;
 
 use super::Findings;
@@ -42,9 +44,15 @@ pub(super) async fn run(config: &Config, findings: &mut Findings) -> anyhow::Res
             try_service(&http, service),
         )));
     }
-    let ends = futures_util::future::join_all(attempts).await;
-    let mut out = std::io::stdout().lock();
-    for (what, end) in ends {
+    if !attempts.is_empty() && std::io::stderr().is_terminal() {
+        let (number, time) = (attempts.len(), ALL.as_secs());
+        let text = format!("trying {number} connections, for {time} s at most\n");
+        std::io::stderr().lock().write_all(text.as_bytes())?;
+    }
+    // Each is told of when it is known, so that one that is slow does not look like a hang.
+    let mut attempts: FuturesUnordered<Attempt<'_>> = attempts.into_iter().collect();
+    while let Some((what, end)) = attempts.next().await {
+        let mut out = std::io::stdout().lock();
         let what = table::clean(&what);
         match end {
             Ok(said) => writeln!(out, "connect   {what}: {}", table::clean(&said))?,

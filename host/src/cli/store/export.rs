@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::StoreArgs;
 use crate::cli::{complain, table};
-use crate::packet::Digest;
+use crate::packet::{Digest, from_unix_nanos};
 
 /// Rows that are read at once.
 const BATCH: u32 = 500;
@@ -315,7 +315,5 @@ fn happened(event: &Event) -> Happened {
 
 /// A moment with all of its digits: UTC, RFC 3339, nanoseconds.
 fn exact(nanos: i64) -> String {
-    jiff::Timestamp::from_nanosecond(i128::from(nanos))
-        .map(|moment| format!("{moment:.9}"))
-        .unwrap_or_default()
+    format!("{:.9}", from_unix_nanos(nanos))
 }

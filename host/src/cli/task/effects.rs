@@ -1,7 +1,5 @@
 //! The effects of a task, as its journal has them.
 
-use std::io::Write as _;
-
 use gwasp_store::{EffectColumns, JournalEntry};
 use serde::Serialize;
 
@@ -41,8 +39,9 @@ impl Effect {
             asked: table::moment(entry.time),
             function: entry.function.clone(),
             state: match entry.phase {
-                _ if entry.dry == Some(true) => dry_state(&entry.function),
+                _ if entry.dry == Some(true) && !entry.is_refused() => dry_state(&entry.function),
                 Phase::Intent => "not known yet",
+                Phase::NotDone | Phase::Answered if entry.is_refused() => "refused",
                 Phase::NotDone => "not done",
                 Phase::Answered => "answered",
                 Phase::InDoubt => "in doubt",
@@ -94,8 +93,8 @@ pub(super) fn print(effects: &[Effect]) -> std::io::Result<()> {
             request,
             ..
         } = effect;
-        let line = format!("effect    {asked}  {function}, {state}: {request}");
-        writeln!(out, "{}", table::clean(&line))?;
+        let text = format!("{asked}  {function}, {state}: {request}");
+        table::field(&mut out, "effect", &text)?;
     }
     Ok(())
 }

@@ -2,18 +2,19 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
 use gwasp_store::{OpenError, Options, State, Store, TaskDetail};
 
 use super::decide::{Which, tell};
 use super::find;
-use crate::broker::{Broker as _, Embedded};
+use crate::broker::{Embedded, Operations};
 use crate::cli::control::{HostArgs, PATIENCE};
 use crate::cli::store::explained;
 use crate::cli::{complain, exit, table};
 use crate::complaint::Said;
-use crate::control::{ResumeRequest, Settled, TaskAnswer, Tasks};
+use crate::control::{ResumeRequest, Settled, TaskAnswer, Tasks, own_name};
 use crate::effects::Decision;
 use crate::explain::code;
 use crate::operations;
@@ -86,15 +87,15 @@ async fn resume_alone(
         removes: false,
         ..Options::default()
     };
-    let broker = match Store::open(directory, options) {
-        Ok(store) => Embedded::over(store),
+    let broker: Arc<dyn Operations> = match Store::open(directory, options) {
+        Ok(store) => Arc::new(Embedded::over(store)),
         Err(error @ OpenError::Locked { .. }) => {
             complain(&explained(error));
             return Ok(None);
         }
         Err(error) => return Err(error.into()),
     };
-    let resumed = operations::resume(&broker, tasks.try_into()?, decision).await;
+    let resumed = operations::resume(&broker, tasks.try_into()?, decision, &own_name()).await;
     broker.close().await?;
     Ok(Some(
         resumed?.into_iter().map(TaskAnswer::of_resumed).collect(),

@@ -16,6 +16,7 @@ use crate::effects::kernels::KernelThreads;
 use crate::effects::noted::CallAnswer;
 use crate::packet::Digest;
 use crate::routes::{Entry, EntryKind, Roles, Route, Routes, TaskOptions};
+use crate::services::HttpServices;
 
 /// How the answer of a function begins that may be refused, and was: `[1, refusal]` in CBOR.
 const REFUSED: [u8; 2] = [0x82, 0x01];
@@ -30,8 +31,8 @@ pub struct DryRun {
     /// Where heavy computations run.
     pub(in crate::effects) kernels: KernelThreads,
     routes: Arc<Routes>,
-    /// The world that a live task is kept from.
-    shadow_of: Option<Arc<World>>,
+    /// The services that a live task is kept from.
+    services: Option<Arc<HttpServices>>,
     left: Mutex<Left>,
 }
 
@@ -112,7 +113,7 @@ impl DryRun {
             task,
             kernels,
             routes,
-            shadow_of: None,
+            services: None,
             left: Mutex::new(left),
         }
     }
@@ -122,14 +123,15 @@ impl DryRun {
     pub fn shadow(world: &Arc<World>, task: TaskId) -> Self {
         let (kernels, routes) = (world.kernels.clone(), world.routes.borrow().clone());
         Self {
-            shadow_of: Some(Arc::clone(world)),
+            services: Some(Arc::clone(&world.http.borrow())),
             ..Self::new((world.clock)(), task, kernels, routes, Vec::new())
         }
     }
 
-    /// The world that a live task in shadow mode is kept from.
-    pub(in crate::effects) fn shadow_of(&self) -> Option<&World> {
-        self.shadow_of.as_deref()
+    /// The services that a live task in shadow mode is kept from; none of a run that is no live
+    /// task's.
+    pub(in crate::effects) fn services(&self) -> Option<&HttpServices> {
+        self.services.as_deref()
     }
 
     /// Answers what `journal` notes before anything else: the same request of the same function

@@ -6,8 +6,9 @@ use minicbor::{Decode, Encode};
 
 use super::{
     AddRequest, CallAnswer, FailedAs, GcnAnswer, HttpAnswer, HttpRequest, KernelAnswer,
-    LocalizeRequest, Moment, Refused, SetRequest, SpawnRequest, Spawned, Value,
+    LocalizeRequest, Moment, Refused, SetRequest, SpawnRequest, Spawned, Value, is_refusal,
 };
+use crate::effects::TABLE;
 use crate::effects::seam::encode;
 
 fn hex(bytes: &[u8]) -> String {
@@ -241,4 +242,37 @@ fn keys_of_a_later_host_are_skipped() {
         nanoseconds: 2,
     };
     assert_eq!(read, moment);
+}
+
+#[track_caller]
+fn check_refusal(function: &str, answer: &impl Encode<()>, refused: bool) {
+    let known = TABLE.iter().any(|known| known.name == function);
+    assert!(known, "{function}");
+    assert_eq!(is_refusal(function, &encode(answer)), refused, "{function}");
+}
+
+#[test]
+fn a_refusal_is_told_from_an_answer_of_each_function() {
+    let text = || "no".to_owned();
+    let denied: Result<(), _> = Err(Refused::Denied(text()));
+    check_refusal("gwasp:kv/set@0.1", &denied, true);
+    check_refusal("gwasp:kv/set@0.1", &Ok::<(), Refused>(()), false);
+    check_refusal("gwasp:clock/now@0.1", &1, false);
+    check_refusal("gwasp:http/send@0.1", &HttpAnswer::Denied(text()), true);
+    check_refusal("gwasp:http/get@0.1", &HttpAnswer::Timeout(text()), false);
+    check_refusal(
+        "gwasp:kernels/localize@0.1",
+        &KernelAnswer::Denied(text()),
+        true,
+    );
+    check_refusal(
+        "gwasp:kernels/localize@0.1",
+        &KernelAnswer::Blob(text()),
+        false,
+    );
+    let refused = CallAnswer::Refused(Refused::Unknown(text()));
+    check_refusal("gwasp:tasks/call@0.1", &refused, true);
+    check_refusal("gwasp:tasks/call@0.1", &CallAnswer::Result(None), false);
+    let receipts = GcnAnswer::Receipts(vec![text()]);
+    check_refusal("gwasp:gcn/send@0.1", &receipts, false);
 }

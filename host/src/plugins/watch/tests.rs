@@ -214,3 +214,30 @@ fn a_file_that_could_not_be_taken_is_told_of_again() {
     assert_eq!(place.look_after(AGAIN + SETTLED), place.written("a.wasm"));
     assert_eq!(place.settled(), []);
 }
+
+#[test]
+fn a_file_that_is_expected_is_gone_unless_it_comes_within_a_minute() {
+    let mut place = Place::new();
+    place.write("other.wasm", b"other");
+    place.settled();
+    let (a, b) = (place.file("a.wasm"), place.file("b.wasm"));
+    assert!(place.watch.expect(&a, place.now) && place.watch.expect(&b, place.now));
+    assert!(!place.watch.expect(&place.file("other.wasm"), place.now));
+    assert_eq!(place.look_after(Duration::ZERO), []);
+    place.write("b.wasm", b"one");
+    assert_eq!(place.settled(), place.written("b.wasm"));
+    assert_eq!(place.look_after(GRACE), place.gone("a.wasm"));
+}
+
+#[test]
+fn a_file_that_is_expected_in_a_directory_that_has_none_is_not_gone() {
+    let mut place = Place::new();
+    let file = place.file("a.wasm");
+    assert!(place.watch.expect(&file, place.now));
+    assert_eq!(place.look_after(GRACE), []);
+    assert_eq!(place.look_after(GRACE), []);
+    // Its minute begins when the directory is back.
+    place.write("other.wasm", b"other");
+    assert_eq!(place.settled(), place.written("other.wasm"));
+    assert_eq!(place.look_after(GRACE), place.gone("a.wasm"));
+}

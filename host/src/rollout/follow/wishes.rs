@@ -9,9 +9,10 @@ use super::super::load::{Aim, Source};
 use super::super::view::{self, PluginState, PluginView, RefusedView};
 use super::super::{Answer, Fate, PluginsError, Reloaded, Reply, Wish};
 use super::{Asked, Follower, reloaded};
-use crate::broker::{BrokerError, PluginRecord, RouteChange};
-use crate::packet::Digest;
+use crate::broker::{PluginRecord, RouteChange, read};
+use crate::packet::{Digest, from_unix_nanos};
 use crate::plugins::Change;
+use crate::text::nearest;
 
 impl Follower {
     /// Does what a person asks for, or begins it.
@@ -25,7 +26,7 @@ impl Follower {
             Wish::Disable(plugin, reply) => {
                 let disabled = self.disable(&plugin).await;
                 let done = disabled.map(|fate| vec![reloaded(plugin, fate)]);
-                self.publish();
+                self.publish().await;
                 answer(reply, done);
             }
             Wish::Enable(plugin, reply) => {
@@ -33,7 +34,7 @@ impl Follower {
                 self.answer_after(begun, plugin, reply);
             }
             Wish::RollBack(plugin, to, reply) => {
-                let begun = self.roll_back(&plugin, to);
+                let begun = self.roll_back(&plugin, to).await;
                 self.answer_after(begun, plugin, reply);
             }
         }
@@ -47,12 +48,44 @@ impl Follower {
                 done.push(at_once);
             }
         }
+        self.look_again_at_misfits().await;
+        // What is refused already is no change, and is no success either.
+        for (plugin, file) in &self.refused {
+            let is_told = done.iter().any(|one| one.plugin == *plugin);
+            if !is_told && !self.loading.contains_key(plugin) {
+                let reason = file.reason.clone();
+                done.push(reloaded(plugin.clone(), Fate::Refused { reason }));
+            }
+        }
         let asked = Asked {
             waits_for: self.loading.keys().cloned().collect(),
             reloaded: done,
             reply,
         };
         self.answer_when_done(asked, None);
+    }
+
+    /// Begins to load what was refused after it had told what it is: what it lacked, a queue say,
+    /// may be there now.
+    async fn look_again_at_misfits(&mut self) {
+        let is_misfit = |plugin: &String| {
+            let refused = self.refused.get(plugin);
+            refused.is_some_and(|file| file.manifest.is_some())
+                && !self.loading.contains_key(plugin)
+        };
+        let misfits: Vec<String> = self
+            .refused
+            .keys()
+            .filter(|&one| is_misfit(one))
+            .cloned()
+            .collect();
+        for plugin in misfits {
+            let path = self.directory.join(format!("{plugin}.wasm"));
+            let file = Source::File(path);
+            if let Err(error) = self.begin(&plugin, file, Aim::Newest, true).await {
+                self.failed(&plugin, &error);
+            }
+        }
     }
 
     fn answer_after(&mut self, begun: Answer<()>, plugin: String, reply: Reply<Vec<Reloaded>>) {
@@ -68,12 +101,13 @@ impl Follower {
 
     async fn disable(&mut self, plugin: &str) -> Answer<Fate> {
         self.known(plugin)?;
-        self.give_up(plugin);
-        self.tell(&reloaded(plugin.to_owned(), Fate::Disabled));
         if self.disabled.contains(plugin) {
             return Ok(Fate::Disabled);
         }
+        // On disk first: where that fails all goes on as it was.
         self.parts.change(plugin, RouteChange::Disable).await?;
+        self.give_up(plugin);
+        self.tell(&reloaded(plugin.to_owned(), Fate::Disabled));
         self.parts.registry.remove(plugin);
         self.refused.remove(plugin);
         self.names.insert(plugin.to_owned());
@@ -88,15 +122,16 @@ impl Follower {
             self.parts.change(plugin, RouteChange::Enable).await?;
             self.disabled.remove(plugin);
             info!(target: "gwasp::host", plugin, "plugin enabled by a person");
-            self.publish();
+            self.publish().await;
         }
         let path = self.directory.join(format!("{plugin}.wasm"));
-        Ok(self.begin(plugin, Source::File(path), Aim::Newest, true)?)
+        let file = Source::File(path);
+        Ok(self.begin(plugin, file, Aim::Newest, true).await?)
     }
 
-    fn roll_back(&mut self, plugin: &str, to: Option<Digest>) -> Answer<()> {
+    async fn roll_back(&mut self, plugin: &str, to: Option<Digest>) -> Answer<()> {
         self.known(plugin)?;
-        let record = self.record(plugin)?;
+        let record = self.record(plugin).await?;
         let Some(current) = record.current else {
             return Err(PluginsError::NoRoutes(plugin.to_owned()));
         };
@@ -123,7 +158,7 @@ impl Follower {
                 instead_of: of_directory,
             }
         };
-        Ok(self.begin(plugin, Source::Kept(to), aim, true)?)
+        Ok(self.begin(plugin, Source::Kept(to), aim, true).await?)
     }
 
     fn known(&self, plugin: &str) -> Answer<()> {
@@ -131,20 +166,17 @@ impl Follower {
         if known().any(|known| known == plugin) {
             return Ok(());
         }
-        let nearest = known().min_by_key(|known| strsim::damerau_levenshtein(known, plugin));
         Err(PluginsError::Unknown {
             plugin: plugin.to_owned(),
-            nearest: nearest.cloned(),
+            nearest: nearest(plugin, known().map(String::as_str)),
         })
     }
 
     async fn list(&self) -> Answer<Vec<PluginView>> {
-        let broker = Arc::clone(&self.parts.broker);
-        let reading = tokio::task::spawn_blocking(move || {
-            Ok::<_, BrokerError>((broker.plugins()?, broker.tasks_by_version()?))
+        let known = read(&self.parts.broker, |broker| {
+            Ok((broker.plugins()?, broker.tasks_by_version()?))
         });
-        let read = reading.await.map_err(|_panic| PluginsError::Stopping)?;
-        let (mut records, tasks) = read?;
+        let (mut records, tasks) = known.await?;
         let runs = self.parts.registry.runs();
         for plugin in self.refused.keys() {
             if !records.iter().any(|record| record.plugin == *plugin) {
@@ -155,11 +187,12 @@ impl Follower {
             }
         }
         records.sort_by(|a, b| a.plugin.cmp(&b.plugin));
+        let rights = Arc::clone(&self.parts.rights.borrow());
         let views = records.iter().map(|record| PluginView {
             plugin: record.plugin.clone(),
             state: self.state(record),
-            is_shadow: self.parts.config.is_shadow(&record.plugin),
-            disabled: record.disabled.and_then(view::time),
+            is_shadow: rights.is_shadow(&record.plugin),
+            disabled: record.disabled.map(from_unix_nanos),
             current: record.current.map(Digest::from_bytes),
             passed_over: record.passed_over.map(Digest::from_bytes),
             refused: self.refused.get(&record.plugin).map(|file| RefusedView {

@@ -22,11 +22,14 @@ const COLUMNS: &str = "SELECT seq, id, handler, origin, account, packet, parent,
 /// Rows of `handlers` by their number.
 pub(crate) type Handlers = HashMap<i64, Arc<HandlerRow>>;
 
-/// Reads the open tasks. One whose row is damaged is left where it is and not run.
+/// Reads the open tasks that may run. One whose row is damaged is left where it is; one that is to
+/// be revoked is revoked, and no worker gets it before.
 pub(super) fn tasks(connection: &Connection) -> rusqlite::Result<Vec<Change>> {
     let handlers = handlers(connection)?;
     let mut callers = Callers::read(connection)?;
-    let text = format!("{COLUMNS} WHERE {OPEN} ORDER BY seq");
+    let text = format!(
+        "{COLUMNS} WHERE {OPEN} AND seq NOT IN (SELECT task FROM revocations) ORDER BY seq"
+    );
     let mut statement = connection.prepare(&text)?;
     let mut rows = statement.query([])?;
     let mut tasks = Vec::new();

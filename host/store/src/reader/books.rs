@@ -173,6 +173,19 @@ fn recount_tasks(connection: &Connection, accounts: &mut Accounts) -> Result<(),
             }
             Ok(())
         },
+    )?;
+    each(
+        connection,
+        "SELECT t.account, t.origin, count(*) FROM shadows s JOIN tasks t ON t.seq = s.task
+         GROUP BY t.account, t.origin",
+        |account, row| {
+            if let Some(account) = accounts.get_mut(&account)
+                && let Some(origin) = origin_of(row.get(1)?)
+            {
+                account.tasks.entry(origin).or_default().shadow = unsigned(row.get(2)?);
+            }
+            Ok(())
+        },
     )
 }
 
@@ -205,7 +218,8 @@ fn add_removed(connection: &Connection, accounts: &mut Accounts) -> Result<(), S
             }
             if counter == "matched" || counter.starts_with("unmatched/") {
                 account.listener.accepted += n;
-            } else if let Some((_, origin)) = counter.split_once('/')
+            } else if let Some((word, origin)) = counter.split_once('/')
+                && word != "shadow"
                 && let Some(made) = place_by_name(account, &format!("made/{origin}"))
             {
                 *made += n;
@@ -266,6 +280,7 @@ fn place_of_part<'a>(account: &'a mut Account, name: &str) -> Option<&'a mut u64
         "succeeded" => Some(&mut counts.succeeded),
         "failed" => Some(&mut counts.failed),
         "revoked" => Some(&mut counts.revoked),
+        "shadow" => Some(&mut counts.shadow),
         _ => None,
     }
 }

@@ -120,5 +120,6 @@ fn named(
         handler,
         cpu: about.cpu,
         started: about.started,
+        is_shadow: about.is_shadow,
     })
 }

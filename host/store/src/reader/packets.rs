@@ -116,6 +116,9 @@ impl Reader {
         if let Some(until) = filter.until {
             query.and("received < ?", until);
         }
+        if let Some(unmatched) = &filter.unmatched {
+            query.and("unmatched = ?", unmatched.clone());
+        }
         query.finish("seq DESC", Some(max));
         query.run(&self.connection, |row| Ok(Ok(PacketSeq(row.get(0)?))))
     }

@@ -10,13 +10,14 @@ use crate::schema::{
     Fixed, Moving, NOT_SUCCEEDED, handler_seal, origin_of, seal_of, state_code, state_of, unsigned,
     unsigned32,
 };
-use crate::view::{FailedAttempt, TaskDetail, TaskEnd, TaskFilter, TaskFound, TaskView};
+use crate::view::{Decided, FailedAttempt, TaskDetail, TaskEnd, TaskFilter, TaskFound, TaskView};
 
 const COLUMNS: &str = "SELECT t.seq, t.id, t.handler, t.origin, t.account, t.packet, t.parent,
     t.root, t.priority, t.order_key, t.made, t.deadline, t.seal, t.state, t.due, t.attempts, t.started,
     t.ended, t.cpu, t.version, t.journal, t.journal_bytes, t.moving_seal,
     h.plugin, h.handler, h.queue, h.retries, h.backoff_ms, h.max_backoff_ms, h.timeout_ms, h.seal,
-    f.kind, f.message, f.detail, EXISTS(SELECT 1 FROM waits w WHERE w.caller = t.seq)
+    f.kind, f.message, f.detail, EXISTS(SELECT 1 FROM shadows s WHERE s.task = t.seq),
+    EXISTS(SELECT 1 FROM waits w WHERE w.caller = t.seq)
     FROM tasks t JOIN handlers h ON h.row = t.handler
     LEFT JOIN failures f ON f.task = t.seq AND f.attempt = t.attempts";
 const IDS: &str = "SELECT t.id FROM tasks t JOIN handlers h ON h.row = t.handler
@@ -71,6 +72,24 @@ impl Reader {
         Ok(unsigned(count))
     }
 
+    /// Counts the tasks that are set aside because nobody knows whether their last external effect
+    /// was made.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] where they cannot be counted.
+    pub fn in_doubt(&self) -> Result<u64, StoreError> {
+        let count: i64 = self.connection.query_row(
+            &format!(
+                "SELECT count(*) FROM tasks t
+                 JOIN failures f ON f.task = t.seq AND f.attempt = t.attempts
+                 WHERE t.state = ?1 AND {NOT_SUCCEEDED} AND f.kind = 'in-doubt'"
+            ),
+            [state_code(State::Failure)],
+            |row| row.get(0),
+        )?;
+        Ok(unsigned(count))
+    }
+
     /// Finds a task by its id or the beginning of it, in UUID text form; dashes and case do not
     /// matter.
     ///
@@ -111,7 +130,9 @@ impl Reader {
         };
         Ok(Some(TaskDetail {
             task,
-            failed: self.failed_attempts(seq)?,
+            failed: self.failed_attempts("failures", "attempt", seq)?,
+            past: self.failed_attempts("past_failures", "row", seq)?,
+            decisions: self.decisions(seq)?,
             args: self.args(seq)?,
             result: self.sealed("results", seq)?,
             waits_for: self.waits_for(seq)?,
@@ -249,11 +270,30 @@ impl Reader {
         }
     }
 
-    fn failed_attempts(&self, task: i64) -> Result<Vec<FailedAttempt>, StoreError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT attempt, at, kind, message, detail FROM failures WHERE task = ?1
-             ORDER BY attempt",
-        )?;
+    fn decisions(&self, task: i64) -> Result<Vec<Decided>, StoreError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT at, what, who FROM decisions WHERE task = ?1 ORDER BY row")?;
+        let rows = statement.query_map([task], |row| {
+            Ok(Decided {
+                at: row.get(0)?,
+                what: row.get(1)?,
+                who: row.get(2)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn failed_attempts(
+        &self,
+        table: &str,
+        order: &str,
+        task: i64,
+    ) -> Result<Vec<FailedAttempt>, StoreError> {
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT attempt, at, kind, message, detail FROM {table} WHERE task = ?1
+             ORDER BY {order}",
+        ))?;
         let rows = statement.query_map([task], |row| {
             Ok(FailedAttempt {
                 attempt: unsigned32(row.get(0)?),
@@ -357,7 +397,7 @@ fn task_row(row: &Row<'_>) -> rusqlite::Result<Result<(i64, TaskView), StoreErro
         state,
         attempts: unsigned32(moving.attempts),
         due: moving.due,
-        waits_for_others: row.get(34)?,
+        waits_for_others: row.get(35)?,
         made,
         deadline,
         started: moving.started,
@@ -365,6 +405,7 @@ fn task_row(row: &Row<'_>) -> rusqlite::Result<Result<(i64, TaskView), StoreErro
         cpu: unsigned(moving.cpu),
         version: moving.version,
         failure: failure(row)?,
+        is_shadow: row.get(34)?,
     };
     Ok(Ok((seq, task)))
 }

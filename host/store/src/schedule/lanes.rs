@@ -204,6 +204,7 @@ impl Queue {
         Depth {
             ready: self.ready,
             paused: self.stopped,
+            turn: 0,
             later: self.later.len(),
             leased: self.leased,
             parked: self.parked,

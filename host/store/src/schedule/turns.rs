@@ -215,6 +215,13 @@ impl Turns {
             .map(|turn| turn.waiting.len() + turn.within.len())
             .sum()
     }
+
+    /// How many tasks of a queue wait for their turn. Looks at each that waits, in any queue.
+    pub(crate) fn waiting_in(&self, queue: &str) -> usize {
+        let turns = self.turns.values();
+        let waiting = turns.flat_map(|turn| turn.waiting.values().chain(turn.within.values()));
+        waiting.filter(|task| task.handler.queue == queue).count()
+    }
 }
 
 /// Gives the turn to the first in line who is not stopped; gives it and those before it, and

@@ -64,6 +64,17 @@ pub(super) fn failed(origin: Origin) -> Counter {
     })
 }
 
+/// Returns what counts the tasks whose last run made no effect; they are among the others, too.
+pub(super) fn shadow(origin: Origin) -> Counter {
+    Cow::Borrowed(match origin {
+        Origin::Packet => "shadow/packet",
+        Origin::Call => "shadow/call",
+        Origin::Spawn => "shadow/spawn",
+        Origin::Beat => "shadow/beat",
+        Origin::Redispatch => "shadow/redispatch",
+    })
+}
+
 /// Returns what counts rows that retention removed and another counter counts.
 pub(super) fn removed(counter: &Counter) -> Counter {
     Cow::Owned(format!("removed/{counter}"))

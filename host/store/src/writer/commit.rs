@@ -2,11 +2,11 @@
 
 use rusqlite::params;
 
-use super::books::{failed, revoked, succeeded};
+use super::books::{failed, revoked, shadow, succeeded};
 use super::tasks::Behind;
 use super::{CommitAnswers, Group, Writer, Written};
 use crate::error::StoreError;
-use crate::event::EventKind;
+use crate::event::{EventKind, Ran};
 use crate::limits::check_length;
 use crate::options::{MAX_JOURNAL_BYTES, MAX_JOURNAL_ENTRIES};
 use crate::queues::Change;
@@ -18,6 +18,9 @@ use crate::schema::{Moving, column, length_column, seal_of, state_code};
 const MAX_MESSAGE: usize = 4 * 1024;
 /// Longest detail of a failure that is kept, bytes.
 const MAX_DETAIL: usize = 64 * 1024;
+
+/// Most failures of a task that are kept beside those since it last began.
+const MOST_PAST: u32 = 20;
 
 /// What this group did under a lease before.
 #[derive(Clone, Debug)]
@@ -122,31 +125,39 @@ impl Writer<'_> {
             becomes.state = State::Delivered;
         }
         let spawns = std::mem::take(&mut commit.spawns);
-        let (called, spawned) = match commit.step {
-            Step::Park { .. } => (spawns, Vec::new()),
-            _ => (Vec::new(), spawns),
+        let spawned = match commit.step {
+            Step::Park { on } => {
+                self.park(group, &mut becomes, on, (spawns, &behind))?;
+                Vec::new()
+            }
+            Step::Succeed { .. } => spawns,
+            _ => Vec::new(),
         };
-        if let Step::Park { on } = commit.step {
-            self.park(group, &mut becomes, on, (called, &behind))?;
-        }
         let has_journal = becomes.task.journal.entries > 0;
         becomes.task.pinned = has_journal.then(|| Box::new(commit.version));
         if !goes_on {
             self.known.descendants.end(becomes.task.root);
         }
         self.update(&commit, since, &becomes)?;
+        if commit.is_shadow && self.sql.note_shadow.execute([becomes.task.seq])? > 0 {
+            let task = &becomes.task;
+            self.books.count(task.account, shadow(task.origin));
+        }
         if let Some(kind) = kind_of(&commit.step) {
-            group.tell_of_task(kind, &becomes.task, Some((commit.cpu, since)));
+            let ran = Ran {
+                cpu: commit.cpu,
+                since,
+                is_shadow: commit.is_shadow,
+            };
+            group.tell_of_task(kind, &becomes.task, Some(ran));
         }
         if matches!(commit.step, Step::Fail { .. } | Step::Revoke { .. }) {
             self.note_keep(&becomes.task, commit.keep)?;
             self.revoke_called(group, becomes.task.seq)?;
         }
         publish(group, &commit, becomes);
-        if matches!(commit.step, Step::Succeed { .. }) {
-            for task in spawned {
-                self.make(group, task, &behind)?;
-            }
+        for task in spawned {
+            self.make(group, task, &behind)?;
         }
         caller.map_or(Ok(()), |caller| self.wake(group, caller))
     }
@@ -257,6 +268,8 @@ impl Writer<'_> {
         task: &OpenTask,
         failure: &Failure,
     ) -> rusqlite::Result<()> {
+        // A task that is revoked while it waits for another attempt has a word on the last one.
+        self.keep_failures(task.seq, task.attempts)?;
         self.sql.insert_failure.execute(params![
             task.seq,
             task.attempts,
@@ -268,6 +281,14 @@ impl Writer<'_> {
                 .as_deref()
                 .map(|detail| cut_text(detail, MAX_DETAIL)),
         ])?;
+        Ok(())
+    }
+
+    /// Keeps failures beside those that say how the task stands, from an attempt on.
+    pub(super) fn keep_failures(&mut self, task: i64, from: u32) -> rusqlite::Result<()> {
+        if self.sql.keep_failures.execute((task, from))? > 0 {
+            self.sql.cut_past_failures.execute((task, MOST_PAST))?;
+        }
         Ok(())
     }
 

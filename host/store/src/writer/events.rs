@@ -1,7 +1,7 @@
 //! The events of a group: one page in the transaction of what they tell of.
 
 use super::{Group, Writer};
-use crate::event::{About, EventKind, Page};
+use crate::event::{About, EventKind, Page, Ran};
 use crate::record::Nanos;
 use crate::schedule::OpenTask;
 use crate::schema::{column, seal_of, unsigned};
@@ -15,18 +15,14 @@ impl Group {
         self.events.add(self.now, kind, packet, None);
     }
 
-    /// Notes that something happened to a task; `ran` is its CPU time and when it began.
-    pub(super) fn tell_of_task(
-        &mut self,
-        kind: EventKind,
-        task: &OpenTask,
-        ran: Option<(u64, Nanos)>,
-    ) {
+    /// Notes that something happened to a task; `ran` is the attempt that ended with it.
+    pub(super) fn tell_of_task(&mut self, kind: EventKind, task: &OpenTask, ran: Option<Ran>) {
         let about = About {
             task: task.id,
             handler: task.handler.row,
-            cpu: ran.map_or(0, |(cpu, _)| cpu),
-            started: ran.map(|(_, started)| started),
+            cpu: ran.map_or(0, |ran| ran.cpu),
+            started: ran.map(|ran| ran.since),
+            is_shadow: ran.is_some_and(|ran| ran.is_shadow),
         };
         self.events.add(self.now, kind, task.packet, Some(about));
     }

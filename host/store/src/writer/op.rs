@@ -83,6 +83,8 @@ pub(crate) enum ValueOp {
         ended: Option<Nanos>,
         keep: u32,
         replace: Option<JournalEntry>,
+        what: String,
+        who: String,
         reply: Reply<bool>,
     },
     Route {

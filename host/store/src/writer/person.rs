@@ -115,6 +115,26 @@ impl Writer<'_> {
         let Some(state) = state_of(moving.state) else {
             return Ok(Acted::Damaged);
         };
+        let seq = task.seq;
+        let acted = self.act_in(group, (moving, state, task), action, who)?;
+        if matches!(acted, Acted::Done(_) | Acted::Asked) {
+            let what = match action {
+                TaskAction::Restart => "restarted",
+                TaskAction::Drop => "dropped",
+                TaskAction::Revoke => "revoked",
+            };
+            self.note_decision(group, seq, (what, who))?;
+        }
+        Ok(acted)
+    }
+
+    fn act_in(
+        &mut self,
+        group: &mut Group,
+        (moving, state, task): (Moving, State, OpenTask),
+        action: TaskAction,
+        who: &str,
+    ) -> Result<Acted, StoreError> {
         match (action, state) {
             (TaskAction::Restart, State::Failure | State::Delivered) => {
                 self.uncount_end(&moving, &task);
@@ -258,8 +278,15 @@ impl Writer<'_> {
     fn apply_pause(&mut self, group: &mut Group, mut pause: Pause) -> Written<Pause> {
         pause.since = group.now;
         self.sql.forget_pauses.execute([group.now])?;
-        let others = pauses_of(self.connection)?.len();
-        if others >= MOST_PAUSES {
+        let pauses = pauses_of(self.connection)?;
+        let is_other = |known: &Option<Pause>| {
+            let known = known.as_ref().map(|known| &known.scope);
+            known != Some(&pause.scope)
+        };
+        let others = pauses.iter().filter(|known| is_other(known)).count();
+        // Who stops everything is in need; a pause that takes another's place adds none.
+        let is_more = others == pauses.len() && pause.scope != Scope::All;
+        if is_more && others >= MOST_PAUSES {
             return Ok(Err(StoreError::TooLarge {
                 what: "a number of pauses",
                 length: others + 1,

@@ -1,5 +1,7 @@
 //! A person's decision about a task that was set aside.
 
+use super::books::shadow;
+
 use super::{Group, Writer, Written};
 use crate::error::StoreError;
 use crate::event::EventKind;
@@ -9,13 +11,16 @@ use crate::record::{JournalEntry, Nanos, State, TaskId};
 use crate::schedule::{OpenTask, Tally};
 use crate::schema::{Moving, column, length_column, seal_of, state_code, unsigned};
 
+/// Most decisions about a task that are kept.
+const MOST_DECISIONS: u32 = 50;
+
 impl Writer<'_> {
     pub(super) fn apply_resume(
         &mut self,
         group: &mut Group,
         (id, ended): (TaskId, Option<Nanos>),
-        keep: u32,
-        replace: Option<JournalEntry>,
+        (keep, replace): (u32, Option<JournalEntry>),
+        (what, who): (&str, &str),
     ) -> Written<bool> {
         let handlers = handlers(self.connection)?;
         let found = task_of(self.connection, id, &handlers)?.flatten();
@@ -29,8 +34,23 @@ impl Writer<'_> {
             return Ok(Ok(false));
         };
         self.uncount_end(&moving, &task);
+        self.note_decision(group, task.seq, (what, who))?;
         self.resume(group, task, keep, replace)?;
         Ok(Ok(true))
+    }
+
+    /// Notes what a person did to a task, and who.
+    pub(super) fn note_decision(
+        &mut self,
+        group: &Group,
+        task: i64,
+        (what, who): (&str, &str),
+    ) -> rusqlite::Result<()> {
+        self.sql
+            .note_decision
+            .execute((task, group.now, what, who))?;
+        self.sql.cut_decisions.execute((task, MOST_DECISIONS))?;
+        Ok(())
     }
 
     /// Has a task that is not in the schedule begin again, with a part of its journal.
@@ -52,7 +72,12 @@ impl Writer<'_> {
         task.pinned = task.pinned.filter(|_| task.journal.entries > 0);
         task.attempts = 0;
         task.due = group.now;
+        self.keep_failures(task.seq, 0)?;
         self.sql.forget_failures.execute([task.seq])?;
+        // It runs as its plugin does then.
+        if self.sql.forget_shadow.execute([task.seq])? > 0 {
+            self.books.count_many(task.account, shadow(task.origin), -1);
+        }
         self.update_resumed(&task, group.now)?;
         group.tell_of_task(EventKind::Resumed, &task, None);
         group.changes.push(Change::Made(task));

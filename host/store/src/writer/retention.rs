@@ -374,7 +374,7 @@ impl Writer<'_> {
 
     /// Returns how long what is kept, as the disk has it.
     fn kept(&self) -> Kept {
-        disk::kept(&self.shared.options.retention, self.disk.level())
+        disk::kept(&self.shared.retention.borrow(), self.disk.level())
     }
 
     /// Runs a statement of retention.

@@ -79,6 +79,16 @@ statements! {
     measure_journal: "SELECT count(*), coalesce(sum(length(bytes)), 0) FROM journal
         WHERE task = ?1";
     forget_failures: "DELETE FROM failures WHERE task = ?1";
+    keep_failures: "INSERT INTO past_failures(task, attempt, at, kind, message, detail)
+        SELECT task, attempt, at, kind, message, detail FROM failures
+        WHERE task = ?1 AND attempt >= ?2 ORDER BY attempt";
+    cut_past_failures: "DELETE FROM past_failures WHERE task = ?1 AND row <= (
+        SELECT row FROM past_failures WHERE task = ?1 ORDER BY row DESC LIMIT 1 OFFSET ?2)";
+    note_decision: "INSERT INTO decisions(task, at, what, who) VALUES(?1, ?2, ?3, ?4)";
+    cut_decisions: "DELETE FROM decisions WHERE task = ?1 AND row <= (
+        SELECT row FROM decisions WHERE task = ?1 ORDER BY row DESC LIMIT 1 OFFSET ?2)";
+    note_shadow: "INSERT OR IGNORE INTO shadows(task) VALUES(?1)";
+    forget_shadow: "DELETE FROM shadows WHERE task = ?1";
     cut_journal: "DELETE FROM journal WHERE task = ?1 AND seq >= ?2";
 
     get_kv: "SELECT version, value FROM kv WHERE plugin = ?1 AND key = ?2";

@@ -89,7 +89,8 @@ impl Writer<'_> {
             packet,
             account,
             root,
-            is_asked: false,
+            // The store that was backed up may have dispatched it again since.
+            is_asked: packet.is_some_and(|seq| seq <= self.known.historic),
             caller: None,
         }))
     }

@@ -40,9 +40,12 @@ impl Writer<'_> {
                 ended,
                 keep,
                 replace,
+                what,
+                who,
                 reply,
             } => {
-                let written = self.apply_resume(group, (task, ended), keep, replace);
+                let by = (what.as_str(), who.as_str());
+                let written = self.apply_resume(group, (task, ended), (keep, replace), by);
                 settle(group, reply, written)
             }
             ValueOp::Route {

@@ -211,6 +211,7 @@ fn a_task_that_ran_and_was_to_be_revoked_is_revoked_after_a_crash() {
     let lease = rig.lease();
     assert_eq!(act(&rig, "1/a", TaskAction::Revoke), Acted::Asked);
     rig.crash();
+    assert!(rig.try_lease().is_none(), "nobody gets it meanwhile");
     // What was asked for at the opening is done before what is asked for now.
     assert_eq!(
         act(&rig, "1/a", TaskAction::Revoke),

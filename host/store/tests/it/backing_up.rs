@@ -147,6 +147,45 @@ fn a_copy_never_takes_the_place_of_something() {
     assert!(matches!(over, BackupError::Exists(_)), "{over:?}");
 }
 
+/// What lies beside the copy under the name of an unfinished one may be anybody's.
+#[test]
+fn a_copy_removes_nothing_that_it_did_not_make() {
+    let rig = filled();
+    let folder = take(&rig);
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir(at("new.part")).unwrap();
+    std::fs::write(at("new.part").join("thesis"), "x").unwrap();
+    let copied = backup(&rig.path(), &at("new"), "alice", START).unwrap_err();
+    assert!(
+        matches!(&copied, BackupError::Unfinished(path) if *path == at("new.part")),
+        "{copied:?}"
+    );
+    assert!(copied.to_string().contains("new.part"), "{copied}");
+    let restored = restore(&at("backup"), &at("new"), "alice", START).unwrap_err();
+    assert!(
+        matches!(restored, BackupError::Unfinished(_)),
+        "{restored:?}"
+    );
+    assert!(at("new.part").join("thesis").exists() && !at("new").exists());
+}
+
+#[test]
+fn a_store_that_is_written_to_is_not_restored_from() {
+    let mut rig = filled();
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().join("to");
+    let refused = restore(&rig.path(), &to, "alice", START).unwrap_err();
+    assert!(
+        matches!(&refused, BackupError::InUse { dir, .. } if *dir == rig.path()),
+        "{refused:?}"
+    );
+    assert!(refused.to_string().contains("store backup"), "{refused}");
+    assert!(!to.exists() && !folder.path().join("to.part").exists());
+    rig.close();
+    restore(&rig.path(), &to, "alice", START).unwrap();
+    crate::common::check_sound(&to);
+}
+
 #[test]
 fn a_store_is_compacted_only_while_nobody_writes_to_it() {
     let mut rig = Rig::with(|options| options.segment_threshold = 1 << 20);

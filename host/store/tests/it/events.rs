@@ -46,7 +46,11 @@ fn what_happens_to_packets_and_tasks_is_told_in_order() {
     rig.clock.advance(3 * SECOND);
     rig.crash();
     failed(&rig, false);
-    wait(rig.store().resume((task_id("1/a"), None), 0, None)).unwrap();
+    wait(
+        rig.store()
+            .resume((task_id("1/a"), None), 0, None, ("resumed", "alice")),
+    )
+    .unwrap();
     let lease = rig.lease();
     let started = START + 3 * SECOND;
     rig.clock.advance(2 * SECOND);

@@ -57,6 +57,7 @@ fn every_arrival_and_task_is_in_one_place() {
         failed: 1,
         revoked: 0,
         open: 1,
+        shadow: 0,
     };
     assert_eq!(account.tasks[&Origin::Packet], expected);
     rig.check_sound();

@@ -128,3 +128,23 @@ fn a_damaged_row_of_a_pause_stops_everything_until_a_person_ends_it() {
     assert!(rig.try_lease().is_some());
     assert_eq!(rig.store().pauses().unwrap(), []);
 }
+
+#[test]
+fn a_pause_is_prolonged_and_everything_paused_however_many_pauses_there_are() {
+    let rig = Rig::new();
+    std::thread::scope(|threads| {
+        for number in 0..1_000 {
+            let store = rig.store();
+            threads.spawn(move || {
+                let scope = handler(&number.to_string());
+                wait(store.pause(scope, None, "alice")).unwrap();
+            });
+        }
+    });
+    let one_more = wait(rig.store().pause(handler("more"), None, "alice")).unwrap_err();
+    assert!(one_more.to_string().contains("pauses"), "{one_more}");
+    pause(&rig, handler("7"), Some(START + 30 * SECOND));
+    pause(&rig, Scope::All, None);
+    pause(&rig, Scope::All, Some(START + 60 * SECOND));
+    assert_eq!(rig.store().pauses().unwrap().len(), 1_001);
+}

@@ -1,7 +1,9 @@
 //! A person takes up a task that was set aside.
 
 use bytes::Bytes;
-use gwasp_store::{JournalEntry, Lease, State, Step, TaskDetail};
+use gwasp_store::{
+    Acted, FailedAttempt, JournalEntry, Lease, Origin, State, Step, TaskAction, TaskDetail,
+};
 
 use crate::common::{Rig, commit, failure, offer, success, task_id, wait};
 
@@ -36,7 +38,11 @@ fn failed(rig: &Rig) -> Lease {
 }
 
 fn resume(rig: &Rig, keep: u32, replace: Option<JournalEntry>) -> bool {
-    wait(rig.store().resume((task_id("1/a"), None), keep, replace)).unwrap()
+    wait(
+        rig.store()
+            .resume((task_id("1/a"), None), keep, replace, ("resumed", "alice")),
+    )
+    .unwrap()
 }
 
 fn detail(rig: &Rig) -> TaskDetail {
@@ -86,5 +92,87 @@ fn only_a_task_that_is_set_aside_can_be_resumed() {
     assert!(!resume(&rig, 0, None), "it runs");
     rig.commit(success(&lease));
     assert!(!resume(&rig, 0, None), "it succeeded");
+    rig.check_sound();
+}
+
+/// Each attempt that failed, as its number and its message.
+fn told(failed: &[FailedAttempt]) -> Vec<(u32, &str)> {
+    let told = failed.iter();
+    told.map(|failed| (failed.attempt, failed.failure.message.as_str()))
+        .collect()
+}
+
+#[test]
+fn what_failed_before_and_who_decided_is_kept_with_a_task_that_goes_on() {
+    let mut rig = Rig::new();
+    failed(&rig);
+    assert!(resume(&rig, 0, None));
+    rig.commit(commit(
+        &rig.lease(),
+        Step::Retry {
+            due: 0,
+            failure: failure("busy again"),
+            keep: 0,
+        },
+    ));
+    let revoke = rig
+        .store()
+        .act(vec![task_id("1/a")], TaskAction::Revoke, "bob");
+    assert_eq!(wait(revoke).unwrap(), [Acted::Done(State::Revoked)]);
+    rig.crash();
+    let found = detail(&rig);
+    assert_eq!(
+        told(&found.past),
+        [(1, "busy"), (2, "in doubt"), (1, "busy again")]
+    );
+    let decisions: Vec<(&str, &str)> = found
+        .decisions
+        .iter()
+        .map(|decided| (decided.what.as_str(), decided.who.as_str()))
+        .collect();
+    assert_eq!(decisions, [("resumed", "alice"), ("revoked", "bob")]);
+    rig.check_sound();
+}
+
+#[test]
+fn of_a_task_that_fails_for_ever_the_last_failures_are_kept() {
+    let rig = Rig::new();
+    rig.keep(offer("1", &["1/a"]));
+    for round in 0..60 {
+        let failure = failure(&round.to_string());
+        rig.commit(commit(&rig.lease(), Step::Fail { failure }));
+        assert!(resume(&rig, 0, None));
+    }
+    let found = detail(&rig);
+    assert_eq!((found.past.len(), found.decisions.len()), (20, 50));
+    assert_eq!(told(&found.past).last(), Some(&(1, "59")));
+}
+
+#[test]
+fn a_run_in_shadow_mode_is_counted_and_marked_until_its_task_begins_anew() {
+    let rig = Rig::new();
+    rig.keep(offer("1", &["1/a"]));
+    let mut end = commit(
+        &rig.lease(),
+        Step::Fail {
+            failure: failure("x"),
+        },
+    );
+    end.is_shadow = true;
+    rig.commit(end);
+    assert!(detail(&rig).task.is_shadow);
+    let events = rig.store().events(1, 100).unwrap().events;
+    let last = events.last().and_then(|event| event.task.as_ref());
+    assert!(last.is_some_and(|task| task.is_shadow), "{events:?}");
+    let counted = || {
+        let ledger = rig.store().reader().unwrap().ledger(0).unwrap();
+        ledger.accounts[0].tasks[&Origin::Packet].shadow
+    };
+    assert_eq!(counted(), 1);
+    rig.check_sound();
+    assert!(resume(&rig, 0, None));
+    rig.commit(success(&rig.lease()));
+    assert!(!detail(&rig).task.is_shadow);
+    assert_eq!(counted(), 0);
     rig.check_sound();
 }

@@ -164,13 +164,25 @@ fn what_is_set_aside_or_open_keeps_all_that_it_needs() {
     assert_eq!(reader(&rig).journal(task_id("1/a")).unwrap(), [entry]);
     let child = reader(&rig).task_by_id(task_id("child")).unwrap().unwrap();
     assert!(child.args.is_some());
-    assert!(wait(rig.store().resume((task_id("1/b"), None), 1, None)).unwrap());
+    assert!(
+        wait(
+            rig.store()
+                .resume((task_id("1/b"), None), 1, None, ("resumed", "alice"))
+        )
+        .unwrap()
+    );
     rig.check_sound();
 
     for _ in 0..2 {
         rig.commit(success(&rig.lease()));
     }
-    assert!(wait(rig.store().resume((task_id("1/a"), None), 1, None)).unwrap());
+    assert!(
+        wait(
+            rig.store()
+                .resume((task_id("1/a"), None), 1, None, ("resumed", "alice"))
+        )
+        .unwrap()
+    );
     rig.commit(success(&rig.lease()));
     rig.clock.advance(31 * DAY);
     let removed = retain(&rig);

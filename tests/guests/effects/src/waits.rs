@@ -132,6 +132,17 @@ fn wait_too_long(notice: &VoEvent) -> Result<()> {
     pass_gate(notice)
 }
 
+/// Calls a task that uploads.
+#[handler(237)]
+fn call_an_upload(notice: &VoEvent) -> Result<u16> {
+    upload_there::call(&url(notice, "/upload")?)
+}
+
+#[task]
+fn upload_there(url: &str) -> Result<u16> {
+    Ok(http::post(url).bytes("map").send()?.status())
+}
+
 /// Waits for as long as nobody minds.
 #[handler(239)]
 fn wait_long() -> Result<()> {

@@ -35,7 +35,8 @@ inner)
     mount -t tmpfs -o mode=755 tmpfs /run
     # systemd goes where /run/systemd/system is; units with PrivateUsers= need the next two.
     mkdir -p /run/systemd/system /run/systemd/unit-root /run/systemd/inaccessible
-    mkdir -p /run/systemd/journal /run/systemd/journald.conf.d /run/log/journal
+    # LoadCredential= of units with a name space of their own needs the first.
+    mkdir -p /run/credentials /run/systemd/journal /run/systemd/journald.conf.d /run/log/journal
     mkdir -p "/run/user/$uid" /sys/fs/cgroup/user
     chmod 700 "/run/user/$uid"
     chown -R "$uid:$uid" /srv/gwasp "/run/user/$uid" /sys/fs/cgroup/user

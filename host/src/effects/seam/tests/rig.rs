@@ -275,9 +275,11 @@ impl Rig {
         let lease = self.lease();
         let (_, routes) = watch::channel(Arc::new(Routes::default()));
         let (services, secrets) = (BTreeMap::new(), BTreeMap::new());
+        let http = HttpServices::new(&services, &secrets, Handle::current());
+        let http = Arc::new(http.unwrap());
         let world = World {
             broker: Arc::clone(&self.broker) as Arc<dyn Broker>,
-            http: HttpServices::new(&services, &secrets, Handle::current()).unwrap(),
+            http: watch::channel(Arc::clone(&http)).1,
             routes,
             queues: watch::channel(BTreeSet::new()).1,
             kernels: KernelThreads::new(&KernelsConfig::default()),
@@ -285,6 +287,7 @@ impl Rig {
         };
         let live = LiveRun {
             world: Arc::new(world),
+            http,
             task: lease.task,
             token: lease.token,
             version: Digest::of(b"plugin"),

@@ -2,7 +2,7 @@
 
 use rusqlite::Row;
 
-use super::super::books::{failed, removed, revoked, succeeded};
+use super::super::books::{failed, removed, revoked, shadow, succeeded};
 use super::{Fate, LOOK, Pass, Writer};
 use crate::error::StoreError;
 use crate::record::{Nanos, State};
@@ -181,8 +181,11 @@ impl Writer<'_> {
         origin: i64,
     ) -> rusqlite::Result<()> {
         self.run_once("DELETE FROM failures WHERE task = ?1", [task])?;
+        self.run_once("DELETE FROM past_failures WHERE task = ?1", [task])?;
+        self.run_once("DELETE FROM decisions WHERE task = ?1", [task])?;
         self.run_once("DELETE FROM asked WHERE task = ?1", [task])?;
         self.run_once("DELETE FROM keeps WHERE task = ?1", [task])?;
+        let was_shadow = self.run_once("DELETE FROM shadows WHERE task = ?1", [task])? > 0;
         self.run_once("DELETE FROM tasks WHERE seq = ?1", [task])?;
         let Some(origin) = origin_of(origin) else {
             return Ok(());
@@ -193,6 +196,9 @@ impl Writer<'_> {
             _ => succeeded(origin),
         };
         self.books.count(account, removed(&counter));
+        if was_shadow {
+            self.books.count(account, removed(&shadow(origin)));
+        }
         Ok(())
     }
 }
