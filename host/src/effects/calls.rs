@@ -166,11 +166,15 @@ impl Run {
             .ends(&calls.ids)
             .map_err(SeamError::from)?;
         let ends = calls.ids.iter().zip(ends);
-        let ends: Option<Vec<End>> = ends.map(|(id, end)| ended(*id, end, is_new)).collect();
-        if let Some(ends) = ends {
+        let ends: Vec<Option<End>> = ends.map(|(id, end)| ended(*id, end, is_new)).collect();
+        if ends.iter().all(Option::is_some) {
+            let ends = ends.into_iter().flatten().collect();
             return Ok(self.answers_of(live, ends).await?);
         }
+        // One that ended is not asked for again by who is only woken early.
         let tasks = made(calls, &decided, driver.task());
+        let tasks = tasks.zip(&ends).filter(|(_, end)| end.is_none());
+        let tasks = tasks.map(|(task, _)| task).collect();
         let begun = is_new.then_some(&decided);
         let parked = (Wait::Called, tasks);
         let ended = self
@@ -307,23 +311,25 @@ fn ended(id: TaskId, end: Option<TaskEnd>, is_new: bool) -> Option<End> {
     }))
 }
 
-fn made<R>(calls: &Calls<'_, R>, decided: &[Spawned], caller: TaskId) -> Vec<NewTask> {
+fn made<R>(
+    calls: &Calls<'_, R>,
+    decided: &[Spawned],
+    caller: TaskId,
+) -> impl Iterator<Item = NewTask> {
     let tasks = calls.calls.iter().zip(&calls.ids).zip(decided);
-    tasks
-        .map(|((call, id), decided)| NewTask {
-            id: *id,
-            policy: decided.policy(),
-            plugin: decided.plugin.clone(),
-            handler: decided.handler.clone(),
-            queue: decided.queue.clone(),
-            origin: Origin::Call,
-            parent: Some(caller),
-            priority: decided.priority,
-            due: decided.due,
-            order_key: None,
-            args: Some(Bytes::from(call.args.clone())),
-        })
-        .collect()
+    tasks.map(move |((call, id), decided)| NewTask {
+        id: *id,
+        policy: decided.policy(),
+        plugin: decided.plugin.clone(),
+        handler: decided.handler.clone(),
+        queue: decided.queue.clone(),
+        origin: Origin::Call,
+        parent: Some(caller),
+        priority: decided.priority,
+        due: decided.due,
+        order_key: None,
+        args: Some(Bytes::from(call.args.clone())),
+    })
 }
 
 fn failed_as(kind: &str) -> FailedAs {
