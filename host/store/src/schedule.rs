@@ -313,8 +313,12 @@ impl Schedule {
     /// has a task ready that was called within the turn.
     pub(crate) fn release(&mut self, lease: u64, now: Nanos) -> Option<(OpenTask, Option<String>)> {
         let task = self.take_lease(lease)?;
-        let within = self.turns.pause(&task);
-        let queue = within.and_then(|next| self.let_through(next, now));
+        let gate = &self.gate;
+        let within = self.turns.pause(&task, |handler| gate.admits(handler));
+        let queues = within
+            .into_iter()
+            .filter_map(|next| self.let_through(next, now));
+        let queue = queues.last();
         Some((task, queue))
     }
 

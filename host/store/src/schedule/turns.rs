@@ -50,10 +50,21 @@ impl Turn {
         self.holder == task.id || task.is_called_within(self.holder)
     }
 
-    /// Notes that a task is not leased any more; gives who within the turn is next.
-    fn leave(&mut self, task: TaskId) -> Option<OpenTask> {
-        self.leased.take_if(|leased| *leased == task)?;
-        self.within.pop_first().map(|(_, next)| next)
+    /// Notes that a task is out of its place; gives those that are let through within the turn,
+    /// where nothing of it is leased: the first who is not stopped, and those before it.
+    fn leave(&mut self, task: TaskId, admits: &impl Fn(&HandlerRow) -> bool) -> Vec<OpenTask> {
+        self.leased.take_if(|leased| *leased == task);
+        let mut through = Vec::new();
+        while self.leased.is_none()
+            && let Some((_, next)) = self.within.pop_first()
+        {
+            let is_admitted = admits(&next.handler);
+            through.push(next);
+            if is_admitted {
+                break;
+            }
+        }
+        through
     }
 }
 
@@ -100,13 +111,21 @@ impl Turns {
         }
     }
 
-    /// The task's lease ended and its turn goes on; gives who within the turn is next.
-    pub(crate) fn pause(&mut self, task: &OpenTask) -> Option<OpenTask> {
-        let key = task.turn.as_ref()?;
-        let turn = self.turns.get_mut(key)?;
-        let next = turn.leave(task.id);
+    /// The task's lease ended and its turn goes on; gives those that are let through within it.
+    pub(super) fn pause(
+        &mut self,
+        task: &OpenTask,
+        admits: impl Fn(&HandlerRow) -> bool,
+    ) -> Vec<OpenTask> {
+        let Some(key) = &task.turn else {
+            return Vec::new();
+        };
+        let Some(turn) = self.turns.get_mut(key) else {
+            return Vec::new();
+        };
+        let through = turn.leave(task.id, &admits);
         expect(&mut self.expiring, turn, key);
-        next
+        through
     }
 
     /// Takes a task out that waits for its turn.
@@ -139,10 +158,10 @@ impl Turns {
         let Some(turn) = self.turns.get_mut(key) else {
             return Vec::new();
         };
-        let next = turn.leave(task.id);
+        let next = turn.leave(task.id, &admits);
         if turn.holder != task.id {
             expect(&mut self.expiring, turn, key);
-            return next.into_iter().collect();
+            return next;
         }
         if let Some(leased) = turn.leased {
             // What it called still runs: nobody else may, until that has ended.
@@ -174,8 +193,8 @@ impl Turns {
         through
     }
 
-    /// Passes on each turn that has not begun and whose holder is stopped; gives those that are
-    /// let through.
+    /// Passes on each turn that has not begun and whose holder is stopped, and lets those through
+    /// that may wait for somebody who is stopped within a turn; gives those that are let through.
     pub(super) fn pass_over(&mut self, admits: impl Fn(&HandlerRow) -> bool) -> Vec<OpenTask> {
         let is_stopped = |turn: &Turn| turn.since.is_none() && !admits(&turn.handler);
         let keys = self.turns.iter().filter(|(_, turn)| is_stopped(turn));
@@ -185,6 +204,10 @@ impl Turns {
         for key in keys {
             through.extend(self.pass_on(&key, &admits));
         }
+        let idle = self.turns.values_mut();
+        let idle = idle.filter(|turn| turn.leased.is_none());
+        through.extend(idle.flat_map(|turn| std::mem::take(&mut turn.within).into_values()));
+        through.sort_unstable_by_key(|task| task.seq);
         through
     }
 

@@ -9,7 +9,8 @@ use gwasp_store::{
 };
 
 use crate::common::{
-    QUEUE, Random, Rig, SECOND, commit, failure, number, offer, record, success, task, wait,
+    QUEUE, Random, Rig, SECOND, commit, failure, number, offer, record, success, task, task_id,
+    wait,
 };
 
 /// Steps of one program, and tasks of one packet.
@@ -118,8 +119,13 @@ impl Program {
             ),
             _ => success(&lease),
         };
-        // The last lease but one may be of a store that is gone.
+        let task = commit.task;
         self.rig.commit(commit);
+        // Somebody had revoked it: then it called nobody.
+        let reader = self.rig.store().reader().unwrap();
+        if reader.task_by_id(task).unwrap().unwrap().task.state == State::Revoked {
+            self.called.remove(&task);
+        }
     }
 
     fn sleep(&mut self, lease: &Lease) -> Commit {
@@ -164,6 +170,9 @@ impl Program {
 
     /// Lets everything end, and looks whether it did.
     fn finish(mut self) -> u32 {
+        // What was to be revoked when the store was opened is revoked before this is answered.
+        let nobody = vec![task_id("nobody")];
+        wait(self.rig.store().act(nobody, TaskAction::Revoke, "alice")).unwrap();
         let mut idle = 0;
         while self.rig.store().open_tasks() > 0 {
             let leased = self.lease();

@@ -88,6 +88,59 @@ fn tasks_within_one_turn_run_one_after_another() {
 }
 
 #[test]
+fn who_is_taken_out_within_a_turn_lets_the_next_one_run() {
+    let mut schedule = with_tasks([of_key(1, "a")]);
+    let (lease, _) = next(&mut schedule, 0).unwrap();
+    let caller = park(&mut schedule, lease, 0);
+    let three = [2, 3, 4].map(|seq| called(seq, Some("a"), &caller));
+    for task in three.clone() {
+        schedule.insert(task, 0);
+    }
+    let (first, _) = next(&mut schedule, 0).unwrap();
+    assert_eq!(next(&mut schedule, 0), None);
+    schedule.end(first, 0);
+    let (seized, _) = schedule.seize(&three[1], 0);
+    assert!(matches!(seized, Seized::Waited(_)), "it was let through");
+    assert_eq!(next(&mut schedule, 0).unwrap().1, 4);
+}
+
+#[test]
+fn who_is_paused_within_a_turn_stops_nobody_else_of_it() {
+    let mut schedule = with_tasks([of_key(1, "a")]);
+    let (lease, _) = next(&mut schedule, 0).unwrap();
+    let caller = park(&mut schedule, lease, 0);
+    for seq in [2, 3, 4] {
+        let mut task = called(seq, Some("a"), &caller);
+        task.handler = handler_of(seq);
+        schedule.insert(task, 0);
+    }
+    let (first, _) = next(&mut schedule, 0).unwrap();
+    assert_eq!(next(&mut schedule, 0), None);
+    schedule.pause(scope_of(3), None, 0);
+    schedule.end(first, 0);
+    assert_eq!(next(&mut schedule, 0).unwrap().1, 4);
+}
+
+/// A handler of its own for a task.
+fn handler_of(seq: i64) -> Arc<HandlerRow> {
+    let handler = task(1, 0, 5, 0).handler;
+    Arc::new(HandlerRow {
+        row: 100 + seq,
+        handler: format!("h{seq}"),
+        plugin: handler.plugin.clone(),
+        queue: handler.queue.clone(),
+        ..*handler
+    })
+}
+
+fn scope_of(seq: i64) -> Scope {
+    Scope::Handler {
+        plugin: "p".to_owned(),
+        handler: format!("h{seq}"),
+    }
+}
+
+#[test]
 fn a_turn_is_not_overtaken_while_a_task_that_was_called_within_it_runs() {
     let mut schedule = with_tasks([of_key(1, "a"), of_key(2, "a")]);
     let (lease, _) = next(&mut schedule, 0).unwrap();
