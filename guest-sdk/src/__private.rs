@@ -14,7 +14,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::outcome::IntoOutcome;
 use crate::packet::{FromPacket, Packet, json};
-use crate::tasks::{self, Options};
+use crate::tasks::{self, Call, Options, TaskError};
 use crate::{boundary, registry};
 
 /// Asks for a handler's argument of type `T`.
@@ -188,8 +188,8 @@ pub fn arguments<'a, T: TaskArgument<'a>>(json: &'a [u8]) -> Result<T> {
 }
 
 /// Writes a task's arguments as [`arguments`] reads them.
-pub fn written<T: Serialize + ?Sized>(arguments: &T) -> Result<Vec<u8>> {
-    Ok(tasks::written(arguments)?)
+pub fn written<T: Serialize + ?Sized>(arguments: &T) -> std::result::Result<Vec<u8>, TaskError> {
+    tasks::written(arguments)
 }
 
 /// Makes a task of one of the plugin's own functions.
@@ -200,6 +200,11 @@ pub fn spawn(name: &str, arguments: &[u8]) -> Result<String> {
 /// Calls one of the plugin's own functions.
 pub fn call<R: DeserializeOwned>(name: &str, arguments: &[u8]) -> Result<R> {
     Ok(tasks::call_json(name, arguments, &Options::default())?)
+}
+
+/// Prepares a call of one of the plugin's own functions.
+pub fn prepare<R>(name: &str, arguments: std::result::Result<Vec<u8>, TaskError>) -> Call<R> {
+    Call::new(name, arguments)
 }
 
 /// What a caller has of a task that returns `Self`.

@@ -31,10 +31,12 @@ pub fn now() -> Timestamp {
 
 /// Waits for so long.
 ///
-/// The run holds nothing of the host while it waits, and is taken up again even by another host.
+/// The run holds nothing of the host while it waits, and goes on after any crash: it is run again
+/// from its beginning, and given every answer that it had. A wait that is over is not repeated by a
+/// retry. With `order_by`, others of its key run meanwhile.
 ///
 /// # Errors
-/// [`TaskError::Unsupported`] in this version of the host, whose handlers cannot wait yet.
+/// None in this version of the host; a task that is revoked while it sleeps does not go on.
 ///
 /// ```
 /// use gwasp_sdk::prelude::*;

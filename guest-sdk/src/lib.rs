@@ -46,8 +46,9 @@
 //! # }
 //! ```
 //!
-//! In this version of the host handlers cannot wait for long, and it sends no notices: `sleep` and
-//! [`gcn::send`] answer that they are not supported. A dry run (`gwasp test`) goes through.
+//! What waits (`sleep`, [`tasks::call`], [`tasks::all`]) holds nothing of the host meanwhile and goes
+//! on after any crash. In this version the host sends no notices: [`gcn::send`] answers that it is
+//! not supported. A dry run (`gwasp test`) goes through, and sleeps nothing.
 //!
 //! # Packets
 //! Bare names are GCN notice types, [all of them](notices); a number is one that has no name yet;
@@ -188,8 +189,9 @@ pub use gwasp_macros::handler;
 ///
 /// Arguments and result travel as JSON; a [`Blob`] travels as its digest. Beside the function
 /// `f` stand `f::call`, which runs it as a task, in its own queue and with its own retries, and
-/// waits for the result; and `f::spawn`, which makes a task of it with this run's outcome and does
-/// not wait. Between plugins the task is named by a text, see [`tasks::call`] and [`tasks::spawn`].
+/// waits for the result; `f::prepare`, for several that run side by side, see [`tasks::all`]; and
+/// `f::spawn`, which makes a task of it with this run's outcome and does not wait. Between plugins
+/// the task is named by a text, see [`tasks::call`] and [`tasks::spawn`].
 ///
 /// ```
 /// use gwasp_sdk::prelude::*;

@@ -2,9 +2,11 @@
 //!
 //! What a run [spawns](spawn) becomes real with its outcome, in one commit: a run that fails has
 //! made nothing, a run that is taken up again makes nothing twice. A [call] waits for the task's
-//! end and has its result.
+//! end and has its result; [all], [each] and [join] wait for several that run side by side. A run
+//! that waits holds nothing of the host, however long it is, and goes on after any crash.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -12,6 +14,7 @@ use serde::de::DeserializeOwned;
 
 use crate::boundary;
 use crate::error::FailureKind;
+use crate::registry::Output;
 
 /// Makes a task of the function `name` and does not wait for it; returns the task's id.
 ///
@@ -61,9 +64,9 @@ pub fn spawn_with<T: Serialize + ?Sized>(
 /// types, see [`task`](macro@crate::task).
 ///
 /// # Errors
-/// As [`spawn`]; [`TaskError::Failed`] when the task failed, after its own retries;
-/// [`TaskError::Result`] when its result is no `R`. [`TaskError::Unsupported`] in this version of
-/// the host, whose handlers cannot wait yet.
+/// As [`spawn`]; [`TaskError::Failed`] when the task failed, after its own retries, or was revoked;
+/// [`TaskError::Result`] when its result is no `R`. A handler that passes a failure on is set
+/// aside; when it is resumed, tasks that failed run again, and those that did not answer as before.
 ///
 /// ```
 /// use gwasp_sdk::{tasks, testing};
@@ -101,6 +104,205 @@ pub fn call_with<R: DeserializeOwned>(
     call_json(name, &written(arguments)?, options)
 }
 
+/// A task to be called, prepared so that several can be called together.
+///
+/// ```
+/// use gwasp_sdk::{tasks, testing};
+///
+/// testing::result_of("annotate.area", "24.5");
+/// let area: f64 = tasks::prepare("annotate.area", &("S190425z", 90)).call()?;
+/// assert_eq!(area, 24.5);
+/// # Ok::<(), tasks::TaskError>(())
+/// ```
+#[must_use = "nothing is called yet: see `tasks::all`"]
+pub struct Call<R> {
+    name: String,
+    arguments: Result<Vec<u8>, TaskError>,
+    options: Options,
+    result: PhantomData<fn() -> R>,
+}
+
+impl<R> fmt::Debug for Call<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<R> Call<R> {
+    pub(crate) fn new(name: &str, arguments: Result<Vec<u8>, TaskError>) -> Self {
+        Self {
+            name: name.to_owned(),
+            arguments,
+            options: Options::default(),
+            result: PhantomData,
+        }
+    }
+
+    /// Has it run in another queue, or with another priority.
+    ///
+    /// ```
+    /// use gwasp_sdk::{tasks::{self, Options}, testing};
+    ///
+    /// testing::result_of("annotate.area", "24.5");
+    /// let urgent = Options { priority: Some(0), ..Options::default() };
+    /// let call = tasks::prepare::<f64>("annotate.area", "S190425z").with(urgent);
+    /// assert_eq!(call.call()?, 24.5);
+    /// # Ok::<(), tasks::TaskError>(())
+    /// ```
+    pub fn with(self, options: Options) -> Self {
+        Self { options, ..self }
+    }
+
+    fn written(self) -> Result<(String, Vec<u8>, Options), TaskError> {
+        Ok((self.name, self.arguments?, self.options))
+    }
+}
+
+impl<R: DeserializeOwned> Call<R> {
+    /// Calls it alone, as [`call`](call()) does.
+    ///
+    /// # Errors
+    /// As [`call`](call()).
+    ///
+    /// ```
+    /// use gwasp_sdk::{tasks, testing};
+    ///
+    /// testing::result_of("annotate.area", "24.5");
+    /// assert_eq!(tasks::prepare::<f64>("annotate.area", "S190425z").call()?, 24.5);
+    /// # Ok::<(), tasks::TaskError>(())
+    /// ```
+    pub fn call(self) -> Result<R, TaskError> {
+        let (name, arguments, options) = self.written()?;
+        call_json(&name, &arguments, &options)
+    }
+}
+
+/// Prepares a call of the function `name`; name and arguments are as for [`spawn`].
+///
+/// Within a plugin `function::prepare(…)` is the same with types, see
+/// [`task`](macro@crate::task).
+///
+/// ```
+/// use gwasp_sdk::{tasks, testing};
+///
+/// testing::result_of("annotate.area", "24.5");
+/// testing::result_of("annotate.area", "140.0");
+/// let areas = [50, 90].map(|percent| tasks::prepare("annotate.area", &("S190425z", percent)));
+/// let areas: Vec<f64> = tasks::all(areas)?;
+/// assert_eq!(areas, [24.5, 140.0]);
+/// # Ok::<(), tasks::TaskError>(())
+/// ```
+pub fn prepare<R: DeserializeOwned>(name: &str, arguments: &(impl Serialize + ?Sized)) -> Call<R> {
+    Call::new(name, written(arguments))
+}
+
+/// Calls tasks side by side and waits until all have ended; returns their results, in order.
+///
+/// # Errors
+/// As [`call`](call()): the first task's in order that did not end well, once all have ended.
+/// [`TaskError::Limit`] for more than 2,000 tasks, or 8 MiB of results.
+///
+/// ```
+/// use gwasp_sdk::{tasks, testing};
+///
+/// testing::result_of("annotate.area", "24.5");
+/// testing::result_of("annotate.area", "3.1");
+/// let names = ["S190425z", "S190814bv"];
+/// let areas: Vec<f64> =
+///     tasks::all(names.iter().map(|name| tasks::prepare("annotate.area", name)))?;
+/// assert_eq!(areas, [24.5, 3.1]);
+/// # Ok::<(), tasks::TaskError>(())
+/// ```
+pub fn all<R: DeserializeOwned>(
+    calls: impl IntoIterator<Item = Call<R>>,
+) -> Result<Vec<R>, TaskError> {
+    each(calls)?.into_iter().collect()
+}
+
+/// Calls tasks as [`all`] does; returns what came of each, good or bad.
+///
+/// # Errors
+/// As [`all`], but for tasks that were made and did not end well.
+///
+/// ```
+/// use gwasp_sdk::tasks::{self, TaskError};
+/// use gwasp_sdk::testing;
+///
+/// testing::result_of("annotate.area", "24.5");
+/// testing::no_result_of("annotate.area", TaskError::Limit("no memory".to_owned()));
+/// let names = ["S190425z", "S190814bv"];
+/// let areas = tasks::each(names.map(|name| tasks::prepare::<f64>("annotate.area", name)))?;
+/// assert!(areas[0].is_ok() && areas[1].is_err());
+/// # Ok::<(), tasks::TaskError>(())
+/// ```
+pub fn each<R: DeserializeOwned>(
+    calls: impl IntoIterator<Item = Call<R>>,
+) -> Result<Vec<Result<R, TaskError>>, TaskError> {
+    let calls: Result<Vec<_>, _> = calls.into_iter().map(Call::written).collect();
+    let answers = boundary::call_all(calls?)?;
+    Ok(answers.into_iter().map(|answer| read(&answer?)).collect())
+}
+
+/// Calls up to six tasks with results of different types side by side, as [`all`] does.
+///
+/// # Errors
+/// As [`all`].
+///
+/// ```
+/// use gwasp_sdk::{tasks, testing};
+///
+/// testing::result_of("em_bright.classify", "0.98");
+/// testing::result_of("annotate.plot", r#""plot.png""#);
+/// let calls = (
+///     tasks::prepare::<f64>("em_bright.classify", "S190425z"),
+///     tasks::prepare::<String>("annotate.plot", "S190425z"),
+/// );
+/// let (has_remnant, plot) = tasks::join(calls)?;
+/// assert_eq!((has_remnant, plot.as_str()), (0.98, "plot.png"));
+/// # Ok::<(), tasks::TaskError>(())
+/// ```
+pub fn join<C: Join>(calls: C) -> Result<C::Results, TaskError> {
+    calls.join()
+}
+
+/// Calls of two to six tasks, as a tuple; for [`join`].
+pub trait Join: sealed::Sealed {
+    /// Their results, as a tuple.
+    type Results;
+
+    #[doc(hidden)]
+    fn join(self) -> Result<Self::Results, TaskError>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+macro_rules! joins {
+    ($($result:ident $call:ident),*) => {
+        impl<$($result: DeserializeOwned),*> sealed::Sealed for ($(Call<$result>,)*) {}
+
+        impl<$($result: DeserializeOwned),*> Join for ($(Call<$result>,)*) {
+            type Results = ($($result,)*);
+
+            fn join(self) -> Result<Self::Results, TaskError> {
+                let ($($call,)*) = self;
+                let answers = boundary::call_all(vec![$($call.written()?),*])?;
+                let mut answers = answers.into_iter();
+                Ok(($(read::<$result>(&answers.next().unwrap_or(Ok(None))?)?,)*))
+            }
+        }
+    };
+}
+
+joins!(A a, B b);
+joins!(A a, B b, C c);
+joins!(A a, B b, C c, D d);
+joins!(A a, B b, C c, D d, E e);
+joins!(A a, B b, C c, D d, E e, F f);
+
 pub(crate) fn written(arguments: &(impl Serialize + ?Sized)) -> Result<Vec<u8>, TaskError> {
     serde_json::to_vec(arguments).map_err(TaskError::Arguments)
 }
@@ -110,8 +312,11 @@ pub(crate) fn call_json<R: DeserializeOwned>(
     arguments: &[u8],
     options: &Options,
 ) -> Result<R, TaskError> {
-    let result = boundary::call(name, arguments, options)?;
-    // A function without a result answers nothing, which `()` and `Option` can be read of.
+    read(&boundary::call(name, arguments, options)?)
+}
+
+/// Reads a result; a function without one answers nothing, which `()` and `Option` can be read of.
+fn read<R: DeserializeOwned>(result: &Output) -> Result<R, TaskError> {
     serde_json::from_slice(result.as_deref().unwrap_or(b"null")).map_err(TaskError::Result)
 }
 
@@ -170,7 +375,7 @@ pub enum TaskError {
     Unsupported(String),
     /// The arguments cannot be written as JSON.
     Arguments(serde_json::Error),
-    /// The task that was called failed, after its own retries.
+    /// The task that was called failed, after its own retries, or was revoked.
     Failed {
         /// How.
         kind: FailureKind,

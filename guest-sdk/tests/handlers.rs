@@ -337,6 +337,26 @@ fn a_called_task_answers_with_its_own_type() {
 }
 
 #[test]
+fn tasks_that_are_called_together_answer_in_their_order_with_their_own_types() {
+    let texts = ["a b", "c d"];
+    let words = tasks::all(texts.iter().map(|text| lent::prepare(text))).unwrap();
+    assert_eq!(words, [["a", "b"], ["c", "d"]]);
+    let calls = (lent::prepare("e f"), swift::watch::wake::prepare());
+    let (words, ()) = tasks::join(calls).unwrap();
+    assert_eq!(words, ["e", "f"]);
+    let each = tasks::each([refuses::prepare(0), refuses::prepare(2)]).unwrap();
+    assert!(
+        matches!(&each[..], [Err(TaskError::Failed { .. }), Ok(2)]),
+        "{each:?}"
+    );
+    let error = tasks::all([refuses::prepare(2), refuses::prepare(0)]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the task that was called failed: 0 is no number of pixels"
+    );
+}
+
+#[test]
 fn a_called_task_that_fails_fails_its_caller() {
     let error = refuses::call(0).unwrap_err();
     assert_eq!(

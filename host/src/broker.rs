@@ -21,7 +21,8 @@ pub use gwasp_store::{
     Input, JournalEntry, KvWrite, Lease, Looked, NewPacket, NewRefusal, NewTask, Offer, Origin,
     PacketRecord, PacketSeq, Pause, PluginRecord, RetryPolicy, Revocation, RouteChange,
     RouteRecord, Running, Scope, State, Step, StoreError, Submission, TaskAction, TaskDetail,
-    TaskFilter, TaskId, TaskView, Tick, TickRecord, Token, VersionRecord, VersionTasks, day_of,
+    TaskEnd, TaskFilter, TaskId, TaskView, Tick, TickRecord, Token, VersionRecord, VersionTasks,
+    Wait, day_of,
 };
 pub use operations::{MOST_TASKS, Operations, TaskSelection};
 
@@ -138,6 +139,13 @@ pub trait Broker: std::fmt::Debug + Send + Sync {
     /// Has a schedule go on, and makes the tasks of its ticks; `false`, and nothing done, where
     /// it has come to another tick than the caller believes.
     fn tick(&self, tick: Tick) -> Answer<'_, Result<bool, BrokerError>>;
+
+    /// How far tasks are, in the order in which they are named; none for one that is not known.
+    /// What a task waited for is seen to have ended by whoever leases it then.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn ends(&self, tasks: &[TaskId]) -> Result<Vec<Option<TaskEnd>>, BrokerError>;
 
     /// A plugin's value and its version.
     ///

@@ -10,6 +10,7 @@
 
 mod blobs;
 mod budget;
+mod calls;
 mod clock;
 mod driver;
 mod function;
@@ -40,7 +41,7 @@ pub use kernels::{KernelFault, KernelThreads};
 pub use memory::{MemoryLimits, OutOfMemory};
 use noted::Refused;
 pub use resume::{Decision, ResumeError, Resumption, resumption};
-pub use seam::{Asked, Committed, Context, Differs, Hold, Leg, Passed, Seam, SeamError};
+pub use seam::{Asked, Committed, Context, Differs, Hold, Leg, Parking, Passed, Seam, SeamError};
 
 #[expect(missing_docs, reason = "written by the macro from WIT")]
 pub mod bindings {

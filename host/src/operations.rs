@@ -89,7 +89,7 @@ async fn resume_one(
         return Ok(Resumed::Unknown);
     };
     let view = detail.task;
-    if view.state != State::Failure {
+    if !matches!(view.state, State::Failure | State::Delivered) {
         return Ok(Resumed::Not(view.state));
     }
     let plan = match plan(&view, &journal, decision) {

@@ -7,6 +7,7 @@ mod rerun;
 mod shadow;
 mod stage;
 mod versions;
+mod waits;
 
 use std::time::Duration;
 
@@ -103,9 +104,7 @@ fn check_unsupported(notice_type: &str) {
 
 #[test]
 fn what_a_host_cannot_do_yet_fails_for_good() {
-    check_unsupported("251");
     check_unsupported("252");
-    check_unsupported("253");
 }
 
 #[test]

@@ -231,13 +231,11 @@ fn companion(attribute: &Attribute, function: &ItemFn) -> TokenStream {
         _ => quote!(&(#(#borrowed),*)),
     };
     let generics = &function.sig.generics;
-    let lifetimes = generics.lifetimes();
-    let answered = answered(function);
     let about = format!("Makes tasks of [`fn@{name}`].");
-    let about_call = format!("Runs [`fn@{name}`] as a task and waits for its result.");
     let about_spawn =
         format!("Makes a task of [`fn@{name}`] with this run's outcome; returns its id.");
     let conditions = conditions(function);
+    let waiting = waiting(function, &own_name, (&parameters, &names));
     quote! {
         #conditions
         #[doc = #about]
@@ -247,18 +245,7 @@ fn companion(attribute: &Attribute, function: &ItemFn) -> TokenStream {
 
         #conditions
         impl #name {
-            #[doc = #about_call]
-            #[allow(dead_code)]
-            #visibility fn call<#(#lifetimes,)* Nothing>(
-                #(#parameters),*
-            ) -> ::gwasp_sdk::Result<
-                <#answered as ::gwasp_sdk::__private::Answered<Nothing>>::Answer,
-            >
-            where
-                #answered: ::gwasp_sdk::__private::Answered<Nothing>,
-            {
-                ::gwasp_sdk::__private::call(#own_name, &Self::__arguments(#(#names),*)?)
-            }
+            #waiting
 
             #[doc = #about_spawn]
             #[allow(dead_code)]
@@ -271,9 +258,52 @@ fn companion(attribute: &Attribute, function: &ItemFn) -> TokenStream {
             #[allow(dead_code)]
             fn __arguments #generics(
                 #(#parameters),*
-            ) -> ::gwasp_sdk::Result<::std::vec::Vec<u8>> {
+            ) -> ::core::result::Result<
+                ::std::vec::Vec<u8>,
+                ::gwasp_sdk::tasks::TaskError,
+            > {
                 ::gwasp_sdk::__private::written(#payload)
             }
+        }
+    }
+}
+
+/// `f::call(…)` and `f::prepare(…)`, whose result the caller sees.
+fn waiting(
+    function: &ItemFn,
+    own_name: &TokenStream,
+    (parameters, names): (&[TokenStream], &[Ident]),
+) -> TokenStream {
+    let (name, visibility) = (&function.sig.ident, &function.vis);
+    let lifetimes: Vec<_> = function.sig.generics.lifetimes().collect();
+    let answered = answered(function);
+    let about_call = format!("Runs [`fn@{name}`] as a task and waits for its result.");
+    let about_prepare = format!("Prepares a call of [`fn@{name}`], to be made beside others.");
+    quote! {
+        #[doc = #about_call]
+        #[allow(dead_code)]
+        #visibility fn call<#(#lifetimes,)* Nothing>(
+            #(#parameters),*
+        ) -> ::gwasp_sdk::Result<
+            <#answered as ::gwasp_sdk::__private::Answered<Nothing>>::Answer,
+        >
+        where
+            #answered: ::gwasp_sdk::__private::Answered<Nothing>,
+        {
+            ::gwasp_sdk::__private::call(#own_name, &Self::__arguments(#(#names),*)?)
+        }
+
+        #[doc = #about_prepare]
+        #[allow(dead_code)]
+        #visibility fn prepare<#(#lifetimes,)* Nothing>(
+            #(#parameters),*
+        ) -> ::gwasp_sdk::tasks::Call<
+            <#answered as ::gwasp_sdk::__private::Answered<Nothing>>::Answer,
+        >
+        where
+            #answered: ::gwasp_sdk::__private::Answered<Nothing>,
+        {
+            ::gwasp_sdk::__private::prepare(#own_name, Self::__arguments(#(#names),*))
         }
     }
 }

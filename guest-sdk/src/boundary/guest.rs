@@ -141,6 +141,22 @@ pub(crate) fn call(name: &str, arguments: &[u8], options: &Options) -> Result<Ou
     host::tasks::call(name, arguments, &options.pairs()).map_err(task_error)
 }
 
+pub(crate) fn call_all(
+    calls: Vec<(String, Vec<u8>, Options)>,
+) -> Result<Vec<Result<Output, TaskError>>, TaskError> {
+    let calls: Vec<host::tasks::Called> = calls
+        .into_iter()
+        .map(|(name, args, options)| host::tasks::Called {
+            name,
+            args,
+            options: options.pairs(),
+        })
+        .collect();
+    let answers = host::tasks::all(&calls).map_err(task_error)?;
+    let answers = answers.into_iter();
+    Ok(answers.map(|answer| answer.map_err(task_error)).collect())
+}
+
 pub(crate) fn sleep_until(moment: Timestamp) -> Result<(), TaskError> {
     let moment = types::Datetime {
         seconds: moment.unix_seconds(),

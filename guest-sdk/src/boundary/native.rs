@@ -272,6 +272,19 @@ pub(crate) fn call(name: &str, arguments: &[u8], _options: &Options) -> Result<O
     })
 }
 
+/// One after another.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the host's answer may be an error"
+)]
+pub(crate) fn call_all(
+    calls: Vec<(String, Vec<u8>, Options)>,
+) -> Result<Vec<Result<Output, TaskError>>, TaskError> {
+    let calls = calls.into_iter();
+    let answers = calls.map(|(name, arguments, options)| call(&name, &arguments, &options));
+    Ok(answers.collect())
+}
+
 /// The clock is set to the moment.
 #[expect(
     clippy::unnecessary_wraps,

@@ -15,6 +15,7 @@ fn localize(pixels: u32) -> Result<Map> {
 fn on_superevent(_: &[u8]) -> Result<()> {
     localize::spawn(1)?;
     localize::call(1)?;
+    tasks::all([localize::prepare(1)])?;
     Ok(())
 }
 

@@ -12,6 +12,12 @@ use super::{
     TaskAction, TaskFilter, TaskId, TaskSelection,
 };
 
+mod waits;
+
+pub(super) use waits::{
+    a_task_goes_on_when_all_that_it_called_have_ended, a_task_that_sleeps_is_leased_when_it_is_due,
+};
+
 /// A broker, and what has to live as long as it.
 pub(super) struct Fixture {
     pub(super) broker: Arc<dyn Operations>,

@@ -10,7 +10,7 @@ use super::{
     Accepted, Acted, Answer, Broker, BrokerError, Commit, Depth, Disk, Events, GapMark,
     JournalEntry, Lease, Looked, MOST_TASKS, NewRefusal, Offer, Operations, PacketRecord,
     PacketSeq, Pause, PluginRecord, RouteChange, RouteRecord, Running, Scope, Submission,
-    TaskAction, TaskDetail, TaskFilter, TaskId, TaskSelection, TaskView, Tick, TickRecord,
+    TaskAction, TaskDetail, TaskEnd, TaskFilter, TaskId, TaskSelection, TaskView, Tick, TickRecord,
     VersionTasks,
 };
 
@@ -154,6 +154,10 @@ impl Broker for Embedded {
 
     fn tick(&self, tick: Tick) -> Answer<'_, Result<bool, BrokerError>> {
         Box::pin(self.store.tick(tick))
+    }
+
+    fn ends(&self, tasks: &[TaskId]) -> Result<Vec<Option<TaskEnd>>, BrokerError> {
+        self.store.ends(tasks)
     }
 
     fn kv_get(&self, plugin: &str, key: &str) -> Result<Option<(Bytes, u64)>, BrokerError> {
@@ -349,6 +353,8 @@ mod tests {
         tasks_of_one_key_take_turns,
         values_are_written_with_the_outcome,
         a_child_is_made_once,
+        a_task_goes_on_when_all_that_it_called_have_ended,
+        a_task_that_sleeps_is_leased_when_it_is_due,
         the_first_task_to_claim_a_name_has_it,
         the_lowest_priority_number_is_served_first,
         a_blob_is_found_under_its_digest,

@@ -41,13 +41,14 @@ const PLUGINS: [Column; 3] = [
     Column::stays("STATE"),
     Column::stays("VERSION"),
 ];
-const QUEUES: [Column; 7] = [
+const QUEUES: [Column; 8] = [
     Column::stays("QUEUE"),
     Column::stays("RUNNING"),
     Column::stays("READY"),
     Column::stays("PAUSED"),
     Column::stays("IN TURN"),
     Column::stays("LATER"),
+    Column::stays("PARKED"),
     Column::stays("SLOTS"),
 ];
 const LISTENERS: [Column; 8] = [
@@ -217,6 +218,7 @@ fn queues(status: &Status) -> Vec<Vec<String>> {
                 queue.paused.to_string(),
                 queue.turn.to_string(),
                 queue.later.to_string(),
+                queue.parked.to_string(),
                 queue.slots.to_string(),
             ]
         })

@@ -315,6 +315,7 @@ mod tests {
             decisions: Vec::new(),
             args: None,
             result: None,
+            waits_for: Vec::new(),
         };
         assert_eq!(failed(&detail, 3), "error: old");
         assert_eq!(failed(&detail, 7), "error: new");

@@ -13,7 +13,7 @@ mod show;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use gwasp_store::{PacketSeq, Reader, State, TaskDetail, TaskFound, TaskView};
+use gwasp_store::{PacketSeq, Reader, State, TaskDetail, TaskFound, TaskId, TaskView};
 use serde::Serialize;
 
 pub(super) use effects::columns as read_effect;
@@ -75,6 +75,12 @@ struct Row {
     attempts: u32,
     made: String,
     due: String,
+    /// It waits for tasks that it called.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    waits_for_others: bool,
+    /// Those of them that have not ended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    waits_for: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     deadline: Option<String>,
     /// The run that is under way.
@@ -122,6 +128,8 @@ impl Row {
             attempts: task.attempts,
             made: table::moment(task.made),
             due: table::moment(task.due),
+            waits_for_others: task.waits_for_others,
+            waits_for: Vec::new(),
             deadline: task.deadline.map(table::moment),
             ended: task.ended.map(table::moment),
             cpu_us: task.cpu / 1_000,
@@ -135,9 +143,27 @@ impl Row {
     }
 }
 
+impl Row {
+    /// What a task waits for that is parked.
+    fn waits(&self) -> Option<String> {
+        if self.state != State::Parked.as_str() {
+            return None;
+        }
+        Some(if self.waits_for_others {
+            "waits for tasks that it called".to_owned()
+        } else {
+            format!("sleeps until {}", self.due)
+        })
+    }
+}
+
 /// Whether a task may run: one that ended since the host was asked does not.
 const fn is_open(state: State) -> bool {
     matches!(state, State::Pending | State::Retry | State::Parked)
+}
+
+fn names(tasks: &[TaskId]) -> Vec<String> {
+    tasks.iter().map(ToString::to_string).collect()
 }
 
 /// The task whose id begins with `id`.

@@ -275,7 +275,7 @@ impl Row {
             Ended::Failed { kind, message, .. } => {
                 (FAILURE, Some(format!("{}: {message}", kind.as_str())), None)
             }
-            Ended::GivenBack { .. } | Ended::Expired | Ended::Fenced => {
+            Ended::GivenBack { .. } | Ended::Parked(_) | Ended::Expired | Ended::Fenced => {
                 (FAILURE, Some("stopped".to_owned()), None)
             }
         };

@@ -172,8 +172,10 @@ pub struct QueueStatus {
     pub paused: u64,
     /// Tasks that would, and wait for another of their key or serial queue to end.
     pub turn: u64,
-    /// Tasks that are due later.
+    /// Tasks that are due later, those that sleep too.
     pub later: u64,
+    /// Tasks that wait for others that they called.
+    pub parked: u64,
 }
 
 /// A task that a handler runs for.
@@ -271,6 +273,7 @@ impl Control {
                 paused: count(depth.paused),
                 turn: count(depth.turn),
                 later: count(depth.later),
+                parked: count(depth.parked),
             }
         });
         status.collect()

@@ -74,10 +74,12 @@ impl Outcome {
                 kind: kind.as_str().to_owned(),
                 message: message.clone(),
             },
-            Ended::GivenBack { .. } | Ended::Expired | Ended::Fenced => Self::Failure {
-                kind: "stopped".to_owned(),
-                message: "the run was stopped before its end".to_owned(),
-            },
+            Ended::GivenBack { .. } | Ended::Parked(_) | Ended::Expired | Ended::Fenced => {
+                Self::Failure {
+                    kind: "stopped".to_owned(),
+                    message: "the run was stopped before its end".to_owned(),
+                }
+            }
         }
     }
 
@@ -125,7 +127,7 @@ impl Was {
     pub(crate) fn of(detail: &TaskDetail) -> Self {
         match (detail.task.state, &detail.task.failure) {
             (State::Success, _) => Self::Ended(Outcome::Success(detail.result.clone())),
-            (State::Failure, Some(failure)) => Self::Ended(Outcome::Failure {
+            (State::Failure | State::Delivered, Some(failure)) => Self::Ended(Outcome::Failure {
                 kind: failure.kind.clone(),
                 message: failure.message.clone(),
             }),

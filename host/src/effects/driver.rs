@@ -100,7 +100,7 @@ impl Driver {
     pub(super) fn timestamp(&self) -> Timestamp {
         match self {
             Self::Live(live) => (live.world.clock)(),
-            Self::Dry(dry) => dry.began,
+            Self::Dry(dry) => dry.now(),
         }
     }
 

@@ -13,6 +13,15 @@ pub enum Class {
     External,
 }
 
+impl Function {
+    /// Whether a run that waits for it holds nothing meanwhile.
+    pub(super) fn parks(name: &str) -> bool {
+        [TASKS_CALL, TASKS_ALL, TASKS_SLEEP_UNTIL]
+            .iter()
+            .any(|function| function.name == name)
+    }
+}
+
 /// One host function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Function {
@@ -51,5 +60,6 @@ functions! {
     GCN_POST = "gwasp:gcn/post@0.1", Committed;
     TASKS_SPAWN = "gwasp:tasks/spawn@0.1", Committed;
     TASKS_CALL = "gwasp:tasks/call@0.1", Answered;
+    TASKS_ALL = "gwasp:tasks/all@0.1", Answered;
     TASKS_SLEEP_UNTIL = "gwasp:tasks/sleep-until@0.1", Answered;
 }

@@ -47,6 +47,10 @@ pub enum Phase {
     /// Whether it happened is not known and cannot be asked, and the run was told so.
     #[n(3)]
     InDoubt,
+    /// The run waits for the answer, and holds nothing meanwhile; in the answer's place is what
+    /// was decided when it began to wait.
+    #[n(4)]
+    Waiting,
 }
 
 /// One effect of a run.
@@ -131,7 +135,7 @@ pub enum JournalError {
 pub(super) enum Found {
     /// Nothing that was asked for: it is new.
     New,
-    /// An intent of an earlier leg: in doubt.
+    /// What an earlier leg asked for and has no answer: in doubt, or waited for.
     Intent(Entry),
     /// Its answer.
     Answer(Vec<u8>),
@@ -307,13 +311,11 @@ impl Journal {
     }
 
     /// How many entries another attempt replays: up to and with the last external effect that is
-    /// done or may be. What was uploaded is not uploaded again; what was read after it is read
-    /// anew.
+    /// done or may be, or the last wait that is over. What was uploaded is not uploaded again, and
+    /// what was waited for is not waited for again; what was read after it is read anew. A called
+    /// task that did not end well is called again.
     pub(super) fn keep_for_retry(&self) -> u32 {
-        let last = self
-            .entries
-            .iter()
-            .rposition(|entry| entry.is_external() && entry.phase != Phase::NotDone);
+        let last = self.entries.iter().rposition(Entry::is_kept);
         last.map_or(0, |at| u32::try_from(at + 1).unwrap_or(u32::MAX))
     }
 }
@@ -342,6 +344,15 @@ impl Entry {
         super::TABLE
             .iter()
             .any(|known| known.name == self.function && known.class == Class::External)
+    }
+
+    /// Whether another attempt replays it.
+    fn is_kept(&self) -> bool {
+        match self.phase {
+            Phase::NotDone => false,
+            Phase::Answered => self.is_external() || Function::parks(&self.function),
+            Phase::Intent | Phase::InDoubt | Phase::Waiting => self.is_external(),
+        }
     }
 
     /// As the broker keeps it.

@@ -45,6 +45,16 @@ pub(super) struct Moment {
     pub(super) nanoseconds: u32,
 }
 
+impl Moment {
+    /// In nanoseconds; the last moment that can be told for later ones.
+    pub(super) fn nanos(self) -> i64 {
+        let seconds = i64::try_from(self.seconds).unwrap_or(i64::MAX);
+        seconds
+            .saturating_mul(1_000_000_000)
+            .saturating_add(self.nanoseconds.into())
+    }
+}
+
 /// A value of a plugin's own.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -178,6 +188,9 @@ pub(super) enum CallAnswer {
         #[n(2)]
         detail: Option<String>,
     },
+    /// Its result, as a blob: the digest in hexadecimal.
+    #[n(3)]
+    Blob(#[n(0)] String),
 }
 
 /// How a task failed.

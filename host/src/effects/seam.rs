@@ -3,6 +3,7 @@
 mod external;
 mod hold;
 mod saving;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,13 +19,15 @@ use super::function::{Class, Function};
 use super::journal::{Entry, Found, Journal, JournalError, Phase};
 use super::kernels::KernelFault;
 use super::kv::OwnValue;
-use crate::broker::{BrokerError, JournalEntry, KvWrite, NewTask};
+use crate::broker::{BrokerError, JournalEntry, KvWrite, NewTask, Wait};
 use crate::config::Grant;
 use crate::packet::Digest;
 
 pub(super) use external::{External, Made, Settled};
 pub use hold::{Hold, Passed};
 use saving::Noting;
+pub use waiting::Parking;
+pub(super) use waiting::Recalled;
 
 /// Tasks that one run may make.
 const MAX_SPAWNS: usize = 2_000;
@@ -67,6 +70,9 @@ pub enum SeamError {
     /// A heavy computation had no thread, or panicked.
     #[error("a heavy computation failed in the host")]
     Kernel(#[from] KernelFault),
+    /// The run waits, and holds nothing meanwhile.
+    #[error("the run waits")]
+    Parked(Wait),
     /// The worker had the run end at its next call of the host, or after a request that was under
     /// way.
     #[error("the run was ended")]
@@ -119,6 +125,8 @@ pub struct Seam {
     noting: Option<Noting>,
     /// The intent at the present position was written, and its request has not left.
     is_unsent: bool,
+    /// What the run begins to wait for.
+    parking: Option<Parking>,
     hold: Hold,
 }
 
@@ -157,6 +165,7 @@ impl Seam {
             differs: None,
             noting: None,
             is_unsent: false,
+            parking: None,
             hold: Hold::default(),
         }
     }
@@ -393,6 +402,7 @@ impl Seam {
             },
             journal: self.journal.take_unsaved(),
             committed: self.committed,
+            parking: self.parking,
             panic: self.panic,
             lines: self.lines,
             asked: self.asked,
@@ -434,6 +444,8 @@ pub struct Leg {
     pub keep_for_retry: u32,
     /// What takes effect with a good outcome.
     pub committed: Committed,
+    /// What the run waits for, where it does.
+    pub parking: Option<Parking>,
     /// The message of a panic.
     pub panic: Option<String>,
     /// Lines of log, in a dry run.

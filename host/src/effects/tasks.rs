@@ -1,18 +1,19 @@
-//! `gwasp:plugin/tasks`: other tasks, and waiting, which this host cannot do yet.
+//! `gwasp:plugin/tasks`: other tasks, and waiting.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::bindings::gwasp::plugin::tasks::{Datetime, Error, Failure, Host};
+use super::bindings::gwasp::plugin::tasks::{Called, Datetime, Error, Host};
 use super::bindings::gwasp::plugin::types::FailureKind;
+use super::calls::{Answered, Call};
 use super::driver::Driver;
-use super::function::{TASKS_CALL, TASKS_SLEEP_UNTIL, TASKS_SPAWN};
-use super::noted::{CallAnswer, FailedAs, Moment, SpawnRequest, Spawned};
-use super::seam::encode;
+use super::function::{TASKS_SLEEP_UNTIL, TASKS_SPAWN};
+use super::noted::{FailedAs, Moment, SpawnRequest, Spawned};
+use super::seam::{Recalled, encode};
 use super::{Refused, Run, denied, list_with};
-use crate::broker::{NewTask, Origin, RetryPolicy};
+use crate::broker::{NewTask, Origin, RetryPolicy, Wait};
 use crate::packet::Digest;
 use crate::routes::Route;
 use crate::task::{child_task_id, nanos, policy_of};
@@ -20,8 +21,6 @@ use crate::task::{child_task_id, nanos, policy_of};
 const MAX_ARGS: usize = 1 << 20;
 /// Last of the priorities: served after all others.
 const LOWEST_PRIORITY: u8 = 9;
-const NO_WAITING: &str = "handlers cannot wait in this host yet: make a task with a delay instead, \
-                          `tasks::spawn_with`";
 
 impl Host for Run {
     async fn spawn(
@@ -80,42 +79,14 @@ impl Host for Run {
         name: String,
         args: Vec<u8>,
         options: Vec<(String, String)>,
-    ) -> wasmtime::Result<Result<Option<Vec<u8>>, Error>> {
-        let driver = self.seam.driver();
-        let digest = Digest::of(&args).to_string();
-        let request = SpawnRequest {
-            name: &name,
-            args: &digest,
-            options: &options,
-        };
-        self.seam.note_asked(&TASKS_CALL, || name.clone());
-        let allowed = self
-            .find_task(&driver, &name, args.len())
-            .and_then(|_route| Options::read(&options));
-        let live = async {
-            Ok(match (allowed, driver) {
-                (Err(refused), _) => CallAnswer::Refused(refused),
-                (Ok(_), Driver::Live(_)) => {
-                    CallAnswer::Refused(Refused::Unsupported(NO_WAITING.to_owned()))
-                }
-                (Ok(_), Driver::Dry(dry)) => CallAnswer::Result(dry.task_answer(&name)),
-            })
-        };
-        let noted = self.seam.answered(&TASKS_CALL, &request, live).await?;
-        Ok(match noted {
-            CallAnswer::Result(result) => Ok(result.map(Vec::from)),
-            CallAnswer::Refused(refused) => Err(refused.into()),
-            CallAnswer::Failed {
-                kind,
-                message,
-                detail,
-            } => Err(Error::Failed(Failure {
-                kind: kind.into(),
-                retry_after: None,
-                message,
-                detail,
-            })),
-        })
+    ) -> wasmtime::Result<Answered> {
+        self.call_one(Call::new(name, args, options)).await
+    }
+
+    async fn all(&mut self, calls: Vec<Called>) -> wasmtime::Result<Result<Vec<Answered>, Error>> {
+        let calls = calls.into_iter();
+        let calls = calls.map(|call| Call::new(call.name, call.args, call.options));
+        self.call_all(calls.collect()).await
     }
 
     async fn sleep_until(&mut self, moment: Datetime) -> wasmtime::Result<Result<(), Error>> {
@@ -123,20 +94,35 @@ impl Host for Run {
             seconds: moment.seconds,
             nanoseconds: moment.nanoseconds,
         };
-        let driver = self.seam.driver();
         self.seam.note_asked(&TASKS_SLEEP_UNTIL, || until(&request));
-        let live = async {
-            Ok(match driver {
-                Driver::Live(_) => Err(Refused::Unsupported(NO_WAITING.to_owned())),
-                Driver::Dry(_) => Ok(()),
-            })
+        let is_new = match self.seam.recall(&TASKS_SLEEP_UNTIL, &request)? {
+            Recalled::Over(answer) => return Ok(noted(answer)),
+            Recalled::Begun(()) => false,
+            Recalled::New => true,
         };
-        let noted: Result<(), Refused> = self
-            .seam
-            .answered(&TASKS_SLEEP_UNTIL, &request, live)
-            .await?;
-        Ok(noted.map_err(Error::from))
+        let driver = self.seam.driver();
+        let due = request.nanos();
+        match &driver {
+            Driver::Dry(dry) => dry.sleep_until(due),
+            Driver::Live(_) if driver.nanos() < due => {
+                let parked = (Wait::Until(due), Vec::new());
+                let begun = is_new.then_some(&());
+                let ended = self
+                    .seam
+                    .park(&TASKS_SLEEP_UNTIL, &request, begun, parked)?;
+                return Err(ended.into());
+            }
+            Driver::Live(_) => {}
+        }
+        let over: Result<(), Refused> = Ok(());
+        self.seam
+            .note_over(&TASKS_SLEEP_UNTIL, &request, &over, true)?;
+        Ok(Ok(()))
     }
+}
+
+fn noted(answer: Result<(), Refused>) -> Result<(), Error> {
+    answer.map_err(Error::from)
 }
 
 /// A moment, for a person.
@@ -151,14 +137,14 @@ fn until(moment: &Moment) -> String {
 
 /// What a new task has other than its function says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Options {
+pub(super) struct Options {
     queue: Option<String>,
     delay: Duration,
     priority: Option<u8>,
 }
 
 impl Options {
-    fn read(pairs: &[(String, String)]) -> Result<Self, Refused> {
+    pub(super) fn read(pairs: &[(String, String)]) -> Result<Self, Refused> {
         let mut options = Self::default();
         for (name, value) in pairs {
             let wrong = |what: &str| {
@@ -190,7 +176,7 @@ impl Options {
 }
 
 impl Spawned {
-    fn of(route: &Route, options: Options, now: i64) -> Self {
+    pub(super) fn of(route: &Route, options: Options, now: i64) -> Self {
         let entry = &route.entry;
         let policy = policy_of(&entry.options, now);
         let delay = nanos(options.delay);
@@ -209,7 +195,7 @@ impl Spawned {
     }
 
     /// A task in a queue that nobody serves would wait for ever.
-    fn in_a_queue_of(self, driver: &Driver) -> Result<Self, Refused> {
+    pub(super) fn in_a_queue_of(self, driver: &Driver) -> Result<Self, Refused> {
         match driver {
             Driver::Live(live) if !live.world.queues.borrow().contains(&self.queue) => {
                 Err(Refused::Unknown(format!(
@@ -222,7 +208,7 @@ impl Spawned {
         }
     }
 
-    const fn policy(&self) -> RetryPolicy {
+    pub(super) const fn policy(&self) -> RetryPolicy {
         RetryPolicy {
             retries: self.retries,
             backoff_ms: self.backoff_ms,
@@ -235,7 +221,7 @@ impl Spawned {
 
 impl Run {
     /// The task named `PLUGIN.NAME`, or `NAME` of the plugin itself.
-    fn find_task(
+    pub(super) fn find_task(
         &self,
         driver: &Driver,
         name: &str,

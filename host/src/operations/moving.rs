@@ -147,7 +147,7 @@ impl Moving {
             Err(reason) => return Ok(Resumed::Refused(reason)),
         };
         match detail.task.state {
-            State::Failure => self.take_up(detail, version, decision).await,
+            State::Failure | State::Delivered => self.take_up(detail, version, decision).await,
             State::Pending | State::Retry | State::Parked if decision.is_some() => {
                 Ok(Resumed::Refused(
                     "it goes on by itself, and settles what is in doubt; move it without \

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::invoke::MAX_PASSED;
-use crate::broker::{BrokerError, Failure, RetryPolicy, Step};
+use crate::broker::{BrokerError, Failure, RetryPolicy, Step, Wait};
 use crate::effects::bindings::gwasp::plugin::types;
 use crate::effects::{JournalError, OutOfMemory, Passed, SeamError};
 use crate::task::{backoff, nanos};
@@ -150,6 +150,8 @@ pub enum Ended {
         /// Not before so much time has passed.
         delay: Duration,
     },
+    /// Not yet: it waits, and goes on in a later leg.
+    Parked(Wait),
     /// Its task's deadline passed: what it would still do is too late.
     Expired,
     /// The lease was lost: nothing may be written.
@@ -252,6 +254,7 @@ impl Ended {
             }
             SeamError::Unsettled { .. } => Self::failed(FailureKind::Unsettled, &error.to_string()),
             SeamError::Kernel(_) => Self::failed(FailureKind::Host, &chain(error)),
+            SeamError::Parked(on) => Self::Parked(*on),
             SeamError::Ended => Self::GivenBack {
                 delay: Duration::ZERO,
             },
@@ -307,6 +310,7 @@ impl Ended {
             Self::GivenBack { delay } => Some(Step::GiveBack {
                 due: attempt.now.saturating_add(nanos(delay)),
             }),
+            Self::Parked(on) => Some(Step::Park { on }),
             Self::Expired => Some(Step::Revoke {
                 reason: expired(Stopped::Expired.to_string()),
             }),

@@ -218,14 +218,25 @@ fn finished(pool: &Pool, lease: &Lease, version: Digest, invoked: Invoked) -> Op
     if matches!(step, Step::Retry { .. }) {
         journal.retain(|entry| entry.seq < keep);
     }
+    let is_parked = matches!(step, Step::Park { .. });
     let succeeded = matches!(step, Step::Succeed { .. });
     let Committed { kv, spawns, blobs } = leg.committed;
+    let mut called = Vec::new();
+    if let Some(parking) = leg.parking {
+        if is_parked {
+            called = parking.called;
+        } else {
+            // It does not wait after all.
+            journal.retain(|entry| Some(entry.seq) != parking.seq);
+        }
+    }
     Some(Commit {
         cpu: u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX),
         journal,
         kv: if succeeded { kv } else { Vec::new() },
-        spawns: if succeeded { spawns } else { Vec::new() },
+        spawns: if succeeded { spawns } else { called },
         blobs,
+        keep,
         is_shadow: leg.is_shadow,
         ..bare(lease, *version.as_bytes(), step)
     })
@@ -306,6 +317,9 @@ fn report(lease: &Lease, commit: &Commit) {
         }
         Step::GiveBack { .. } | Step::Note => {
             debug!(target: "gwasp::task", %task, %handler, %queue, attempt, %version, packet_id, shadow, "task given back");
+        }
+        Step::Park { on } => {
+            debug!(target: "gwasp::task", %task, %handler, %queue, attempt, %version, cpu_us, packet_id, shadow, state = "PARKED", ?on, "task waits");
         }
         Step::Retry { failure, .. } => {
             tell!(warn, failure, "RETRY", "task failed, to be tried again");

@@ -28,12 +28,14 @@ pub enum EventKind {
     SetAside,
     /// A task was ended by a decision.
     Revoked,
-    /// A task that was set aside goes on.
+    /// A task that had ended goes on.
     Resumed,
+    /// A task sleeps, or waits for tasks that it called.
+    Parked,
 }
 
 /// All kinds, in the order of their codes, which are frozen.
-const KINDS: [EventKind; 9] = [
+const KINDS: [EventKind; 10] = [
     EventKind::Accepted,
     EventKind::Duplicate,
     EventKind::Refused,
@@ -43,6 +45,7 @@ const KINDS: [EventKind; 9] = [
     EventKind::SetAside,
     EventKind::Revoked,
     EventKind::Resumed,
+    EventKind::Parked,
 ];
 const KIND: u8 = 0x0f;
 const HAS_PACKET: u8 = 0x10;
@@ -63,6 +66,7 @@ impl EventKind {
             Self::SetAside => "set-aside",
             Self::Revoked => "revoked",
             Self::Resumed => "resumed",
+            Self::Parked => "parked",
         }
     }
 
@@ -77,6 +81,7 @@ impl EventKind {
             Self::SetAside => 6,
             Self::Revoked => 7,
             Self::Resumed => 8,
+            Self::Parked => 9,
         }
     }
 }

@@ -83,13 +83,14 @@ pub use record::{
     Accepted, Commit, Failure, Input, JournalEntry, KvWrite, Lease, Nanos, NewPacket, NewRefusal,
     NewTask, NotAnId, Offer, Origin, PacketRecord, PacketSeq, PluginRecord, RetryPolicy,
     RouteChange, RouteRecord, State, Step, Submission, TaskId, Token, VersionRecord, VersionTasks,
+    Wait,
 };
 pub use revocation::Revocation;
 pub use sql::{Answer, Cell, EffectColumns, ReadEffect, SqlError, select};
 pub use tick::{Tick, TickRecord};
 pub use view::{
     ArchiveFilter, Decided, Depth, FailedAttempt, GapMark, KvEntry, PacketFilter, PacketView,
-    RefusalView, Removed, Running, TaskDetail, TaskFilter, TaskFound, TaskView,
+    RefusalView, Removed, Running, TaskDetail, TaskEnd, TaskFilter, TaskFound, TaskView,
 };
 
 /// Operations smaller than this do not wait for [`Options::waiting_bytes`]: their number is
@@ -377,6 +378,14 @@ impl Store {
         })
         .await?;
         Ok(digest)
+    }
+
+    /// Tells how far tasks are: see [`Reader::ends`].
+    ///
+    /// # Errors
+    /// As [`Reader::ends`].
+    pub fn ends(&self, tasks: &[TaskId]) -> Result<Vec<Option<TaskEnd>>, StoreError> {
+        self.inner.pool.with(|reader| reader.ends(tasks))
     }
 
     /// Returns the bytes under a digest, or `None` where there are none.

@@ -81,7 +81,8 @@ pub(crate) fn commit_bytes(commit: &Commit) -> usize {
         | Step::Retry { .. }
         | Step::Fail { .. }
         | Step::Revoke { .. }
-        | Step::GiveBack { .. } => 0,
+        | Step::GiveBack { .. }
+        | Step::Park { .. } => 0,
     };
     let values: usize = commit.kv.iter().map(write_bytes).sum();
     let args: usize = commit.spawns.iter().map(args_bytes).sum();

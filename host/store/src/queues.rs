@@ -29,12 +29,23 @@ const IDLE_WAIT: Duration = Duration::from_secs(60);
 pub(crate) enum Change {
     /// A task was made.
     Made(OpenTask),
-    /// A task was open when the store was opened; it may have begun before.
-    Recovered { task: OpenTask, has_begun: bool },
+    /// A task was open when the store was opened; it may have begun before, and may wait for
+    /// those that it called.
+    Recovered {
+        task: OpenTask,
+        has_begun: bool,
+        is_parked: bool,
+    },
     /// A leased task goes on.
     Noted { lease: u64, task: OpenTask },
     /// A leased task goes back.
     Returned { lease: u64, task: OpenTask },
+    /// A leased task sleeps.
+    Sleeps { lease: u64, task: OpenTask },
+    /// A leased task waits for those that it called.
+    Parked { lease: u64, task: OpenTask },
+    /// What the task of this number waited for has ended.
+    Woken(i64),
     /// A leased task ended.
     Ended { lease: u64 },
     /// Something is paused until a moment, or until somebody ends it.
@@ -92,22 +103,43 @@ impl State {
     fn apply(&mut self, change: Change, now: Nanos) {
         match change {
             Change::Made(task) => self.insert(task, now),
-            Change::Recovered { task, has_begun } => {
+            Change::Recovered {
+                task,
+                has_begun,
+                is_parked,
+            } => {
                 let task = self.with_turn(task);
                 if has_begun {
                     self.schedule.go_on_with_turn(&task, now);
                 }
-                self.insert(task, now);
+                if is_parked {
+                    self.schedule.park(task);
+                } else {
+                    self.insert(task, now);
+                }
             }
             Change::Noted { lease, task } => self.schedule.note(lease, task),
             Change::Returned { lease, task } => {
-                self.schedule.release(lease);
+                self.release(lease, now);
                 self.insert(task, now);
             }
+            Change::Sleeps { lease, task } => {
+                let next = self.schedule.end(lease, now);
+                self.ring(next);
+                self.insert(task, now);
+            }
+            Change::Parked { lease, task } => {
+                self.release(lease, now);
+                let task = self.with_turn(task);
+                self.schedule.park(task);
+            }
+            Change::Woken(task) => {
+                let queue = self.schedule.wake(task, now);
+                self.ring(queue);
+            }
             Change::Ended { lease } => {
-                if let Some(queue) = self.schedule.end(lease, now) {
-                    self.bell(&queue).notify_one();
-                }
+                let next = self.schedule.end(lease, now);
+                self.ring(next);
             }
             Change::Paused { scope, until } => {
                 let queues = self.schedule.pause(scope, until, now);
@@ -124,13 +156,25 @@ impl State {
         }
     }
 
+    /// Ends a lease whose task goes on.
+    fn release(&mut self, lease: u64, now: Nanos) -> Option<OpenTask> {
+        let (task, next) = self.schedule.release(lease, now)?;
+        self.ring(next);
+        Some(task)
+    }
+
+    /// Wakes one who waits for a queue that has one more task.
+    fn ring(&mut self, queue: Option<String>) {
+        if let Some(queue) = queue {
+            self.bell(&queue).notify_one();
+        }
+    }
+
     /// Takes a task out that waits.
     fn seize(&mut self, task: OpenTask, now: Nanos) -> Seized {
         let task = self.with_turn(task);
         let (seized, next) = self.schedule.seize(&task, now);
-        if let Some(queue) = next {
-            self.bell(&queue).notify_one();
-        }
+        self.ring(next);
         seized
     }
 
@@ -240,7 +284,7 @@ impl Queues {
         let delay = Nanos::try_from(delay.as_nanos()).unwrap_or(Nanos::MAX);
         let due = self.clock.now().saturating_add(delay);
         let mut state = self.state();
-        if let Some(mut task) = state.schedule.release(lease) {
+        if let Some(mut task) = state.release(lease, self.clock.now()) {
             task.due = task.due.max(due);
             state.insert(task, self.clock.now());
         }

@@ -317,10 +317,16 @@ pub enum Step {
         /// How many journal entries stay; the rest is dropped.
         keep: u32,
     },
-    /// Sets it aside: kept with its journal until a person decides.
+    /// Sets it aside: kept with its journal until a person decides. Where another task waits for
+    /// it, that one is told instead.
     Fail {
         /// Why.
         failure: Failure,
+    },
+    /// Has it wait; it holds no slot until it is leased again, and the attempt goes on.
+    Park {
+        /// What for.
+        on: Wait,
     },
     /// Ends it by a decision, e.g. because its deadline has passed.
     Revoke {
@@ -332,6 +338,16 @@ pub enum Step {
         /// Not before.
         due: Nanos,
     },
+}
+
+/// What a parked task waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// A moment.
+    Until(Nanos),
+    /// The ends of the tasks that its commit makes. One that is known is not made again; one that
+    /// is known and ended otherwise than well begins again.
+    Called,
 }
 
 /// One change of one task, all or nothing.
@@ -349,10 +365,13 @@ pub struct Commit {
     pub journal: Vec<JournalEntry>,
     /// Writes to the plugin's values; only with `Succeed`.
     pub kv: Vec<KvWrite>,
-    /// Tasks to make; only with `Succeed`.
+    /// Tasks to make; only with `Succeed`, and with `Park` those that are waited for.
     pub spawns: Vec<NewTask>,
     /// Digests of blobs that this commit mentions.
     pub blobs: Vec<[u8; 32]>,
+    /// How many journal entries are replayed where a task that ends otherwise than well is asked
+    /// for again by who called it.
+    pub keep: u32,
     /// Whether the run was in shadow mode: it made no effect.
     pub is_shadow: bool,
     /// What becomes of the task.
@@ -371,6 +390,7 @@ impl Commit {
             kv: Vec::new(),
             spawns: Vec::new(),
             blobs: Vec::new(),
+            keep: u32::MAX,
             is_shadow: false,
             step,
         }
@@ -385,7 +405,7 @@ pub enum State {
     Pending,
     /// Waits for another attempt.
     Retry,
-    /// Waits for an answer.
+    /// Sleeps, or waits for tasks that it called.
     Parked,
     /// Ended well.
     Success,
@@ -393,6 +413,8 @@ pub enum State {
     Failure,
     /// Ended by a decision.
     Revoked,
+    /// Failed, and the task that called it was told: whoever called it decides.
+    Delivered,
 }
 
 impl State {
@@ -405,6 +427,7 @@ impl State {
             Self::Success => "SUCCESS",
             Self::Failure => "FAILURE",
             Self::Revoked => "REVOKED",
+            Self::Delivered => "DELIVERED",
         }
     }
 }

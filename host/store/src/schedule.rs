@@ -1,10 +1,12 @@
 //! Which open task is next: a pure machine without clock, disk or threads.
 //!
-//! Invariants: an open task is in exactly one of *ready*, *later*, *waiting* (for its turn)
-//! and *leased*; a lease number is given once. Of the tasks of a queue that are due, and neither
+//! Invariants: an open task is in exactly one of *ready*, *later*, *waiting* (for its turn),
+//! *parked* (on tasks that it called) and *leased*; a lease number is given once. A task that
+//! sleeps is one that is due later. Of the tasks of a queue that are due, and neither
 //! paused nor of a plugin that is held, the next is the one with the lowest priority number, then
 //! the earliest due time, then the lowest number.
 
+mod callers;
 mod lanes;
 mod turns;
 
@@ -16,6 +18,7 @@ use crate::record::{Failure, Nanos, Origin, TaskId};
 use crate::revocation::Revocation;
 use crate::view::Depth;
 
+pub(crate) use callers::Caller;
 use lanes::{Gate, Queue};
 use turns::Turns;
 
@@ -65,6 +68,16 @@ pub(crate) struct OpenTask {
     pub(crate) pinned: Option<Box<[u8; 32]>>,
     /// Its external effects may have been made before.
     pub(crate) is_asked: bool,
+    /// Who waits for it, where it was called.
+    pub(crate) caller: Option<Arc<Caller>>,
+}
+
+impl OpenTask {
+    /// Returns whether it was called by a task, or by one that was called by it, and so on.
+    fn is_called_within(&self, task: TaskId) -> bool {
+        let caller = self.caller.as_ref();
+        caller.is_some_and(|caller| caller.is_or_serves(task))
+    }
 }
 
 /// A task that a worker holds.
@@ -95,6 +108,10 @@ pub(crate) struct Schedule {
     gate: Gate,
     leases: HashMap<u64, Leased>,
     last_lease: u64,
+    /// Tasks that wait for those that they called, by number.
+    parked: BTreeMap<i64, OpenTask>,
+    /// When those of them are due that have a deadline.
+    deadlines: BTreeSet<(Nanos, i64)>,
 }
 
 impl Schedule {
@@ -112,6 +129,47 @@ impl Schedule {
         }
         queue.later.insert((task.due, task.seq), task);
         false
+    }
+
+    /// Adds a task that waits until it is woken, or due: at [`Nanos::MAX`] never.
+    pub(crate) fn park(&mut self, task: OpenTask) {
+        let queue = task.handler.queue.clone();
+        self.queues.entry(queue).or_default().parked += 1;
+        if task.due < Nanos::MAX {
+            self.deadlines.insert((task.due, task.seq));
+        }
+        self.parked.insert(task.seq, task);
+    }
+
+    /// Has a parked task go on; returns its queue where it may be leased.
+    pub(crate) fn wake(&mut self, seq: i64, now: Nanos) -> Option<String> {
+        let mut task = self.unpark(seq)?;
+        task.due = now;
+        self.let_through(task, now)
+    }
+
+    /// Has the parked tasks go on that are due, up to the first that may be leased; returns its
+    /// queue.
+    fn wake_due(&mut self, now: Nanos) -> Option<String> {
+        while let Some((due, seq)) = self.deadlines.first().copied() {
+            if due > now {
+                break;
+            }
+            let woken = self.wake(seq, now);
+            if woken.is_some() {
+                return woken;
+            }
+        }
+        None
+    }
+
+    fn unpark(&mut self, seq: i64) -> Option<OpenTask> {
+        let task = self.parked.remove(&seq)?;
+        self.deadlines.remove(&(task.due, seq));
+        if let Some(queue) = self.queues.get_mut(&task.handler.queue) {
+            queue.parked = queue.parked.saturating_sub(1);
+        }
+        Some(task)
     }
 
     /// Leases no task of `plugins` from now on, and again those of all others; returns the
@@ -170,6 +228,7 @@ impl Schedule {
 
     /// Leases the next task that is due.
     pub(crate) fn lease(&mut self, queue: &str, now: Nanos, worker: u32) -> Option<(u64, &Leased)> {
+        while self.wake_due(now).is_some() {}
         let queue = self.queues.get_mut(queue)?;
         queue.promote(now, &self.gate);
         let task = loop {
@@ -233,8 +292,10 @@ impl Schedule {
         if let Some((lease, _)) = leases.find(|(_, leased)| leased.task.id == task.id) {
             return Seized::Runs(*lease);
         }
-        let queue = self.queues.get_mut(&task.handler.queue);
-        let found = queue.and_then(|queue| queue.seize(task));
+        let found = self.unpark(task.seq).or_else(|| {
+            let queue = self.queues.get_mut(&task.handler.queue);
+            queue.and_then(|queue| queue.seize(task))
+        });
         match found.or_else(|| self.turns.seize(task)) {
             Some(found) => Seized::Waited(found),
             None => Seized::Nowhere,
@@ -243,7 +304,7 @@ impl Schedule {
 
     /// Ends a lease and its task; returns the queue that has a task ready whose turn has come.
     pub(crate) fn end(&mut self, lease: u64, now: Nanos) -> Option<String> {
-        let task = self.release(lease)?;
+        let task = self.take_lease(lease)?;
         self.end_turn(&task, now)
     }
 
@@ -257,13 +318,24 @@ impl Schedule {
         queues.last()
     }
 
-    /// Ends a lease whose task goes on; its turn does, too.
-    pub(crate) fn release(&mut self, lease: u64) -> Option<OpenTask> {
+    /// Ends a lease whose task goes on; its turn does, too. Returns the task, and the queue that
+    /// has a task ready that was called within the turn.
+    pub(crate) fn release(&mut self, lease: u64, now: Nanos) -> Option<(OpenTask, Option<String>)> {
+        let task = self.take_lease(lease)?;
+        let gate = &self.gate;
+        let within = self.turns.pause(&task, |handler| gate.admits(handler));
+        let queues = within
+            .into_iter()
+            .filter_map(|next| self.let_through(next, now));
+        let queue = queues.last();
+        Some((task, queue))
+    }
+
+    fn take_lease(&mut self, lease: u64) -> Option<OpenTask> {
         let leased = self.leases.remove(&lease)?;
         if let Some(queue) = self.queues.get_mut(&leased.task.handler.queue) {
             queue.leased = queue.leased.saturating_sub(1);
         }
-        self.turns.pause(&leased.task);
         Some(leased.task)
     }
 
@@ -274,6 +346,7 @@ impl Schedule {
             .values()
             .filter_map(|queue| queue.later.first_key_value())
             .map(|((due, _), _)| *due)
+            .chain(self.deadlines.first().map(|(due, _)| *due))
             .chain(self.turns.next_expiry())
             .chain(self.gate.next_end())
             .min()
@@ -286,6 +359,9 @@ impl Schedule {
             if let Some(queue) = self.let_through(task, now) {
                 promoted(&queue, 1);
             }
+        }
+        while let Some(queue) = self.wake_due(now) {
+            promoted(&queue, 1);
         }
         for (name, queue) in &mut self.queues {
             let count = queue.promote(now, &self.gate);

@@ -115,7 +115,10 @@ CREATE VIEW task_list AS
 /// when, and those whose newest version is passed over; `versions` what was ever routed to, and
 /// when last; `pauses` what is paused; `dispatches` which dispatch of a packet by a person was the
 /// last; `revocations` tasks that run and are to be revoked; `asked` tasks whose external effects
-/// may have been made before, by a store that this one was restored from; `past_failures` why
+/// may have been made before, by a store that this one was restored from; `waits` which task waits
+/// for the end of which, by their numbers; `keeps` how many entries of its journal a called
+/// task replays that did not end well and is called again;
+/// `past_failures` why
 /// attempts failed that a resumption, a restart or a later word about the same attempt put out of
 /// `failures`; `decisions` what a person did to a task; `shadows` tasks whose last run made no
 /// effect; `ticks` up to which tick schedules are done.
@@ -134,6 +137,18 @@ CREATE TABLE dispatches(packet INTEGER PRIMARY KEY, last INTEGER NOT NULL);
 CREATE TABLE revocations(
     task INTEGER PRIMARY KEY, kind TEXT NOT NULL, message TEXT NOT NULL);
 CREATE TABLE asked(task INTEGER PRIMARY KEY);
+CREATE TABLE waits(
+    caller INTEGER NOT NULL, called INTEGER NOT NULL, PRIMARY KEY(caller, called)) WITHOUT ROWID;
+CREATE UNIQUE INDEX waits_called ON waits(called);
+CREATE TABLE keeps(task INTEGER PRIMARY KEY, entries INTEGER NOT NULL);
+DROP VIEW task_list;
+CREATE VIEW task_list AS
+    SELECT t.seq, lower(hex(t.id)) AS id, h.plugin, h.handler, h.queue,
+        CASE t.state WHEN 0 THEN 'PENDING' WHEN 1 THEN 'RETRY' WHEN 2 THEN 'PARKED'
+            WHEN 3 THEN 'FAILURE' WHEN 4 THEN 'REVOKED' WHEN 6 THEN 'DELIVERED' ELSE 'SUCCESS'
+            END AS state,
+        t.attempts, t.packet, datetime(t.made / 1000000000, 'unixepoch') AS made
+    FROM tasks t JOIN handlers h ON h.row = t.handler;
 CREATE TABLE past_failures(
     row INTEGER PRIMARY KEY, task INTEGER NOT NULL, attempt INTEGER NOT NULL, at INTEGER NOT NULL,
     kind TEXT NOT NULL, message TEXT NOT NULL, detail TEXT);
@@ -169,6 +184,7 @@ pub(crate) fn state_code(state: State) -> i64 {
         State::Failure => 3,
         State::Revoked => 4,
         State::Success => 5,
+        State::Delivered => 6,
     }
 }
 
@@ -180,6 +196,7 @@ pub(crate) fn state_of(code: i64) -> Option<State> {
         3 => State::Failure,
         4 => State::Revoked,
         5 => State::Success,
+        6 => State::Delivered,
         _ => return None,
     })
 }

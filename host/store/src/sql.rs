@@ -29,7 +29,8 @@ CREATE TEMP VIEW packets AS
 CREATE TEMP VIEW tasks AS
     SELECT gwasp_id(t.id) AS id, h.plugin || '.' || h.handler AS handler, h.queue,
         CASE t.state WHEN 0 THEN 'PENDING' WHEN 1 THEN 'RETRY' WHEN 2 THEN 'PARKED'
-            WHEN 3 THEN 'FAILURE' WHEN 4 THEN 'REVOKED' ELSE 'SUCCESS' END AS state,
+            WHEN 3 THEN 'FAILURE' WHEN 4 THEN 'REVOKED' WHEN 6 THEN 'DELIVERED' ELSE 'SUCCESS'
+            END AS state,
         CASE t.origin WHEN 0 THEN 'packet' WHEN 1 THEN 'call' WHEN 2 THEN 'spawn'
             WHEN 3 THEN 'beat' ELSE 'redispatch' END AS origin,
         t.packet, gwasp_id(t.parent) AS parent, t.priority, t.order_key, t.attempts,

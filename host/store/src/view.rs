@@ -76,7 +76,8 @@ pub struct PacketView {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TaskFilter {
-    /// Only in this state; [`State::Failure`] lists the dead letters.
+    /// Only in this state; [`State::Failure`] lists the dead letters, which a failure that its
+    /// caller was told of is not.
     pub state: Option<State>,
     /// Only those that have not ended, or are set aside.
     pub lives: bool,
@@ -121,8 +122,10 @@ pub struct TaskView {
     pub state: State,
     /// Attempts that ended; one that was given back is none.
     pub attempts: u32,
-    /// Not before this moment.
+    /// Not before this moment, where it does not wait for others.
     pub due: Nanos,
+    /// Waits for tasks that it called.
+    pub waits_for_others: bool,
     /// When it was made.
     pub made: Nanos,
     /// After this moment it is revoked instead of run.
@@ -158,6 +161,21 @@ pub struct TaskDetail {
     pub args: Option<Bytes>,
     /// What it returned.
     pub result: Option<Bytes>,
+    /// Tasks that it called and that have not ended, the first few.
+    pub waits_for: Vec<TaskId>,
+}
+
+/// How far a called task is, for its caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TaskEnd {
+    /// It has not ended.
+    Open,
+    /// It ended well, perhaps with a result.
+    Succeeded(Option<Bytes>),
+    /// It failed, after its own retries.
+    Failed(Failure),
+    /// It was revoked.
+    Revoked(Failure),
 }
 
 /// One attempt that failed.
@@ -245,10 +263,12 @@ pub struct Depth {
     pub paused: usize,
     /// Tasks that are due, and wait for the turn of another task to end.
     pub turn: usize,
-    /// Tasks that are due later.
+    /// Tasks that are due later, those that sleep too.
     pub later: usize,
     /// Tasks that are leased.
     pub leased: usize,
+    /// Tasks that wait for those that they called.
+    pub parked: usize,
 }
 
 /// A task that a worker holds.

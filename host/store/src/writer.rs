@@ -32,6 +32,7 @@ mod commit;
 mod descendants;
 mod events;
 mod op;
+mod park;
 mod person;
 mod resume;
 mod retention;

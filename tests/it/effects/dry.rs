@@ -151,3 +151,9 @@ fn a_dry_run_waits_for_nothing_and_sends_to_one_peer() {
     assert_eq!(asked[2], "gwasp:gcn/post@0.1 a notice of 14 bytes");
     assert_eq!(row["log"][0], "dry-run");
 }
+
+#[test]
+fn the_clock_of_a_dry_run_goes_on_by_what_it_sleeps() {
+    let row = check("243", None, "SUCCESS");
+    assert_eq!(row["result"], "\"5000 ms\"", "{row}");
+}

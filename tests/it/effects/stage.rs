@@ -78,6 +78,8 @@ pub(super) fn notice(notice_type: &str, ivorn: &str, service: &str) -> String {
   <What>
     <Param name="Packet_Type" value="{notice_type}"/>
     <Param name="Service" value="{service}"/>
+    <Param name="Key" value="S190425z"/>
+    <Param name="Pause" value="4"/>
   </What>
 </voe:VOEvent>
 "#
@@ -108,6 +110,11 @@ impl Stage {
     /// From the next host on it may.
     pub(super) fn grant_values(&mut self) {
         self.config.push_str("kv = true\n");
+    }
+
+    /// From the next host on it has this in its configuration, too.
+    pub(super) fn configure(&mut self, text: &str) {
+        self.config.push_str(text);
     }
 
     /// From the next host on the plugin runs in this mode.
@@ -404,6 +411,37 @@ impl Stage {
             assert!(Instant::now() < until, "not all {state}: {tasks:?}");
             pause();
         }
+    }
+
+    /// Waits until the tasks, newest first, are as they should be.
+    pub(super) fn wait_until(&self, are_so: impl Fn(&[Task]) -> bool) {
+        let until = Instant::now() + LIMIT;
+        while !are_so(&self.tasks()) {
+            assert!(Instant::now() < until, "{:?}", self.tasks());
+            pause();
+        }
+    }
+
+    /// Waits until `number` tasks have ended, without a look at each.
+    pub(super) fn wait_ended(&self, number: u64) {
+        let until = Instant::now() + LIMIT;
+        loop {
+            let ledger = self.scene.gwasp.ledger(&self.state());
+            let tasks = ledger.map(|ledger| ledger.tasks);
+            if tasks.is_ok_and(|tasks| tasks.succeeded == number) {
+                return;
+            }
+            assert!(Instant::now() < until, "{number} tasks do not end");
+            pause();
+        }
+    }
+
+    /// The result of the oldest task.
+    pub(super) fn first_result(&self) -> String {
+        let reader = gwasp_store::Reader::open(&self.state()).unwrap();
+        let (_, oldest) = reader.tasks_after(0, 1).unwrap().remove(0);
+        let result = reader.result(oldest.id).unwrap().unwrap();
+        String::from_utf8(result.to_vec()).unwrap()
     }
 
     /// The number of the oldest packet.

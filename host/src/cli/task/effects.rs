@@ -45,6 +45,7 @@ impl Effect {
                 Phase::NotDone => "not done",
                 Phase::Answered => "answered",
                 Phase::InDoubt => "in doubt",
+                Phase::Waiting => "waited for",
             },
             request: entry.request_text(),
             key: entry.key.clone(),

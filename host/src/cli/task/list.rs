@@ -77,7 +77,7 @@ impl Known {
         let why = match (&row.run, pause) {
             (Some(run), _) => format!("attempt {} since {}", run.attempt, run.since),
             (None, Some(pause)) => pause,
-            (None, None) => self.why(&id, &row),
+            (None, None) => row.waits().unwrap_or_else(|| self.why(&id, &row)),
         };
         let shadow = if row.shadow { " (shadow)" } else { "" };
         vec![

@@ -41,6 +41,10 @@ pub(super) fn pause_of<'a>(
 pub(super) fn sentence(task: &TaskView, around: &Surroundings<'_>) -> Option<String> {
     match task.state {
         State::Success | State::Revoked => None,
+        State::Delivered => Some(format!(
+            "the task that called it was told; `gwasp task resume {}` has it go on",
+            short(task)
+        )),
         State::Failure => {
             let kind = task.failure.as_ref().map(|failure| failure.kind.as_str());
             Some(set_aside(task, kind, around))
@@ -96,7 +100,14 @@ fn waits(task: &TaskView, around: &Surroundings<'_>) -> String {
     if !around.live.has_host {
         return "waits: no host runs on this store; `gwasp run` starts one".to_owned();
     }
+    if task.waits_for_others {
+        return "waits for tasks that it called".to_owned();
+    }
     let due = from_unix_nanos(task.due);
+    if due > around.now && task.state == State::Parked {
+        let time = span(around.now, due);
+        return format!("sleeps for {time}, until {due:.0}");
+    }
     if due > around.now {
         let attempt = task.attempts.saturating_add(1);
         let time = span(around.now, due);
@@ -136,6 +147,7 @@ pub(in crate::cli) fn tests_task() -> TaskView {
         journal: 0,
         failure: None,
         is_shadow: false,
+        waits_for_others: false,
     }
 }
 
@@ -211,6 +223,24 @@ mod tests {
             ..task(State::Retry)
         };
         check(&later, &around(&live, &[]), "attempt 2 in 1 min 1 s");
+        let sleeps = TaskView {
+            state: State::Parked,
+            ..later
+        };
+        check(
+            &sleeps,
+            &around(&live, &[]),
+            "sleeps for 1 min 1 s, until 1970",
+        );
+        let calls = TaskView {
+            waits_for_others: true,
+            ..sleeps
+        };
+        check(
+            &calls,
+            &around(&live, &[]),
+            "waits for tasks that it called",
+        );
         let disabled = Surroundings {
             disabled: Some(0),
             ..around(&live, &[])

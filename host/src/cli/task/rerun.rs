@@ -213,6 +213,7 @@ fn effects(detail: &TaskDetail, rerun: &Rerun) -> Vec<Effect> {
                 Phase::NotDone => "not done",
                 Phase::Answered => "answered",
                 Phase::InDoubt => "in doubt",
+                Phase::Waiting => "waited for",
             },
             request: entry.request_text(),
             ms: (asked != "is").then(|| milliseconds(entry.time.saturating_sub(began))),

@@ -134,7 +134,7 @@ async fn resume_alone(
 fn check(detail: &TaskDetail, moves: bool) -> anyhow::Result<()> {
     let task = &detail.task;
     match task.state {
-        State::Failure => Ok(()),
+        State::Failure | State::Delivered => Ok(()),
         State::Pending | State::Retry | State::Parked if moves => Ok(()),
         State::Pending | State::Retry | State::Parked => bail!(Said::new(
             code::RESUME,

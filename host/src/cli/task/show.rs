@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::live::Live;
 use super::next::{Surroundings, sentence, told};
-use super::{Row, effects, find, is_open};
+use super::{Row, effects, find, is_open, names};
 use crate::cli::store::StoreArgs;
 use crate::cli::table;
 use crate::explain::Code;
@@ -41,6 +41,7 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
             .result
             .map(|result| String::from_utf8_lossy(&result).into_owned());
         row.shadow |= is_shadow;
+        row.waits_for = names(&detail.waits_for);
         table::print_json(&[Shown {
             row,
             next,
@@ -182,6 +183,9 @@ fn print_head(out: &mut impl Write, detail: &TaskDetail, row: &Row) -> std::io::
             table::moment(began)
         );
         table::field(out, "", &text)?;
+    }
+    for called in names(&detail.waits_for) {
+        writeln!(out, "waits     for task {called}")?;
     }
     let cause = match (task.origin, task.parent) {
         (Origin::Packet, _) => String::new(),

@@ -10,8 +10,10 @@ use minicbor::bytes::ByteVec;
 
 use super::World;
 use crate::broker::TaskId;
-use crate::effects::journal::{Journal, Phase};
+use crate::effects::function::Function;
+use crate::effects::journal::{self, Journal, Phase};
 use crate::effects::kernels::KernelThreads;
+use crate::effects::noted::CallAnswer;
 use crate::packet::Digest;
 use crate::routes::{Entry, EntryKind, Roles, Route, Routes, TaskOptions};
 use crate::services::HttpServices;
@@ -24,7 +26,7 @@ pub type BlobSource = Arc<dyn Fn(&Digest) -> Option<Bytes> + Send + Sync>;
 
 /// What a dry run answers from.
 pub struct DryRun {
-    /// The moment at which it began; the time stands still.
+    /// The moment at which it began; the time stands still but where the run sleeps.
     pub began: Timestamp,
     /// The task that it stands for.
     pub task: TaskId,
@@ -55,6 +57,8 @@ struct Left {
     /// What an earlier run was answered, by function and digest of the request, in order.
     noted: HashMap<(String, [u8; 32]), VecDeque<Vec<u8>>>,
     blobs: HashMap<Digest, Bytes>,
+    /// The last moment until which it slept.
+    slept: Timestamp,
 }
 
 /// An answer that was written down for a dry run.
@@ -115,6 +119,7 @@ impl DryRun {
             answers: answers.into_iter().enumerate().collect(),
             noted: HashMap::new(),
             blobs: HashMap::new(),
+            slept: began,
         };
         Self {
             began,
@@ -169,8 +174,10 @@ impl DryRun {
     pub fn with_noted(self, journal: &Journal) -> Self {
         let mut left = self.left();
         for entry in journal.entries() {
-            if let (Phase::Answered, Some(answer)) = (entry.phase, &entry.answer)
-                && (!is_of_blobs(&entry.function) || answer.starts_with(&REFUSED))
+            let is_answered = entry.phase == Phase::Answered
+                || (entry.phase == Phase::NotDone && Function::parks(&entry.function));
+            if let (true, Some(answer)) = (is_answered, &entry.answer)
+                && (!is_of_blobs(entry) || answer.starts_with(&REFUSED))
             {
                 let request = (entry.function.clone(), *entry.request);
                 let answers = left.noted.entry(request).or_default();
@@ -250,6 +257,18 @@ impl DryRun {
             .collect()
     }
 
+    /// The time.
+    pub(in crate::effects) fn now(&self) -> Timestamp {
+        self.left().slept
+    }
+
+    /// Lets the clock go on to a moment, in nanoseconds since the Unix epoch, if that is later.
+    pub(in crate::effects) fn sleep_until(&self, moment: i64) {
+        let moment = Timestamp::from_nanosecond(moment.into()).unwrap_or(Timestamp::MAX);
+        let mut left = self.left();
+        left.slept = left.slept.max(moment);
+    }
+
     /// Keeps a blob for this run alone.
     pub(in crate::effects) fn put_blob(&self, digest: Digest, bytes: Bytes) {
         self.left().blobs.insert(digest, bytes);
@@ -278,8 +297,14 @@ impl DryRun {
 
 /// Whether what was answered is a blob, whose bytes are not in the journal: this run makes its
 /// own.
-fn is_of_blobs(function: &str) -> bool {
-    function.starts_with("gwasp:blobs/") || function.starts_with("gwasp:kernels/")
+fn is_of_blobs(entry: &journal::Entry) -> bool {
+    let function = entry.function.as_str();
+    function.starts_with("gwasp:blobs/")
+        || function.starts_with("gwasp:kernels/")
+        || CallAnswer::are_of_blobs(
+            function,
+            entry.answer.as_deref().map_or(&[], |answer| answer),
+        )
 }
 
 fn assumed(plugin: &str, name: &str) -> Route {

@@ -1,4 +1,7 @@
-use super::super::function::{CLOCK_NOW, RANDOM_GET_BYTES};
+use super::super::function::{
+    CLOCK_NOW, HTTP_SEND, RANDOM_GET_BYTES, TASKS_CALL, TASKS_SLEEP_UNTIL,
+};
+use super::Function;
 use super::{Entry, Found, Journal, JournalError, Phase};
 
 fn journal_of(entries: &[Entry]) -> Journal {
@@ -71,4 +74,35 @@ fn a_request_is_told_by_its_values_as_far_as_it_is_kept() {
     for end in 0..whole.len() {
         told(&whole[..end]);
     }
+}
+
+#[track_caller]
+fn check_kept(entries: &[(&'static Function, Phase)], kept: u32) {
+    let entries: Vec<Entry> = (0..)
+        .zip(entries)
+        .map(|(seq, (function, phase))| {
+            Entry::new(seq, function, b"a", 5).answered(vec![0x80], *phase)
+        })
+        .collect();
+    assert_eq!(journal_of(&entries).keep_for_retry(), kept);
+}
+
+#[test]
+fn another_attempt_keeps_what_is_done_and_what_was_waited_for() {
+    let read = (&CLOCK_NOW, Phase::Answered);
+    let slept = (&TASKS_SLEEP_UNTIL, Phase::Answered);
+    check_kept(&[read, slept, read], 2);
+    check_kept(&[read, (&TASKS_SLEEP_UNTIL, Phase::Waiting)], 0);
+    check_kept(&[slept, (&TASKS_CALL, Phase::NotDone), read], 1);
+    check_kept(&[read, (&TASKS_CALL, Phase::Answered), read], 2);
+    check_kept(&[(&HTTP_SEND, Phase::Intent), read], 1);
+    check_kept(&[(&HTTP_SEND, Phase::NotDone), read], 0);
+}
+
+#[test]
+fn a_wait_that_is_not_over_is_found_as_what_was_asked_for() {
+    let waiting = Entry::new(0, &TASKS_CALL, b"a", 5).answered(vec![0x80], Phase::Waiting);
+    let journal = journal_of(std::slice::from_ref(&waiting));
+    let found = journal.find(&TASKS_CALL, b"a").unwrap();
+    assert!(matches!(found, Found::Intent(entry) if entry == waiting));
 }

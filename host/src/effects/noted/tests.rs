@@ -166,6 +166,24 @@ fn ends_of_tasks_that_were_called() {
     check_answer(&failed(FailedAs::Parse, None), "82 02 a2 00 01 01 62 6e6f");
     let in_doubt = failed(FailedAs::InDoubt, None);
     check_answer(&in_doubt, "82 02 a2 00 03 01 62 6e6f");
+    check_answer(&CallAnswer::Blob(text("ab")), "82 03 81 62 6162");
+    let all: Result<Vec<CallAnswer>, Refused> = Ok(vec![CallAnswer::Result(None), result]);
+    check_answer(&all, "82 00 82 82 00 80 82 00 81 42 3432");
+    let none: Result<Vec<CallAnswer>, Refused> = Err(Refused::Limit(text("no")));
+    check_answer(&none, "82 01 82 01 81 62 6e6f");
+}
+
+#[test]
+fn several_tasks_that_are_called_are_a_list_of_requests() {
+    let options = [(text("queue"), text("q"))];
+    let request = SpawnRequest {
+        name: "f",
+        args: "00",
+        options: &options,
+    };
+    let one = "a3 00 61 66 01 62 3030 02 81 82 65 7175657565 61 71";
+    check_request(&vec![request, request], &format!("82 {one} {one}"));
+    check_request(&(1_u32, request), &format!("82 01 {one}"));
 }
 
 #[test]

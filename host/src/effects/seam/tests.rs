@@ -5,13 +5,14 @@ use futures_util::FutureExt as _;
 
 use super::super::Run;
 use super::super::bindings::gwasp::plugin::kernels::{Error, Host as _, SkyMapOptions};
+use super::super::bindings::gwasp::plugin::tasks::{Datetime, Host as _};
 use super::super::driver::Driver;
 use super::super::function::{CLOCK_NOW, HTTP_SEND, KERNELS_LOCALIZE};
 use super::super::journal::{JournalError, Phase};
 use super::super::kernels::{KernelFault, KernelThreads, computed, keep};
 use super::super::noted::{KernelAnswer, LocalizeRequest};
 use super::{Made, Seam, SeamError, Settled};
-use crate::broker::Broker as _;
+use crate::broker::{Broker as _, Wait};
 use crate::config::{Grant, KernelsConfig};
 use crate::packet::Digest;
 use rig::{Fake, Kept, Rig};
@@ -578,4 +579,85 @@ async fn a_run_that_is_to_end_gets_no_further_than_its_next_call() {
     let ended = clock_then(&mut seam, &fake, 7).await.unwrap_err();
     assert!(matches!(ended, SeamError::Ended), "{ended}");
     assert!(fake.keys().is_empty());
+}
+
+/// Reads the clock, then sleeps, as handlers do.
+async fn clock_then_sleep(run: &mut Run, until: u64) -> wasmtime::Result<()> {
+    let time = async { Ok(7_u64) };
+    run.seam.answered(&CLOCK_NOW, &(), time).await?;
+    let moment = Datetime {
+        seconds: until,
+        nanoseconds: 0,
+    };
+    let slept = run.sleep_until(moment).await?;
+    slept.map_err(|error| wasmtime::Error::msg(format!("{error:?}")))
+}
+
+/// 2200-01-01T00:00:00Z.
+const LATER: u64 = 7_258_118_400;
+
+#[track_caller]
+fn check_parked(slept: wasmtime::Result<()>) -> Wait {
+    let error = slept.unwrap_err();
+    match error.downcast_ref::<SeamError>() {
+        Some(SeamError::Parked(on)) => *on,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_sleep_that_is_not_over_is_noted_with_all_before_it_and_ends_the_leg() {
+    let rig = Rig::new().await;
+    let mut run = Run::new(rig.seam(), 0);
+    let on = check_parked(clock_then_sleep(&mut run, LATER).await);
+    assert_eq!(on, Wait::Until(7_258_118_400_000_000_000));
+    let leg = run.seam.finish().await;
+    let seqs: Vec<u32> = leg.journal.iter().map(|entry| entry.seq).collect();
+    assert_eq!(seqs, [0, 1]);
+    assert_eq!(leg.parking.unwrap().seq, Some(1));
+    assert_eq!(leg.keep_for_retry, 0, "another attempt begins it anew");
+}
+
+#[tokio::test]
+async fn a_run_that_is_woken_early_waits_on_and_notes_nothing() {
+    let rig = Rig::new().await;
+    let mut run = Run::new(rig.seam(), 0);
+    check_parked(clock_then_sleep(&mut run, LATER).await);
+    rig.give_back(run.seam.finish().await).await;
+
+    let mut run = Run::new(rig.seam(), 0);
+    check_parked(clock_then_sleep(&mut run, LATER).await);
+    let leg = run.seam.finish().await;
+    assert!(leg.journal.is_empty(), "{:?}", leg.journal);
+    assert_eq!(leg.parking.unwrap().seq, None);
+}
+
+#[tokio::test]
+async fn a_sleep_that_is_over_is_not_slept_again_by_a_retry() {
+    let rig = Rig::new().await;
+    let mut run = Run::new(rig.seam(), 0);
+    clock_then_sleep(&mut run, 1).await.unwrap();
+    let leg = run.seam.finish().await;
+    assert!(leg.parking.is_none());
+    assert_eq!(leg.keep_for_retry, 2);
+}
+
+#[tokio::test]
+async fn another_sleep_on_a_replay_ends_the_run_with_the_first_difference() {
+    let rig = Rig::new().await;
+    let mut run = Run::new(rig.seam(), 0);
+    check_parked(clock_then_sleep(&mut run, LATER).await);
+    rig.give_back(run.seam.finish().await).await;
+
+    let mut run = Run::new(rig.seam(), 0);
+    let slept = clock_then_sleep(&mut run, LATER + 1).await;
+    let error = slept.unwrap_err();
+    let differs = error.downcast_ref::<SeamError>();
+    assert!(
+        matches!(
+            differs,
+            Some(SeamError::Journal(JournalError::Differs { seq: 1, .. }))
+        ),
+        "{error:?}"
+    );
 }

@@ -1,16 +1,16 @@
 //! The rows of which the schedule is made: open tasks, their handlers, and pauses.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::pause::{Pause, Scope};
 use crate::queues::Change;
-use crate::record::{Nanos, TaskId};
-use crate::schedule::{HandlerRow, OpenTask, Tally};
+use crate::record::{Nanos, Origin, State, TaskId};
+use crate::schedule::{Caller, HandlerRow, OpenTask, Tally};
 use crate::schema::{
-    Fixed, Moving, OPEN, handler_seal, origin_of, pause_seal, unsigned, unsigned32,
+    Fixed, Moving, OPEN, handler_seal, origin_of, pause_seal, state_code, unsigned, unsigned32,
 };
 
 /// The columns that [`task`] reads.
@@ -26,6 +26,7 @@ pub(crate) type Handlers = HashMap<i64, Arc<HandlerRow>>;
 /// be revoked is revoked, and no worker gets it before.
 pub(super) fn tasks(connection: &Connection) -> rusqlite::Result<Vec<Change>> {
     let handlers = handlers(connection)?;
+    let mut callers = Callers::read(connection)?;
     let text = format!(
         "{COLUMNS} WHERE {OPEN} AND seq NOT IN (SELECT task FROM revocations) ORDER BY seq"
     );
@@ -34,9 +35,22 @@ pub(super) fn tasks(connection: &Connection) -> rusqlite::Result<Vec<Change>> {
     let mut tasks = Vec::new();
     while let Some(row) = rows.next()? {
         match task(row, &handlers)? {
-            Some((_, task)) => {
-                let has_begun = row.get::<_, Option<Nanos>>("started")?.is_some();
-                tasks.push(Change::Recovered { task, has_begun });
+            Some((moving, mut task)) => {
+                let is_parked = moving.state == state_code(State::Parked);
+                let waits = is_parked && callers.waits(&task);
+                if task.origin == Origin::Call {
+                    let caller: Option<[u8; 16]> = row.get("parent")?;
+                    task.caller = caller.and_then(|caller| callers.of(TaskId(caller)));
+                }
+                if waits {
+                    callers.add(&task);
+                }
+                tasks.push(Change::Recovered {
+                    // One that sleeps has no turn; one that waits for others has.
+                    has_begun: moving.started.is_some() && (waits || !is_parked),
+                    is_parked: waits,
+                    task,
+                });
             }
             None => {
                 let seq: i64 = row.get(0)?;
@@ -45,6 +59,37 @@ pub(super) fn tasks(connection: &Connection) -> rusqlite::Result<Vec<Change>> {
         }
     }
     Ok(tasks)
+}
+
+/// Who waits for whom; a caller is older than what it called.
+struct Callers {
+    /// Tasks that wait for others.
+    waiting: HashSet<i64>,
+    known: HashMap<TaskId, Arc<Caller>>,
+}
+
+impl Callers {
+    fn read(connection: &Connection) -> rusqlite::Result<Self> {
+        let mut statement = connection.prepare("SELECT DISTINCT caller FROM waits")?;
+        let rows = statement.query_map([], |row| row.get(0))?;
+        Ok(Self {
+            waiting: rows.collect::<Result<_, _>>()?,
+            known: HashMap::new(),
+        })
+    }
+
+    fn waits(&self, task: &OpenTask) -> bool {
+        self.waiting.contains(&task.seq)
+    }
+
+    fn add(&mut self, task: &OpenTask) {
+        let caller = Caller::new(task.id, task.caller.clone());
+        self.known.insert(task.id, caller);
+    }
+
+    fn of(&self, task: TaskId) -> Option<Arc<Caller>> {
+        self.known.get(&task).cloned()
+    }
 }
 
 /// Reads what is paused. Where a row is damaged nothing is leased until somebody looks: it may be
@@ -194,6 +239,7 @@ fn task(row: &Row<'_>, handlers: &Handlers) -> rusqlite::Result<Option<(Moving, 
         journal,
         pinned: moving.version.filter(|_| journal.entries > 0).map(Box::new),
         is_asked: row.get(23)?,
+        caller: None,
     };
     Ok(Some((moving, task)))
 }

@@ -192,7 +192,7 @@ fn recount_tasks(connection: &Connection, accounts: &mut Accounts) -> Result<(),
 fn place_of(counts: &mut TaskCounts, state: State) -> &mut u64 {
     match state {
         State::Pending | State::Retry | State::Parked => &mut counts.open,
-        State::Failure => &mut counts.failed,
+        State::Failure | State::Delivered => &mut counts.failed,
         State::Revoked => &mut counts.revoked,
         State::Success => &mut counts.succeeded,
     }

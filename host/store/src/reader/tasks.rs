@@ -10,19 +10,22 @@ use crate::schema::{
     Fixed, LIVING, Moving, NOT_SUCCEEDED, handler_seal, origin_of, seal_of, state_code, state_of,
     unsigned, unsigned32,
 };
-use crate::view::{Decided, FailedAttempt, TaskDetail, TaskFilter, TaskFound, TaskView};
+use crate::view::{Decided, FailedAttempt, TaskDetail, TaskEnd, TaskFilter, TaskFound, TaskView};
 
 const COLUMNS: &str = "SELECT t.seq, t.id, t.handler, t.origin, t.account, t.packet, t.parent,
     t.root, t.priority, t.order_key, t.made, t.deadline, t.seal, t.state, t.due, t.attempts, t.started,
     t.ended, t.cpu, t.version, t.journal, t.journal_bytes, t.moving_seal,
     h.plugin, h.handler, h.queue, h.retries, h.backoff_ms, h.max_backoff_ms, h.timeout_ms, h.seal,
-    f.kind, f.message, f.detail, EXISTS(SELECT 1 FROM shadows s WHERE s.task = t.seq)
+    f.kind, f.message, f.detail, EXISTS(SELECT 1 FROM shadows s WHERE s.task = t.seq),
+    EXISTS(SELECT 1 FROM waits w WHERE w.caller = t.seq)
     FROM tasks t JOIN handlers h ON h.row = t.handler
     LEFT JOIN failures f ON f.task = t.seq AND f.attempt = t.attempts";
 const IDS: &str = "SELECT t.id FROM tasks t JOIN handlers h ON h.row = t.handler
     LEFT JOIN failures f ON f.task = t.seq AND f.attempt = t.attempts";
 /// How many ids are named where a prefix is not unique.
 const SEVERAL: usize = 8;
+/// How many of the tasks that one waits for are named.
+const MOST_WAITS: u32 = 100;
 
 impl Reader {
     /// Lists tasks, newest first.
@@ -132,7 +135,75 @@ impl Reader {
             decisions: self.decisions(seq)?,
             args: self.args(seq)?,
             result: self.sealed("results", seq)?,
+            waits_for: self.waits_for(seq)?,
         }))
+    }
+
+    fn waits_for(&self, caller: i64) -> Result<Vec<TaskId>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT t.id FROM waits w JOIN tasks t ON t.seq = w.called
+             WHERE w.caller = ?1 ORDER BY w.called LIMIT ?2",
+        )?;
+        let rows = statement.query_map((caller, MOST_WAITS), |row| row.get(0).map(TaskId))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Tells how far tasks are, in the order in which they are named; `None` for one that is not
+    /// known.
+    ///
+    /// # Errors
+    /// As [`Reader::tasks`].
+    pub fn ends(&self, tasks: &[TaskId]) -> Result<Vec<Option<TaskEnd>>, StoreError> {
+        let snapshot = self.connection.unchecked_transaction()?;
+        let mut statement = snapshot.prepare_cached(
+            "SELECT t.seq, t.state, f.kind, f.message, f.detail, t.due, t.attempts, t.started,
+                 t.ended, t.cpu, t.version, t.journal, t.journal_bytes, t.moving_seal
+             FROM tasks t LEFT JOIN failures f ON f.task = t.seq AND f.attempt = t.attempts
+             WHERE t.id = ?1",
+        )?;
+        let mut ends = Vec::with_capacity(tasks.len());
+        for id in tasks {
+            let mut rows = statement.query([id.0])?;
+            let end = rows.next()?.map(|row| self.end_of(row)).transpose()?;
+            ends.push(end);
+        }
+        Ok(ends)
+    }
+
+    fn end_of(&self, row: &Row<'_>) -> Result<TaskEnd, StoreError> {
+        let seq = row.get(0)?;
+        let moving = Moving {
+            state: row.get(1)?,
+            due: row.get(5)?,
+            attempts: row.get(6)?,
+            started: row.get(7)?,
+            ended: row.get(8)?,
+            cpu: row.get(9)?,
+            version: row.get(10)?,
+            journal: row.get(11)?,
+            journal_bytes: row.get(12)?,
+        };
+        if moving.seal(seq) != row.get::<_, i64>(13)? {
+            return Err(corrupt(seq));
+        }
+        Ok(match state_of(moving.state).ok_or_else(|| corrupt(seq))? {
+            State::Pending | State::Retry | State::Parked => TaskEnd::Open,
+            State::Success => TaskEnd::Succeeded(self.sealed("results", seq)?),
+            state @ (State::Failure | State::Delivered | State::Revoked) => {
+                let kind: Option<String> = row.get(2)?;
+                let message: Option<String> = row.get(3)?;
+                let reason = Failure {
+                    kind: kind.unwrap_or_else(|| "unknown".to_owned()),
+                    message: message.unwrap_or_default(),
+                    detail: row.get(4)?,
+                };
+                if state == State::Revoked {
+                    TaskEnd::Revoked(reason)
+                } else {
+                    TaskEnd::Failed(reason)
+                }
+            }
+        })
     }
 
     /// Returns the result of a task that ended well with one.
@@ -258,7 +329,7 @@ fn filtered(columns: &str, filter: &TaskFilter) -> Query {
     let mut query = Query::new(columns);
     if let Some(state) = filter.state {
         query.and("t.state = ?", state_code(state));
-        if state != State::Success {
+        if !matches!(state, State::Success | State::Delivered) {
             query.also(NOT_SUCCEEDED);
         }
     }
@@ -329,6 +400,7 @@ fn task_row(row: &Row<'_>) -> rusqlite::Result<Result<(i64, TaskView), StoreErro
         state,
         attempts: unsigned32(moving.attempts),
         due: moving.due,
+        waits_for_others: row.get(35)?,
         made,
         deadline,
         started: moving.started,

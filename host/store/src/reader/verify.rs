@@ -6,7 +6,7 @@ use super::Reader;
 use super::books::{count, recount};
 use crate::error::StoreError;
 use crate::ledger::{Account, Difference, Ledger, Verification};
-use crate::schema::{LIVING, meta};
+use crate::schema::{LIVING, OPEN, meta};
 
 /// Most findings of one kind that are named.
 const MOST_FINDINGS: usize = 100;
@@ -93,7 +93,8 @@ impl Reader {
         })
     }
 
-    /// Looks for tasks that need a packet which is gone, and for records whose file is.
+    /// Looks for tasks that need a packet which is gone or wait for what has ended, and for records
+    /// whose file is gone.
     fn check_needed(&self) -> Result<(), StoreError> {
         let tasks: i64 = self.connection.query_row(
             &format!(
@@ -104,6 +105,15 @@ impl Reader {
             |row| row.get(0),
         )?;
         sound(tasks == 0, || format!("the packet of {tasks} tasks"))?;
+        let waits: i64 = self.connection.query_row(
+            &format!(
+                "SELECT count(*) FROM waits
+                 WHERE called NOT IN (SELECT seq FROM tasks WHERE {OPEN})"
+            ),
+            [],
+            |row| row.get(0),
+        )?;
+        sound(waits == 0, || format!("{waits} waits for tasks that ended"))?;
         let records: i64 = self.connection.query_row(
             "SELECT (SELECT count(*) FROM packets
                      WHERE segment IS NOT NULL AND segment NOT IN (SELECT number FROM segments))

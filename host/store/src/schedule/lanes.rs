@@ -89,6 +89,8 @@ pub(super) struct Queue {
     ready: usize,
     stopped: usize,
     pub(super) leased: usize,
+    /// Tasks that wait for those that they called; they stand elsewhere.
+    pub(super) parked: usize,
 }
 
 impl Queue {
@@ -195,7 +197,7 @@ impl Queue {
 
     /// Returns how many tasks of it have not ended, those apart that wait for their turn.
     pub(super) fn open(&self) -> usize {
-        self.ready + self.stopped + self.later.len() + self.leased
+        self.ready + self.stopped + self.later.len() + self.leased + self.parked
     }
 
     pub(super) fn depth(&self) -> Depth {
@@ -205,6 +207,7 @@ impl Queue {
             turn: 0,
             later: self.later.len(),
             leased: self.leased,
+            parked: self.parked,
         }
     }
 

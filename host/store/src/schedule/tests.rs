@@ -36,6 +36,7 @@ fn task(seq: i64, queue: usize, priority: u8, due: Nanos) -> OpenTask {
         journal: Tally::default(),
         pinned: None,
         is_asked: false,
+        caller: None,
     }
 }
 
@@ -110,7 +111,7 @@ impl Model {
             }
             Act::PutBack { which, delay } => {
                 if let Some((lease, mut task)) = self.nth_lease(*which) {
-                    self.schedule.release(lease);
+                    self.schedule.release(lease, self.now);
                     task.due = self.now + delay;
                     self.insert(task);
                 }
@@ -243,7 +244,7 @@ fn tasks_of_one_key_run_one_after_another_and_other_keys_beside_them() {
 fn a_retry_is_within_the_turn() {
     let mut schedule = with_tasks([of_key(1, "a"), of_key(2, "a")]);
     let (first, _) = next(&mut schedule, 0).unwrap();
-    let mut task = schedule.release(first).unwrap();
+    let (mut task, _) = schedule.release(first, 0).unwrap();
     task.due = 10;
     schedule.insert(task, 1);
     assert_eq!(
@@ -266,7 +267,7 @@ fn a_turn_is_overtaken_after_its_hold_and_not_while_it_runs() {
         "the first still runs"
     );
 
-    let mut task = schedule.release(first).unwrap();
+    let (mut task, _) = schedule.release(first, 0).unwrap();
     task.due = 3 * turns::HOLD;
     schedule.insert(task, 2 * turns::HOLD);
     assert_eq!(schedule.next_due(), Some(turns::HOLD), "the hold is over");
@@ -333,7 +334,7 @@ proptest! {
                     schedule.end(lease, now);
                     ended += 1;
                 } else {
-                    let task = schedule.release(lease).unwrap();
+                    let (task, _) = schedule.release(lease, now).unwrap();
                     schedule.insert(task, now);
                 }
             }
@@ -443,3 +444,5 @@ fn who_is_paused_after_it_was_let_through_gives_its_turn_to_the_next() {
     assert_eq!(schedule.pause(handler(2), None, 1), ["general"]);
     assert_eq!(next(&mut schedule, 1).unwrap().1, 3);
 }
+
+mod parking;

@@ -1,9 +1,11 @@
 //! Turns: tasks of one key run one after another, in the order in which they stand in line.
 //!
-//! A turn begins when its task is first leased and ends with the task; its retries are within
-//! it. A task that does not end may be overtaken after [`HOLD`], but not while it is leased: two
-//! tasks of a key never run at the same moment. Whoever was overtaken stands in line again, and
-//! so does whoever is stopped when it is let through: who is paused stops nobody else.
+//! A turn begins when its task is first leased and ends with the task, or when the task sleeps;
+//! its retries are within it, and so are the tasks that it calls, however far down: a queue whose
+//! task waits for another of the same queue does not wait for itself. A task that does not end may
+//! be overtaken after [`HOLD`], but not while something within its turn is leased: two tasks of a
+//! key never run at the same moment. Whoever was overtaken stands in line again, and so does
+//! whoever is stopped when it is let through: who is paused stops nobody else.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -23,8 +25,47 @@ struct Turn {
     handler: Arc<HandlerRow>,
     /// When the holder was first leased; none while it was only let through.
     since: Option<Nanos>,
-    is_leased: bool,
+    /// What of the turn is leased: its holder, or a task that was called within it.
+    leased: Option<TaskId>,
+    /// Those who wait for the turn.
     waiting: BTreeMap<Place, OpenTask>,
+    /// Tasks within the turn that wait until no other of it is leased.
+    within: BTreeMap<Place, OpenTask>,
+}
+
+impl Turn {
+    fn of(task: &OpenTask, now: Nanos, leased: Option<TaskId>) -> Self {
+        Self {
+            holder: task.id,
+            handler: Arc::clone(&task.handler),
+            since: Some(now),
+            leased,
+            waiting: BTreeMap::new(),
+            within: BTreeMap::new(),
+        }
+    }
+
+    /// Whether a task is the holder, or was called within its turn.
+    fn has(&self, task: &OpenTask) -> bool {
+        self.holder == task.id || task.is_called_within(self.holder)
+    }
+
+    /// Notes that a task is out of its place; gives those that are let through within the turn,
+    /// where nothing of it is leased: the first who is not stopped, and those before it.
+    fn leave(&mut self, task: TaskId, admits: &impl Fn(&HandlerRow) -> bool) -> Vec<OpenTask> {
+        self.leased.take_if(|leased| *leased == task);
+        let mut through = Vec::new();
+        while self.leased.is_none()
+            && let Some((_, next)) = self.within.pop_first()
+        {
+            let is_admitted = admits(&next.handler);
+            through.push(next);
+            if is_admitted {
+                break;
+            }
+        }
+        through
+    }
 }
 
 /// The turns of all keys.
@@ -43,57 +84,60 @@ impl Turns {
             return Some(task);
         };
         let Some(turn) = self.turns.get_mut(&key) else {
-            let turn = Turn {
-                holder: task.id,
-                handler: Arc::clone(&task.handler),
-                since: Some(now),
-                is_leased: true,
-                waiting: BTreeMap::new(),
-            };
+            let turn = Turn::of(&task, now, Some(task.id));
             self.turns.insert(key, turn);
             return Some(task);
         };
-        if turn.holder == task.id {
-            forget(&mut self.expiring, turn, &key);
-            turn.since.get_or_insert(now);
-            turn.is_leased = true;
-            return Some(task);
+        if !turn.has(&task) {
+            turn.waiting.insert(place(&task), task);
+            expect(&mut self.expiring, turn, &key);
+            return None;
         }
-        turn.waiting.insert(place(&task), task);
-        expect(&mut self.expiring, turn, &key);
-        None
+        if turn.leased.is_some() {
+            turn.within.insert(place(&task), task);
+            return None;
+        }
+        forget(&mut self.expiring, turn, &key);
+        turn.since.get_or_insert(now);
+        turn.leased = Some(task.id);
+        Some(task)
     }
 
     /// Gives a task that began in an earlier process its turn back; the first to ask has it.
     pub(crate) fn go_on(&mut self, task: &OpenTask, now: Nanos) {
         if let Some(key) = &task.turn {
-            self.turns.entry(Arc::clone(key)).or_insert_with(|| Turn {
-                holder: task.id,
-                handler: Arc::clone(&task.handler),
-                since: Some(now),
-                is_leased: false,
-                waiting: BTreeMap::new(),
-            });
+            let turn = self.turns.entry(Arc::clone(key));
+            turn.or_insert_with(|| Turn::of(task, now, None));
         }
     }
 
-    /// The task's lease ended and its turn goes on.
-    pub(crate) fn pause(&mut self, task: &OpenTask) {
-        if let Some(key) = &task.turn
-            && let Some(turn) = self.turns.get_mut(key)
-            && turn.holder == task.id
-        {
-            turn.is_leased = false;
-            expect(&mut self.expiring, turn, key);
-        }
+    /// The task's lease ended and its turn goes on; gives those that are let through within it.
+    pub(super) fn pause(
+        &mut self,
+        task: &OpenTask,
+        admits: impl Fn(&HandlerRow) -> bool,
+    ) -> Vec<OpenTask> {
+        let Some(key) = &task.turn else {
+            return Vec::new();
+        };
+        let Some(turn) = self.turns.get_mut(key) else {
+            return Vec::new();
+        };
+        let through = turn.leave(task.id, &admits);
+        expect(&mut self.expiring, turn, key);
+        through
     }
 
     /// Takes a task out that waits for its turn.
     pub(super) fn seize(&mut self, task: &OpenTask) -> Option<OpenTask> {
         let key = task.turn.as_ref()?;
         let turn = self.turns.get_mut(key)?;
-        let mut waiting = turn.waiting.iter();
-        let (place, _) = waiting.find(|(_, other)| other.seq == task.seq)?;
+        let is_it = |(_, other): &(&Place, &OpenTask)| other.seq == task.seq;
+        if let Some((place, _)) = turn.within.iter().find(is_it) {
+            let place = *place;
+            return turn.within.remove(&place);
+        }
+        let (place, _) = turn.waiting.iter().find(is_it)?;
         let place = *place;
         forget(&mut self.expiring, turn, key);
         let found = turn.waiting.remove(&place);
@@ -101,7 +145,7 @@ impl Turns {
         found
     }
 
-    /// Ends the turn of a task that ended; gives those that are let through: see
+    /// Ends the turn of a task that ended or sleeps; gives those that are let through: see
     /// [`let_through`].
     pub(super) fn end(
         &mut self,
@@ -111,10 +155,22 @@ impl Turns {
         let Some(key) = &task.turn else {
             return Vec::new();
         };
-        match self.turns.get(key) {
-            Some(turn) if turn.holder == task.id => self.pass_on(key, &admits),
-            _ => Vec::new(),
+        let Some(turn) = self.turns.get_mut(key) else {
+            return Vec::new();
+        };
+        let next = turn.leave(task.id, &admits);
+        if turn.holder != task.id {
+            expect(&mut self.expiring, turn, key);
+            return next;
         }
+        if let Some(leased) = turn.leased {
+            // What it called still runs: nobody else may, until that has ended.
+            turn.holder = leased;
+            return Vec::new();
+        }
+        let mut through = self.pass_on(key, &admits);
+        through.extend(next);
+        through
     }
 
     /// Passes on each turn whose hold has expired; gives those that are let through.
@@ -137,8 +193,8 @@ impl Turns {
         through
     }
 
-    /// Passes on each turn that has not begun and whose holder is stopped; gives those that are
-    /// let through.
+    /// Passes on each turn that has not begun and whose holder is stopped, and lets those through
+    /// that may wait for somebody who is stopped within a turn; gives those that are let through.
     pub(super) fn pass_over(&mut self, admits: impl Fn(&HandlerRow) -> bool) -> Vec<OpenTask> {
         let is_stopped = |turn: &Turn| turn.since.is_none() && !admits(&turn.handler);
         let keys = self.turns.iter().filter(|(_, turn)| is_stopped(turn));
@@ -148,6 +204,10 @@ impl Turns {
         for key in keys {
             through.extend(self.pass_on(&key, &admits));
         }
+        let idle = self.turns.values_mut();
+        let idle = idle.filter(|turn| turn.leased.is_none());
+        through.extend(idle.flat_map(|turn| std::mem::take(&mut turn.within).into_values()));
+        through.sort_unstable_by_key(|task| task.seq);
         through
     }
 
@@ -156,7 +216,10 @@ impl Turns {
             return Vec::new();
         };
         forget(&mut self.expiring, turn, key);
-        let (through, is_taken) = let_through(turn, admits);
+        // What was called within the turn stands in line like all others.
+        let within = std::mem::take(&mut turn.within).into_values();
+        let (mut through, is_taken) = let_through(turn, admits);
+        through.extend(within);
         if !is_taken {
             self.turns.remove(key);
         }
@@ -170,12 +233,16 @@ impl Turns {
 
     /// How many tasks wait for their turn.
     pub(crate) fn waiting(&self) -> usize {
-        self.turns.values().map(|turn| turn.waiting.len()).sum()
+        let turns = self.turns.values();
+        turns
+            .map(|turn| turn.waiting.len() + turn.within.len())
+            .sum()
     }
 
     /// How many tasks of a queue wait for their turn. Looks at each that waits, in any queue.
     pub(crate) fn waiting_in(&self, queue: &str) -> usize {
-        let waiting = self.turns.values().flat_map(|turn| turn.waiting.values());
+        let turns = self.turns.values();
+        let waiting = turns.flat_map(|turn| turn.waiting.values().chain(turn.within.values()));
         waiting.filter(|task| task.handler.queue == queue).count()
     }
 }
@@ -190,7 +257,7 @@ fn let_through(turn: &mut Turn, admits: &impl Fn(&HandlerRow) -> bool) -> (Vec<O
             turn.holder = next.id;
             turn.handler = Arc::clone(&next.handler);
             turn.since = None;
-            turn.is_leased = false;
+            turn.leased = None;
         }
         through.push(next);
         if is_admitted {
@@ -202,7 +269,7 @@ fn let_through(turn: &mut Turn, admits: &impl Fn(&HandlerRow) -> bool) -> (Vec<O
 
 fn expiry(turn: &Turn) -> Option<Nanos> {
     let since = turn.since?;
-    (!turn.is_leased && !turn.waiting.is_empty()).then(|| since.saturating_add(HOLD))
+    (turn.leased.is_none() && !turn.waiting.is_empty()).then(|| since.saturating_add(HOLD))
 }
 
 fn expect(expiring: &mut BTreeSet<(Nanos, Arc<str>)>, turn: &Turn, key: &Arc<str>) {

@@ -34,13 +34,13 @@ proptest! {
 
 #[test]
 fn codes_of_states_and_origins_are_read_back() {
-    for code in 0..6 {
+    for code in 0..7 {
         assert_eq!(state_of(code).map(state_code), Some(code));
     }
     for code in 0..5 {
         assert_eq!(origin_of(code).map(origin_code), Some(code));
     }
-    assert_eq!(state_of(6), None);
+    assert_eq!(state_of(7), None);
     assert_eq!(origin_of(-1), None);
 }
 
@@ -56,13 +56,14 @@ fn conditions_in_sql_are_of_the_states_that_they_name() {
             .query_row(&text, [code], |row| row.get(0))
             .unwrap()
     };
-    for code in 0..6 {
+    for code in 0..7 {
         let state = state_of(code).unwrap();
         let is_open = matches!(state, State::Pending | State::Retry | State::Parked);
         let is_set_aside = state == State::Failure;
         assert_eq!(holds(OPEN, state), is_open, "{state:?}");
         assert_eq!(holds(LIVING, state), is_open || is_set_aside, "{state:?}");
-        assert_eq!(holds(NOT_SUCCEEDED, state), state != State::Success);
+        let is_over = matches!(state, State::Success | State::Delivered);
+        assert_eq!(holds(NOT_SUCCEEDED, state), !is_over);
     }
     for condition in [OPEN, LIVING, NOT_SUCCEEDED] {
         let text = format!("EXPLAIN QUERY PLAN SELECT seq FROM tasks WHERE {condition}");

@@ -155,10 +155,11 @@ impl Writer<'_> {
             account,
             root: Some(seq),
             is_asked: self.may_have_been_before(&packet),
+            caller: None,
         };
         let mut fresh = false;
         for task in tasks {
-            fresh |= self.make(group, task, behind)?;
+            fresh |= self.make(group, task, &behind)?;
         }
         let seq = PacketSeq(seq);
         if fresh {

@@ -10,7 +10,7 @@ use crate::event::{EventKind, Ran};
 use crate::limits::check_length;
 use crate::options::{MAX_JOURNAL_BYTES, MAX_JOURNAL_ENTRIES};
 use crate::queues::Change;
-use crate::record::{Commit, Failure, JournalEntry, Nanos, State, Step};
+use crate::record::{Commit, Failure, JournalEntry, Nanos, State, Step, Wait};
 use crate::schedule::{Leased, OpenTask, Tally};
 use crate::schema::{Moving, column, length_column, seal_of, state_code};
 
@@ -32,10 +32,10 @@ pub(super) enum Progress {
 }
 
 /// What becomes of a task.
-struct Becomes {
-    state: State,
+pub(super) struct Becomes {
+    pub(super) state: State,
     ended: Option<Nanos>,
-    task: OpenTask,
+    pub(super) task: OpenTask,
 }
 
 impl Writer<'_> {
@@ -82,9 +82,15 @@ impl Writer<'_> {
             MAX_JOURNAL_ENTRIES,
         )?;
         check_length("a journal", task.journal.bytes, MAX_JOURNAL_BYTES)?;
-        if matches!(commit.step, Step::Succeed { .. }) && !commit.spawns.is_empty() {
+        if !commit.spawns.is_empty() {
             let descendants = &self.known.descendants;
-            descendants.check_more(task.root, commit.spawns.len())?;
+            match commit.step {
+                Step::Succeed { .. } => {
+                    descendants.check_more(task.root, commit.spawns.len(), true)?;
+                }
+                Step::Park { .. } => self.check_called(task.root, &commit.spawns)?,
+                _ => {}
+            }
         }
         Ok(leased)
     }
@@ -97,33 +103,45 @@ impl Writer<'_> {
     ) -> Result<(), StoreError> {
         let Leased { task, since, .. } = leased;
         self.heed_revocation(&mut commit.step, task.seq)?;
-        let (seq, account, root) = (task.seq, task.account, task.root);
-        let is_asked = task.is_asked;
-        for entry in &commit.journal {
-            let bytes = entry.bytes.as_ref();
-            let seal = seal_of(i64::from(entry.seq), bytes);
-            self.sql
-                .insert_journal
-                .execute((seq, entry.seq, bytes, seal))?;
-        }
-        let goes_on = !matches!(commit.step, Step::Succeed { .. } | Step::Revoke { .. });
-        for digest in &commit.blobs {
-            if self.mention(digest, group.now)? && goes_on {
-                self.sql.note_mention.execute((seq, digest))?;
-            }
-        }
+        let caller = self.caller_told(&commit.step, &task)?;
+        let goes_on = match commit.step {
+            Step::Succeed { .. } | Step::Revoke { .. } => false,
+            Step::Fail { .. } => caller.is_none(),
+            _ => true,
+        };
+        self.write_journal(group, &commit, task.seq, goes_on)?;
         if matches!(commit.step, Step::Succeed { .. }) {
             self.write_values(&task.handler.plugin, &commit.kv)?;
         }
+        let behind = Behind {
+            packet: None,
+            account: task.account,
+            root: Some(task.root),
+            is_asked: task.is_asked,
+            caller: None,
+        };
         let mut becomes = self.step(group, &commit.step, task)?;
+        if caller.is_some() && becomes.state == State::Failure {
+            becomes.state = State::Delivered;
+        }
+        let spawns = std::mem::take(&mut commit.spawns);
+        let spawned = match commit.step {
+            Step::Park { on } => {
+                self.park(group, &mut becomes, on, (spawns, &behind))?;
+                Vec::new()
+            }
+            Step::Succeed { .. } => spawns,
+            _ => Vec::new(),
+        };
         let has_journal = becomes.task.journal.entries > 0;
         becomes.task.pinned = has_journal.then(|| Box::new(commit.version));
         if !goes_on {
-            self.known.descendants.end(root);
+            self.known.descendants.end(becomes.task.root);
         }
         self.update(&commit, since, &becomes)?;
-        if commit.is_shadow && self.sql.note_shadow.execute([seq])? > 0 {
-            self.books.count(account, shadow(becomes.task.origin));
+        if commit.is_shadow && self.sql.note_shadow.execute([becomes.task.seq])? > 0 {
+            let task = &becomes.task;
+            self.books.count(task.account, shadow(task.origin));
         }
         if let Some(kind) = kind_of(&commit.step) {
             let ran = Ran {
@@ -133,16 +151,34 @@ impl Writer<'_> {
             };
             group.tell_of_task(kind, &becomes.task, Some(ran));
         }
-        publish(group, &commit, becomes.task);
-        if matches!(commit.step, Step::Succeed { .. }) {
-            let behind = Behind {
-                packet: None,
-                account,
-                root: Some(root),
-                is_asked,
-            };
-            for task in commit.spawns {
-                self.make(group, task, behind)?;
+        if matches!(commit.step, Step::Fail { .. } | Step::Revoke { .. }) {
+            self.note_keep(&becomes.task, commit.keep)?;
+            self.revoke_called(group, becomes.task.seq)?;
+        }
+        publish(group, &commit, becomes);
+        for task in spawned {
+            self.make(group, task, &behind)?;
+        }
+        caller.map_or(Ok(()), |caller| self.wake(group, caller))
+    }
+
+    fn write_journal(
+        &mut self,
+        group: &Group,
+        commit: &Commit,
+        task: i64,
+        goes_on: bool,
+    ) -> Result<(), StoreError> {
+        for entry in &commit.journal {
+            let bytes = entry.bytes.as_ref();
+            let seal = seal_of(i64::from(entry.seq), bytes);
+            self.sql
+                .insert_journal
+                .execute((task, entry.seq, bytes, seal))?;
+        }
+        for digest in &commit.blobs {
+            if self.mention(digest, group.now)? && goes_on {
+                self.sql.note_mention.execute((task, digest))?;
             }
         }
         Ok(())
@@ -170,13 +206,10 @@ impl Writer<'_> {
         step: &Step,
         mut task: OpenTask,
     ) -> Result<Becomes, StoreError> {
-        let mut state = if task.attempts == 0 {
-            State::Pending
-        } else {
-            State::Retry
-        };
+        let mut state = waits_as(task.attempts);
         match step {
-            Step::Note => {}
+            // The rest is decided where it is known what it waits for.
+            Step::Note | Step::Park { .. } => {}
             Step::GiveBack { due } => task.due = *due,
             Step::Succeed { result } => {
                 if let Some(bytes) = result {
@@ -303,6 +336,7 @@ impl Writer<'_> {
 fn kind_of(step: &Step) -> Option<EventKind> {
     match step {
         Step::Note | Step::GiveBack { .. } => None,
+        Step::Park { .. } => Some(EventKind::Parked),
         Step::Succeed { .. } => Some(EventKind::Succeeded),
         Step::Retry { .. } => Some(EventKind::Retry),
         Step::Fail { .. } => Some(EventKind::SetAside),
@@ -311,19 +345,33 @@ fn kind_of(step: &Step) -> Option<EventKind> {
 }
 
 /// Notes what changes in the schedule when the group is on disk.
-fn publish(group: &mut Group, commit: &Commit, task: OpenTask) {
+fn publish(group: &mut Group, commit: &Commit, becomes: Becomes) {
+    let Becomes { state, task, .. } = becomes;
     let lease = commit.token.lease;
     let (progress, change) = match &commit.step {
         Step::Note => (Progress::Noted(task.clone()), Change::Noted { lease, task }),
         Step::Succeed { .. } | Step::Fail { .. } | Step::Revoke { .. } => {
             (Progress::Ended, Change::Ended { lease })
         }
-        Step::Retry { .. } | Step::GiveBack { .. } => {
+        Step::Park { on: Wait::Until(_) } => (Progress::Ended, Change::Sleeps { lease, task }),
+        Step::Park { on: Wait::Called } if state == State::Parked => {
+            (Progress::Ended, Change::Parked { lease, task })
+        }
+        Step::Retry { .. } | Step::GiveBack { .. } | Step::Park { .. } => {
             (Progress::Ended, Change::Returned { lease, task })
         }
     };
     group.leases.insert(lease, progress);
     group.changes.push(change);
+}
+
+/// Where a task is that waits for a slot.
+pub(super) const fn waits_as(attempts: u32) -> State {
+    if attempts == 0 {
+        State::Pending
+    } else {
+        State::Retry
+    }
 }
 
 /// Returns how long a journal is with more entries. Bytes of replaced entries count on.

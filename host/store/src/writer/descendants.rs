@@ -60,12 +60,15 @@ impl Descendants {
         self.living.contains_key(&root)
     }
 
-    /// Checks that a task of `root` may end and leave `children`.
-    pub(super) fn check_more(&self, root: i64, children: usize) -> Result<(), StoreError> {
-        let others = self
-            .living
-            .get(&root)
-            .map_or(0, |living| living.saturating_sub(1));
+    /// Checks that a task of `root` may leave `children` and, where it `ends`, not itself.
+    pub(super) fn check_more(
+        &self,
+        root: i64,
+        children: usize,
+        ends: bool,
+    ) -> Result<(), StoreError> {
+        let living = self.living.get(&root).copied().unwrap_or_default();
+        let others = living.saturating_sub(u32::from(ends));
         let others = usize::try_from(others).unwrap_or(usize::MAX);
         let length = others.saturating_add(children);
         if length > MAX_DESCENDANTS {

@@ -148,11 +148,14 @@ impl Writer<'_> {
         who: &str,
     ) -> Result<Acted, StoreError> {
         match (action, state) {
-            (TaskAction::Restart, State::Failure) => {
-                self.books.count_many(task.account, failed(task.origin), -1);
+            (TaskAction::Restart, State::Failure | State::Delivered) => {
+                self.uncount_end(&moving, &task);
                 self.restart(group, task)
             }
-            (TaskAction::Restart, State::Retry) => match self.seize(group, &task) {
+            (TaskAction::Restart, State::Parked) if self.waits_for_others(task.seq)? => {
+                Ok(Acted::Not(state))
+            }
+            (TaskAction::Restart, State::Retry | State::Parked) => match self.seize(group, &task) {
                 Some(_lease) => Ok(Acted::Runs),
                 None => self.restart(group, task),
             },
@@ -175,7 +178,7 @@ impl Writer<'_> {
     }
 
     /// Takes an open task out of the schedule; returns the lease under which it runs, if it does.
-    fn seize(&self, group: &mut Group, task: &OpenTask) -> Option<u64> {
+    pub(super) fn seize(&self, group: &mut Group, task: &OpenTask) -> Option<u64> {
         let seized = self.shared.queues.seize(task);
         Self::taken(group, task, seized)
     }
@@ -210,7 +213,11 @@ impl Writer<'_> {
         Ok(Acted::Done(State::Pending))
     }
 
-    /// Ends a task that neither runs nor waits in the schedule any more.
+    fn waits_for_others(&mut self, task: i64) -> rusqlite::Result<bool> {
+        self.sql.has_waits.query_row([task], |row| row.get(0))
+    }
+
+    /// Ends a task that neither runs nor waits in the schedule any more, and what it called.
     fn end(
         &mut self,
         group: &mut Group,
@@ -233,7 +240,25 @@ impl Writer<'_> {
             self.sql.forget_revocation.execute([task.seq])?;
         }
         let reason = asked.unwrap_or_else(|| reason(kind, verb, who, before));
-        self.write_failure(group, &task, &reason)?;
+        let caller = self.end_wait(&task)?;
+        self.end_waiting(group, moving, &task, &reason)?;
+        self.revoke_called(group, task.seq)?;
+        if let Some(caller) = caller {
+            self.wake(group, caller)?;
+        }
+        Ok(Acted::Done(State::Revoked))
+    }
+
+    /// Writes the end of a task that does not run; all of its journal is good for another attempt.
+    pub(super) fn end_waiting(
+        &mut self,
+        group: &mut Group,
+        moving: Moving,
+        task: &OpenTask,
+        reason: &Failure,
+    ) -> Result<(), StoreError> {
+        self.write_failure(group, task, reason)?;
+        self.note_keep(task, u32::MAX)?;
         self.books.count(task.account, revoked(task.origin));
         let ended = Moving {
             state: state_code(State::Revoked),
@@ -242,11 +267,10 @@ impl Writer<'_> {
         };
         self.move_task(task.seq, &ended)?;
         self.known.descendants.end(task.root);
-        group.tell_of_task(EventKind::Revoked, &task, None);
-        Ok(Acted::Done(State::Revoked))
+        group.tell_of_task(EventKind::Revoked, task, None);
+        Ok(())
     }
 
-    /// Notes that a task that runs is to be revoked, over a crash too, and tells its worker.
     fn ask_to_revoke(
         &mut self,
         group: &mut Group,
@@ -255,12 +279,24 @@ impl Writer<'_> {
         who: &str,
     ) -> Result<Acted, StoreError> {
         let reason = reason(BY_HAND, "revoked", who, None);
+        self.ask_to_end(group, task.seq, lease, reason)?;
+        Ok(Acted::Asked)
+    }
+
+    /// Notes that a task that runs is to be revoked, over a crash too, and tells its worker.
+    pub(super) fn ask_to_end(
+        &mut self,
+        group: &mut Group,
+        task: i64,
+        lease: u64,
+        reason: Failure,
+    ) -> rusqlite::Result<()> {
         self.sql
             .note_revocation
-            .execute((task.seq, &reason.kind, &reason.message))?;
-        self.known.revocations.insert(task.seq, reason.clone());
+            .execute((task, &reason.kind, &reason.message))?;
+        self.known.revocations.insert(task, reason.clone());
         group.changes.push(Change::ToRevoke { lease, reason });
-        Ok(Acted::Asked)
+        Ok(())
     }
 
     fn apply_pause(&mut self, group: &mut Group, mut pause: Pause) -> Written<Pause> {

@@ -1,6 +1,6 @@
 //! A person's decision about a task that was set aside.
 
-use super::books::{failed, shadow};
+use super::books::shadow;
 
 use super::{Group, Writer, Written};
 use crate::action::{Acted, Looked};
@@ -30,13 +30,15 @@ impl Writer<'_> {
         let handlers = handlers(self.connection)?;
         let found = task_of(self.connection, id, &handlers)?.flatten();
         let is_meant = |moving: &Moving| {
-            moving.state == state_code(State::Failure)
+            [State::Failure, State::Delivered]
+                .map(state_code)
+                .contains(&moving.state)
                 && ended.is_none_or(|ended| moving.ended == Some(ended))
         };
-        let Some((_, task)) = found.filter(|(moving, _)| is_meant(moving)) else {
+        let Some((moving, task)) = found.filter(|(moving, _)| is_meant(moving)) else {
             return Ok(Ok(false));
         };
-        self.books.count_many(task.account, failed(task.origin), -1);
+        self.uncount_end(&moving, &task);
         self.note_decision(group, task.seq, by)?;
         self.resume(group, task, goes)?;
         Ok(Ok(true))
@@ -118,6 +120,9 @@ impl Writer<'_> {
         if self.borrow(group, &task).is_some() {
             return Ok(Ok(Some(Acted::Runs)));
         }
+        // Who waits for it, only the schedule knows.
+        let found = group.seized.iter().find(|found| found.id == task.id);
+        task.caller = found.and_then(|found| found.caller.clone());
         self.note_decision(group, task.seq, by)?;
         task.pinned = Some(Box::new(onto));
         let moved = Moving {

@@ -64,6 +64,16 @@ statements! {
     insert_result: "INSERT OR REPLACE INTO results(task, bytes, seal) VALUES(?1, ?2, ?3)";
     insert_failure: "INSERT OR REPLACE INTO failures(task, attempt, at, kind, message, detail)
         VALUES(?1, ?2, ?3, ?4, ?5, ?6)";
+    note_keep: "INSERT OR REPLACE INTO keeps(task, entries) VALUES(?1, ?2)";
+    take_keep: "DELETE FROM keeps WHERE task = ?1 RETURNING entries";
+    note_wait: "INSERT OR REPLACE INTO waits(caller, called) VALUES(?1, ?2)";
+    end_wait: "DELETE FROM waits WHERE called = ?1 RETURNING caller";
+    end_waits: "DELETE FROM waits WHERE caller = ?1 RETURNING called";
+    has_waits: "SELECT EXISTS(SELECT 1 FROM waits WHERE caller = ?1)";
+    find_state: "SELECT seq, state FROM tasks WHERE id = ?1";
+    find_id: "SELECT id FROM tasks WHERE seq = ?1";
+    find_moving: "SELECT state, due, attempts, started, ended, cpu, version, journal,
+            journal_bytes, moving_seal FROM tasks WHERE seq = ?1";
     insert_journal: "INSERT OR REPLACE INTO journal(task, seq, bytes, seal)
         VALUES(?1, ?2, ?3, ?4)";
     measure_journal: "SELECT count(*), coalesce(sum(length(bytes)), 0) FROM journal

@@ -13,7 +13,7 @@ use crate::event::EventKind;
 use crate::queues::Change;
 use crate::reader::packet_row_of;
 use crate::record::{NewTask, Submission};
-use crate::schedule::{HandlerRow, OpenTask, Tally};
+use crate::schedule::{Caller, HandlerRow, OpenTask, Tally};
 use crate::schema::{Fixed, Moving, column, handler_seal, origin_code, seal_of};
 
 /// Most handler rows remembered; beyond it all are read again.
@@ -32,7 +32,7 @@ pub(super) struct Shape {
 }
 
 /// What stands behind a task.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Behind {
     /// The packet that it is run on.
     pub(super) packet: Option<i64>,
@@ -42,6 +42,8 @@ pub(super) struct Behind {
     pub(super) root: Option<i64>,
     /// What it makes may have been made before.
     pub(super) is_asked: bool,
+    /// Who waits for it.
+    pub(super) caller: Option<Arc<Caller>>,
 }
 
 impl Writer<'_> {
@@ -66,7 +68,7 @@ impl Writer<'_> {
             behind.push(found);
         }
         for (submission, behind) in submissions.into_iter().zip(behind) {
-            fresh.push(self.make(group, submission.task, behind)?);
+            fresh.push(self.make(group, submission.task, &behind)?);
         }
         Ok(Ok(fresh))
     }
@@ -93,6 +95,7 @@ impl Writer<'_> {
             root,
             // The store that was backed up may have dispatched it again since.
             is_asked: packet.is_some_and(|seq| seq <= self.known.historic),
+            caller: None,
         }))
     }
 
@@ -101,7 +104,7 @@ impl Writer<'_> {
         &mut self,
         group: &mut Group,
         task: NewTask,
-        behind: Behind,
+        behind: &Behind,
     ) -> Result<bool, StoreError> {
         let handler = self.handler_row(Shape {
             plugin: task.plugin,
@@ -157,6 +160,7 @@ impl Writer<'_> {
             journal: Tally::default(),
             pinned: None,
             is_asked: behind.is_asked,
+            caller: behind.caller.clone(),
         };
         group.tell_of_task(EventKind::Made, &task, None);
         group.changes.push(Change::Made(task));

@@ -17,7 +17,7 @@ impl Writer<'_> {
             return Ok(Ok(false));
         };
         for task in tick.tasks {
-            self.make(group, task, behind)?;
+            self.make(group, task, &behind)?;
         }
         let seal = tick_seal(&tick.schedule, tick.through);
         self.sql

@@ -21,6 +21,8 @@ mod keeping;
 mod ledger;
 mod logs;
 mod marks;
+mod parking;
+mod parking_model;
 mod pausing;
 mod reopening;
 mod resuming;

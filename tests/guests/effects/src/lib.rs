@@ -9,6 +9,7 @@ use gwasp_sdk::random;
 
 /// The second program of the SDK's front page, to the letter.
 mod front_page;
+mod waits;
 
 fn url(notice: &VoEvent, path: &str) -> Result<String> {
     Ok(format!("{}{path}", notice.param("Service")?.as_str()?))

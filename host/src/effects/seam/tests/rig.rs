@@ -16,7 +16,7 @@ use super::super::{Context, External, Leg, Made, Seam, Settled};
 use crate::broker::{
     Accepted, Answer, Broker, BrokerError, Commit, Depth, Embedded, Events, Failure, JournalEntry,
     Lease, NewPacket, NewRefusal, NewTask, Offer, Origin, PluginRecord, RetryPolicy, RouteChange,
-    RouteRecord, Running, Step, TaskId, Tick, TickRecord, VersionTasks,
+    RouteRecord, Running, Step, TaskEnd, TaskId, Tick, TickRecord, VersionTasks,
 };
 use crate::config::{Grant, KernelsConfig};
 use crate::effects::Limits;
@@ -195,6 +195,10 @@ impl Broker for Watched {
 
     fn tick(&self, tick: Tick) -> Answer<'_, Result<bool, BrokerError>> {
         self.inner.tick(tick)
+    }
+
+    fn ends(&self, tasks: &[TaskId]) -> Result<Vec<Option<TaskEnd>>, BrokerError> {
+        self.inner.ends(tasks)
     }
 
     fn kv_get(&self, plugin: &str, key: &str) -> Result<Option<(Bytes, u64)>, BrokerError> {

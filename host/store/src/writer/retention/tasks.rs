@@ -2,7 +2,7 @@
 
 use rusqlite::Row;
 
-use super::super::books::{removed, revoked, shadow, succeeded};
+use super::super::books::{failed, removed, revoked, shadow, succeeded};
 use super::{Fate, LOOK, Pass, Writer};
 use crate::error::StoreError;
 use crate::record::{Nanos, State};
@@ -10,6 +10,9 @@ use crate::schema::{origin_of, state_code, state_of};
 
 /// Entries of a journal that are removed at once.
 const ENTRIES: i64 = 64;
+/// Whether the caller of task `t` is open or set aside.
+const IS_NEEDED: &str = "coalesce(t.origin = 1
+    AND EXISTS(SELECT 1 FROM tasks p WHERE p.id = t.parent AND p.state < 4), 0)";
 
 /// What says how old a task is.
 #[derive(Clone, Copy, Debug)]
@@ -18,15 +21,18 @@ struct Age {
     state: Option<i64>,
     ended: Option<Nanos>,
     made: Option<Nanos>,
+    /// Who called it has not ended, and may ask for it again.
+    is_needed: bool,
 }
 
 impl Age {
-    /// Reads the columns `state, ended, made` after the first.
+    /// Reads the columns `state, ended, made` and [`IS_NEEDED`] after the first.
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             state: row.get(1)?,
             ended: row.get(2)?,
             made: row.get(3)?,
+            is_needed: row.get(4)?,
         })
     }
 
@@ -35,10 +41,10 @@ impl Age {
         let Some(state) = self.state else {
             return true;
         };
-        let is_done = [State::Success, State::Revoked]
+        let is_done = [State::Success, State::Revoked, State::Delivered]
             .map(state_code)
             .contains(&state);
-        is_done && self.ended.is_some_and(|ended| ended < before)
+        is_done && !self.is_needed && self.ended.is_some_and(|ended| ended < before)
     }
 
     fn fate(self, before: Nanos) -> Fate {
@@ -63,8 +69,10 @@ impl Writer<'_> {
         let removed = self.remove_beside(
             pass,
             before,
-            "SELECT r.task, t.state, t.ended, t.made FROM results r
-             LEFT JOIN tasks t ON t.seq = r.task WHERE r.task > ?1 ORDER BY r.task LIMIT ?2",
+            &format!(
+                "SELECT r.task, t.state, t.ended, t.made, {IS_NEEDED} FROM results r
+                 LEFT JOIN tasks t ON t.seq = r.task WHERE r.task > ?1 ORDER BY r.task LIMIT ?2"
+            ),
             "DELETE FROM results WHERE task = ?1",
         )?;
         pass.removed.results += removed.rows;
@@ -76,8 +84,10 @@ impl Writer<'_> {
         let removed = self.remove_beside(
             pass,
             before,
-            "SELECT a.task, t.state, t.ended, t.made FROM args a
-             LEFT JOIN tasks t ON t.seq = a.task WHERE a.task > ?1 ORDER BY a.task LIMIT ?2",
+            &format!(
+                "SELECT a.task, t.state, t.ended, t.made, {IS_NEEDED} FROM args a
+                 LEFT JOIN tasks t ON t.seq = a.task WHERE a.task > ?1 ORDER BY a.task LIMIT ?2"
+            ),
             "DELETE FROM args WHERE task = ?1",
         )?;
         Ok(removed.is_done)
@@ -88,7 +98,7 @@ impl Writer<'_> {
         &self,
         pass: &mut Pass,
         before: Nanos,
-        select: &'static str,
+        select: &str,
         delete: &'static str,
     ) -> Result<Beside, StoreError> {
         let rows = self.rows(select, (pass.cursor, LOOK), Age::read)?;
@@ -110,9 +120,11 @@ impl Writer<'_> {
     pub(super) fn remove_journals(&self, pass: &mut Pass) -> Result<bool, StoreError> {
         let before = pass.before(self.kept().journals);
         let rows = self.rows(
-            "SELECT j.task, t.state, t.ended, t.made
-             FROM (SELECT min(task) AS task FROM journal WHERE task > ?1) j
-             LEFT JOIN tasks t ON t.seq = j.task WHERE j.task IS NOT NULL",
+            &format!(
+                "SELECT j.task, t.state, t.ended, t.made, {IS_NEEDED}
+                 FROM (SELECT min(task) AS task FROM journal WHERE task > ?1) j
+                 LEFT JOIN tasks t ON t.seq = j.task WHERE j.task IS NOT NULL"
+            ),
             [pass.cursor],
             Age::read,
         )?;
@@ -143,10 +155,12 @@ impl Writer<'_> {
         let kept = self.packet_rows().max(retention.results);
         let before = pass.before(kept.max(retention.journals));
         let rows = self.rows(
-            "SELECT seq, state, ended, made, account, origin FROM tasks
-             WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+            &format!(
+                "SELECT seq, state, ended, made, {IS_NEEDED}, account, origin FROM tasks t
+                 WHERE seq > ?1 ORDER BY seq LIMIT ?2"
+            ),
             (pass.cursor, LOOK),
-            |row| Ok((Age::read(row)?, row.get(4)?, row.get(5)?)),
+            |row| Ok((Age::read(row)?, row.get(5)?, row.get(6)?)),
         )?;
         pass.walk(rows, |pass, task, (age, account, origin)| {
             // The last number is never given again.
@@ -170,6 +184,7 @@ impl Writer<'_> {
         self.run_once("DELETE FROM past_failures WHERE task = ?1", [task])?;
         self.run_once("DELETE FROM decisions WHERE task = ?1", [task])?;
         self.run_once("DELETE FROM asked WHERE task = ?1", [task])?;
+        self.run_once("DELETE FROM keeps WHERE task = ?1", [task])?;
         let was_shadow = self.run_once("DELETE FROM shadows WHERE task = ?1", [task])? > 0;
         self.run_once("DELETE FROM tasks WHERE seq = ?1", [task])?;
         let Some(origin) = origin_of(origin) else {
@@ -177,6 +192,7 @@ impl Writer<'_> {
         };
         let counter = match age.state.and_then(state_of) {
             Some(State::Revoked) => revoked(origin),
+            Some(State::Delivered) => failed(origin),
             _ => succeeded(origin),
         };
         self.books.count(account, removed(&counter));
