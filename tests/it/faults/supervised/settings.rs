@@ -65,7 +65,7 @@ fn a_credential_of_systemd_reaches_the_service_that_it_is_for() {
         "[listeners.other]\nkind = \"vtp\"\nsource = \"other\"\nbrokers = [\"{}\"]\n\
          [services.probe]\norigin = \"{address}\"\n\
          [secrets.key]\ncredential = \"scitoken\"\nservices = [\"probe\"]\n\
-         [grants.effects-probe]\nservices = [\"probe\"]\nsecrets = [\"key\"]\n",
+         [grants.effects-probe]\nservices = [\"probe\"]\nsecrets = [\"key\"]\n[queues.one]\n",
         sender.address
     );
     let hands_over = "LoadCredential=scitoken:%h/.config/gwasp/scitoken\n";
