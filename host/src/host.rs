@@ -34,6 +34,7 @@ use crate::explain::Coded as _;
 use crate::intake::{self, Intake};
 use crate::listeners::vtp::TlsSetupError;
 use crate::operations::Versions;
+use crate::packet::leap_seconds_note;
 use crate::plugins::{CompileError, Compiler, EngineError, Loader, Ticker};
 use crate::rollout::{Follower, Parts, Plugins, StartError, Wish};
 use crate::services::{HttpError, HttpServices};
@@ -429,6 +430,13 @@ fn in_force(
 pub fn warn_of_profile(config: &Config) {
     if let Some(profile) = config.profile.as_deref().filter(|name| *name != PRODUCTION) {
         warn!(target: "gwasp::host", profile, "THIS IS NOT PRODUCTION: the host runs under profile `{profile}`");
+    }
+}
+
+/// Says that the table of leap seconds ends soon, or has ended.
+pub fn warn_of_leap_seconds() {
+    if let Some(note) = leap_seconds_note(Timestamp::now()) {
+        warn!(target: "gwasp::host", "{note}");
     }
 }
 

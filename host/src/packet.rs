@@ -8,6 +8,7 @@ mod digest;
 use std::fmt;
 
 use bytes::Bytes;
+use gwasp_formats::time::LEAP_SECONDS_KNOWN_UNTIL;
 use gwasp_formats::{NoticeType, Role};
 use jiff::{SignedDuration, Timestamp};
 
@@ -26,6 +27,22 @@ pub fn from_unix_nanos(nanos: i64) -> Timestamp {
     // Years 1677 to 2262, which a timestamp has room for.
     Timestamp::from_nanosecond(nanos.into()).unwrap_or_default()
 }
+
+/// What a person should know of the leap seconds: from two months before the end of the table on,
+/// GPS times that come after it may be a second off.
+pub fn leap_seconds_note(now: Timestamp) -> Option<String> {
+    let end = Timestamp::from_second(LEAP_SECONDS_KNOWN_UNTIL).ok()?;
+    (now + NOTICE > end).then(|| {
+        format!(
+            "the table of leap seconds ends with {}: should the IERS announce one after that, GPS \
+             times are a second off until a newer GWASP knows it",
+            end.strftime("%Y-%m-%d")
+        )
+    })
+}
+
+/// How long before the end of the table it is told of.
+const NOTICE: SignedDuration = SignedDuration::from_hours(60 * 24);
 
 /// What handlers are found by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -132,4 +149,25 @@ pub struct Refusal {
     pub reason: String,
     /// The bytes, or their beginning where there are more than the listener's limit.
     pub payload: Bytes,
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::leap_seconds_note;
+
+    #[test]
+    fn the_end_of_the_leap_seconds_is_told_of_two_months_before_and_ever_after() {
+        let note = |day: &str| {
+            let noon: Timestamp = format!("{day}T12:00:00Z").parse().unwrap();
+            leap_seconds_note(noon)
+        };
+        // IERS Bulletin C 70 and the list that it is in expire on 2026-06-28.
+        assert_eq!(note("2026-04-01"), None);
+        for day in ["2026-05-01", "2026-07-01", "2031-01-01"] {
+            let said = note(day).unwrap();
+            assert!(said.contains("2026-06-28"), "{said}");
+        }
+    }
 }

@@ -17,7 +17,10 @@ use crate::broker::BrokerError;
 use crate::complaint::{Said, code_of};
 use crate::config::{ByteSize, Config, LimitsConfig, LogConfig, LogFormat};
 use crate::explain::code;
-use crate::host::{End, Host, HostError, Places, supervisor, warn_of_profile, warn_of_secrets};
+use crate::host::{
+    End, Host, HostError, Places, supervisor, warn_of_leap_seconds, warn_of_profile,
+    warn_of_secrets,
+};
 use crate::rollout::StartError;
 use crate::settings::{ConfigSource, Refusal, Settings};
 use crate::stop::StopSignal;
@@ -210,6 +213,7 @@ async fn serve(config: &Config, places: &Places, layers: Arc<Layers>) -> Result<
     let host = Host::new(config, places, stop, layers).await?;
     watch_hangup(host.settings())?;
     warn_of_secrets(config);
+    warn_of_leap_seconds();
     if config.listeners.is_empty() {
         warn!(
             target: "gwasp::host",

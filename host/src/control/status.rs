@@ -10,7 +10,7 @@ use super::{Control, Pause, Problem};
 use crate::broker::{self, DiskLevel, GapMark, Running};
 use crate::config::PRODUCTION;
 use crate::listeners::state::{Phase, Snapshot};
-use crate::packet::{Digest, from_unix_nanos, unix_nanos};
+use crate::packet::{Digest, from_unix_nanos, leap_seconds_note, unix_nanos};
 use crate::rollout::{PluginState, PluginView};
 use crate::settings::SettingsView;
 use crate::text::chain;
@@ -229,6 +229,8 @@ impl Control {
         remarks.extend(pauses.iter().map(of_pause));
         remarks.extend(of_tasks(set_aside, in_doubt));
         remarks.extend(of_host(is_stopping, profile.as_deref()));
+        let leap_seconds = leap_seconds_note(Timestamp::now());
+        remarks.extend(leap_seconds.map(|text| Remark::new(Verdict::Ok, text)));
         remarks.extend(of_config(&config));
         remarks.sort_by_key(|remark| std::cmp::Reverse(remark.verdict));
         Ok(Status {
