@@ -78,6 +78,12 @@ impl NoticeType {
         nearest(name, TABLE.iter().flat_map(Row::names))
     }
 
+    /// Returns a type whose name begins so, where there is one.
+    pub fn beginning_with(prefix: &str) -> Option<&'static str> {
+        let mut names = TABLE.iter().flat_map(Row::names);
+        names.find(|name| name.starts_with(prefix))
+    }
+
     /// Tells whether this is a sign of life of the transport and not a notice: never for handlers.
     pub const fn is_keepalive(self) -> bool {
         matches!(self.0, 3 | 4 | 142 | 143)

@@ -79,6 +79,9 @@ fn check_not_a_keepalive(notice: NoticeType) -> Result<NoticeType, Mistake> {
     }
 }
 
+/// Shorter beginnings may be those of nodes, too.
+const LEAST_BEGINNING: usize = 3;
+
 /// Takes a node or topic, or a prefix of one with a `*` at its end.
 pub(crate) fn node(text: &LitStr) -> Result<Key, Mistake> {
     let node = text.value();
@@ -88,6 +91,15 @@ pub(crate) fn node(text: &LitStr) -> Result<Key, Mistake> {
         )));
     }
     let exact = node.strip_suffix('*').unwrap_or(&node);
+    if exact.len() < node.len()
+        && exact.len() >= LEAST_BEGINNING
+        && let Some(name) = NoticeType::beginning_with(exact)
+    {
+        return Err(Mistake::new(format!(
+            "a string is a node or topic and never a notice type: name each type without quotes, \
+             as `{name}`"
+        )));
+    }
     if exact.contains('*') {
         return Err(Mistake::new(
             "a `*` may stand at the end of a node only, where it means \"begins with\"",

@@ -9,6 +9,9 @@ fn no_handler_gets_these(_: VoEvent) {}
 #[handler("FERMI_GBM_GND_POS", "cbc_*_mdc", "cbc gstlal", "")]
 fn no_nodes(_: Packet) {}
 
+#[handler("FERMI_GBM_*")]
+fn no_pattern_of_types(_: Packet) {}
+
 #[handler(FERMI_GBM_GND_POS SWIFT_BAT_GRB_POS_ACK, notices::IPN_POS)]
 fn punctuation(_: VoEvent) {}
 

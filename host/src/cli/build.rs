@@ -24,7 +24,7 @@ const REMEDY_LIMIT: Duration = Duration::from_secs(900);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   gwasp build                          builds the plugins in this folder into ./plugins
-  gwasp build fermi-log --out /srv/p   builds one for the host of /srv/p; restart it")]
+  gwasp build fermi-log --out /srv/p   builds one for the host of /srv/p, which takes it over")]
 pub(super) struct Args {
     /// Folders with plugins in or below them.
     #[arg(value_name = "DIR", default_value = ".")]

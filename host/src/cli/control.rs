@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -58,8 +58,6 @@ impl HostArgs {
                 directory.display()
             )
         };
-        self.client()
-            .context("the host cannot be asked")?
-            .map_err(none)
+        self.client()?.map_err(none)
     }
 }

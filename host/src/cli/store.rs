@@ -73,7 +73,9 @@ impl StoreArgs {
         // One that is named needs no configuration, which may be what somebody mends.
         let config = match self.state {
             Some(_) => Config::default(),
-            None => self.config()?,
+            None => self.config().context(
+                "nothing says where the store is; `--state DIR` does, without a configuration",
+            )?,
         };
         places::store(self.state.as_deref(), &config)
     }

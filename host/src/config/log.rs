@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 
 /// What a host logs to stderr.
@@ -41,6 +42,16 @@ impl LogConfig {
     /// # Errors
     /// With what to write instead.
     pub fn parse_filter(text: &str) -> Result<String, String> {
+        // A word is read as the name of a part of the program, of which everything is logged.
+        let is_word = |part: &str| !part.contains(['=', '[', ':']) && part != "gwasp";
+        let is_level = |part: &str| part.parse::<LevelFilter>().is_ok();
+        let mut parts = text.split(',').map(str::trim);
+        if let Some(word) = parts.find(|part| is_word(part) && !is_level(part)) {
+            return Err(format!(
+                "`{word}` is no level of a log; there are error, warn, info, debug, trace and off; \
+                 write e.g. \"info\" or \"warn,gwasp::task=debug\""
+            ));
+        }
         match EnvFilter::try_new(text) {
             Ok(_) => Ok(text.to_owned()),
             Err(error) => Err(format!(
@@ -67,5 +78,16 @@ mod tests {
         let error = toml::from_str::<LogConfig>("filter = \"gwasp=loud\"").unwrap_err();
         assert!(error.to_string().contains("is no filter"), "{error}");
         assert!(error.to_string().contains("gwasp::task=debug"), "{error}");
+        let error = toml::from_str::<LogConfig>("filter = \"loud\"").unwrap_err();
+        assert!(error.to_string().contains("`loud` is no level"), "{error}");
+        for filter in [
+            "off",
+            "INFO",
+            "gwasp",
+            "gwasp::task",
+            "warn,gwasp::task=debug",
+        ] {
+            assert!(LogConfig::parse_filter(filter).is_ok(), "{filter}");
+        }
     }
 }

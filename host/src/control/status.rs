@@ -228,6 +228,7 @@ impl Control {
         remarks.extend(gaps.iter().map(of_gap));
         remarks.extend(pauses.iter().map(of_pause));
         remarks.extend(of_tasks(set_aside, in_doubt));
+        remarks.extend(self.unserved());
         remarks.extend(of_host(is_stopping, profile.as_deref()));
         let leap_seconds = leap_seconds_note(Timestamp::now());
         remarks.extend(leap_seconds.map(|text| Remark::new(Verdict::Ok, text)));
@@ -261,6 +262,24 @@ impl Control {
     pub(super) fn running(&self) -> Vec<RunningTask> {
         let running = self.broker.running().into_iter();
         running.map(RunningTask::of).collect()
+    }
+
+    /// Queues in which tasks wait, and that nothing serves.
+    fn unserved(&self) -> Vec<Remark> {
+        let served = self.pools.slots();
+        let is_served = |queue: &String| served.iter().any(|(one, _slots)| one == queue);
+        let queues = self.broker.queues().into_iter();
+        let remarks = queues.filter(|queue| !is_served(queue)).filter_map(|queue| {
+            let depth = self.broker.depth(&queue);
+            let tasks = depth.ready + depth.paused + depth.turn + depth.later + depth.parked;
+            let text = format!(
+                "{tasks} task{} in queue {queue}, which nothing serves: add [queues.{queue}] to the \
+                 configuration, then `gwasp reload`",
+                if tasks == 1 { " waits" } else { "s wait" }
+            );
+            (tasks > 0).then(|| Remark::new(Verdict::Critical, text))
+        });
+        remarks.collect()
     }
 
     fn queues(&self) -> Vec<QueueStatus> {

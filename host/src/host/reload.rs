@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 use super::limits::Limits;
 use super::listening::{self, Listening, Made};
 use super::{HostError, retention, supervisor, warn_of_profile};
-use crate::broker::Operations;
+use crate::broker::{Operations, TaskFilter, TaskSelection, read};
 use crate::complaint::code_of;
 use crate::config::reload::Changes;
 use crate::config::{Config, LimitsConfig, Rights};
@@ -41,8 +41,8 @@ const MOST_KEYS: usize = 20;
 pub enum ReloadError {
     /// A queue would go that has tasks.
     #[error(
-        "[queues.{queue}] cannot be taken out: {tasks} tasks are open in it; wait until they have \
-         ended, or end them (`gwasp task revoke --queue {queue}`)"
+        "[queues.{queue}] cannot be taken out: {tasks} tasks are open in it or set aside; wait until \
+         they have ended, or end them (`gwasp task revoke --queue {queue}`)"
     )]
     QueueHasTasks {
         /// The queue.
@@ -183,7 +183,7 @@ impl Reloader {
             .map_err(|error| HostError::Thread(error.into()))?
             .map_err(HostError::from)?;
         for queue in pools.gone() {
-            self.live.check_unused(queue)?;
+            self.live.check_unused(queue).await?;
         }
         Ok(Prepared {
             config,
@@ -245,9 +245,20 @@ impl Live {
     }
 
     /// A queue that goes takes its slots with it: what waits in it would wait for ever.
-    fn check_unused(&self, queue: &str) -> Result<(), ReloadError> {
+    /// Those that are set aside count: somebody may resume them.
+    async fn check_unused(&self, queue: &str) -> Result<(), ReloadError> {
         let depth = self.operations.depth(queue);
-        let tasks = depth.ready + depth.paused + depth.later + depth.leased;
+        let open = depth.ready + depth.paused + depth.turn + depth.later;
+        let open = open + depth.leased + depth.parked;
+        let filter = TaskFilter {
+            queue: Some(queue.to_owned()),
+            ..TaskFilter::default()
+        };
+        let of_queue = move |broker: &(dyn Operations + 'static)| {
+            broker.selected(TaskSelection::Matching(filter))
+        };
+        let living = read(&self.operations, of_queue).await;
+        let tasks = living.map_err(HostError::from)?.len().max(open);
         if tasks > 0 {
             return Err(ReloadError::QueueHasTasks {
                 queue: queue.to_owned(),

@@ -32,8 +32,23 @@ struct Open {
     queues: Queues,
     pools: BTreeMap<String, Serving>,
     /// Slots that end their last task.
-    leaving: Vec<JoinHandle<()>>,
+    leaving: Vec<(String, JoinHandle<()>)>,
     is_started: bool,
+}
+
+impl Open {
+    /// Has the pool of a queue lease no more; answers all of its slots that may still run
+    /// something, those of former pools among them.
+    fn retire(&mut self, queue: &str) -> Vec<JoinHandle<()>> {
+        let mut slots = Vec::new();
+        if let Some(old) = self.pools.remove(queue) {
+            old.pool.retired.cancel();
+            slots = old.slots;
+        }
+        let leaving = self.leaving.extract_if(.., |(of, _slot)| of == queue);
+        slots.extend(leaving.map(|(_queue, slot)| slot));
+        slots
+    }
 }
 
 /// A pool and the threads of its slots.
@@ -123,7 +138,8 @@ impl Pools {
     pub fn stop(&self) -> Vec<JoinHandle<()>> {
         let mut open = self.open();
         open.is_started = false;
-        let mut slots = std::mem::take(&mut open.leaving);
+        let leaving = std::mem::take(&mut open.leaving).into_iter();
+        let mut slots: Vec<JoinHandle<()>> = leaving.map(|(_queue, slot)| slot).collect();
         for serving in open.pools.values_mut() {
             slots.append(&mut serving.slots);
         }
@@ -172,26 +188,22 @@ impl Pools {
     /// Has queues be served as it was prepared.
     pub fn change_to(&self, new: NewPools) {
         let mut open = self.open();
-        open.leaving.retain(|slot| !slot.is_finished());
+        open.leaving.retain(|(_queue, slot)| !slot.is_finished());
         open.queues = new.queues;
         for queue in new.gone {
             if let Some(old) = open.pools.remove(&queue) {
                 old.pool.retired.cancel();
-                open.leaving.extend(old.slots);
+                let slots = old.slots.into_iter();
+                open.leaving.extend(slots.map(|slot| (queue.clone(), slot)));
                 info!(target: "gwasp::host", queue, "pool stopped: the configuration has no such queue any more");
             }
         }
         for (pool, parked) in new.made {
-            let old = open.pools.remove(&pool.queue);
-            let mut former = Vec::new();
-            if let Some(old) = old {
-                old.pool.retired.cancel();
-                former = old.slots;
-            }
-            let mut former = former.into_iter();
+            let mut former = open.retire(&pool.queue).into_iter();
             let slots = parked.into_iter().map(|slot| slot.begin(former.next()));
             let slots = slots.collect();
-            open.leaving.extend(former);
+            open.leaving
+                .extend(former.map(|slot| (pool.queue.clone(), slot)));
             pool.tell_started();
             open.pools
                 .insert(pool.queue.clone(), Serving { pool, slots });

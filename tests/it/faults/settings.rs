@@ -106,6 +106,23 @@ impl Stage {
         self.status()["running"].as_array().unwrap().len()
     }
 
+    /// The ids of the tasks that run now.
+    fn running_tasks(&self) -> Vec<String> {
+        let running = self.status()["running"].clone();
+        let tasks = running.as_array().unwrap().iter();
+        tasks
+            .map(|task| task["task"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    #[track_caller]
+    fn revoke(&self, tasks: &[String]) {
+        for task in tasks {
+            let answer = self.gwasp(&["task", "revoke", task]);
+            assert!(answer.status.success(), "{answer:?}");
+        }
+    }
+
     /// Looks at the host until `done`.
     #[track_caller]
     fn until(&self, what: &str, done: impl Fn(&Self) -> bool) {
@@ -279,15 +296,21 @@ fn more_slots_begin_at_once_and_fewer_once_their_tasks_have_ended() {
 
     stage.applies(&tables(1), &["queues.spin.concurrency: applied"]);
     assert_eq!(stage.running(), 3, "what runs goes on");
-    let running = stage.status()["running"].clone();
-    for task in running.as_array().unwrap() {
-        let id = task["task"].as_str().unwrap();
-        let answer = stage.gwasp(&["task", "revoke", id]);
-        assert!(answer.status.success(), "{answer:?}");
-    }
-    let is_revoked = |task: &&TaskView| task.state == State::Revoked;
-    stage.until("three are revoked and one runs", |stage| {
-        stage.tasks().iter().filter(is_revoked).count() == 3 && stage.running() == 1
+
+    stage.applies(&tables(3), &["queues.spin.concurrency: applied"]);
+    let is = |state: State| move |task: &&TaskView| task.state == state;
+    let count = |stage: &Stage, state| stage.tasks().iter().filter(is(state)).count();
+    stage.revoke(&stage.running_tasks()[..1]);
+    stage.until("another takes the place of one, and no more", |stage| {
+        count(stage, State::Revoked) == 1
+            && stage.running() == 3
+            && count(stage, State::Pending) == 4
+    });
+
+    stage.applies(&tables(1), &["queues.spin.concurrency: applied"]);
+    stage.revoke(&stage.running_tasks());
+    stage.until("four are revoked and one runs", |stage| {
+        count(stage, State::Revoked) == 4 && stage.running() == 1
     });
     stage.stop();
 }
