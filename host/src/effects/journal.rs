@@ -53,6 +53,19 @@ pub enum Phase {
     Waiting,
 }
 
+impl Phase {
+    /// What a person reads of it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Intent => "not known yet",
+            Self::NotDone => "not done",
+            Self::Answered => "answered",
+            Self::InDoubt => "in doubt",
+            Self::Waiting => "waited for",
+        }
+    }
+}
+
 /// One effect of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]

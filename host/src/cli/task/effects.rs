@@ -40,12 +40,8 @@ impl Effect {
             function: entry.function.clone(),
             state: match entry.phase {
                 _ if entry.dry == Some(true) && !entry.is_refused() => dry_state(&entry.function),
-                Phase::Intent => "not known yet",
                 Phase::NotDone | Phase::Answered if entry.is_refused() => "refused",
-                Phase::NotDone => "not done",
-                Phase::Answered => "answered",
-                Phase::InDoubt => "in doubt",
-                Phase::Waiting => "waited for",
+                phase => phase.as_str(),
             },
             request: entry.request_text(),
             key: entry.key.clone(),

@@ -18,7 +18,7 @@ use crate::cli::table::{self, Column};
 use crate::cli::{backtest, exit, places, test};
 use crate::complaint::Said;
 use crate::dryrun::{DryPlugin, Edit, Outcome, Verdict, Was, edits};
-use crate::effects::{BlobSource, Entry, Phase};
+use crate::effects::{BlobSource, Entry};
 use crate::explain::code;
 use crate::packet::Digest;
 use crate::plugins::{Plugin, PluginFile, Ticker};
@@ -209,11 +209,7 @@ fn effects(detail: &TaskDetail, rerun: &Rerun) -> Vec<Effect> {
             function: entry.function.clone(),
             state: match entry.phase {
                 _ if asked == "is" => "answered neutrally",
-                Phase::Intent => "not known yet",
-                Phase::NotDone => "not done",
-                Phase::Answered => "answered",
-                Phase::InDoubt => "in doubt",
-                Phase::Waiting => "waited for",
+                phase => phase.as_str(),
             },
             request: entry.request_text(),
             ms: (asked != "is").then(|| milliseconds(entry.time.saturating_sub(began))),
